@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors a user may see: each says what happened and what to do next."""
+
+from __future__ import annotations
+
+
+class BidsqaError(Exception):
+    """Something that stops a scan or a run, told in one sentence with a hint.
+
+    Parameters
+    ----------
+    cause : str
+        What happened, one clear sentence.
+    hint : str
+        What the user can do about it.
+    """
+
+    def __init__(self, cause: str, hint: str = "") -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.cause} ({self.hint})" if self.hint else self.cause
+
+    def __reduce__(self) -> tuple[type[BidsqaError], tuple[str, str]]:
+        # both arguments survive the hop between Nipype's worker processes
+        return type(self), (self.cause, self.hint)
+
+
+class InputError(BidsqaError):
+    """A scan that can't be assessed. It costs only itself (record with ``status: failed``)."""
+
+
+class UsageError(BidsqaError):
+    """Wrong usage or nothing to do: the command ends with exit code 2."""
+
+
+class WeightsError(BidsqaError):
+    """A model's weights are missing, damaged or not of the expected kind."""
+
+
+class NotComputable(Exception):
+    """A metric or mask has no trustworthy value on this scan.
+
+    Parameters
+    ----------
+    reason : str
+        Why, in words; becomes the entry of ``reasons_missing`` in the record.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scans in memory: reading and checking them, their slices and intensities."""
+
+from bidsqa.image.intensity import robust_range, rough_head
+from bidsqa.image.loading import load_volume
+from bidsqa.image.slices import (
+    PLANES,
+    acquisition_axis,
+    head_extent,
+    middle_indices,
+    scored_axes,
+    take_slice,
+)
+from bidsqa.image.volume import ImageFacts, Volume
+
+__all__ = [
+    "PLANES",
+    "ImageFacts",
+    "Volume",
+    "acquisition_axis",
+    "head_extent",
+    "load_volume",
+    "middle_indices",
+    "robust_range",
+    "rough_head",
+    "scored_axes",
+    "take_slice",
+]

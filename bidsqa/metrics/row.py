@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One row of the metric table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bidsqa.anatomy import Anatomy
+from bidsqa.image import Volume
+
+MetricFunction = Callable[[Volume, Anatomy], "float | Mapping[str, float]"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric, or a family of metrics that one function computes together.
+
+    Parameters
+    ----------
+    name : str
+        The family's name; equals the key for a single metric.
+    keys : dict of str to str
+        Each record key with what the number tells, in one line of plain words.
+    function : callable
+        ``f(volume, anatomy)``; a float for a single key, else a mapping with exactly these keys. Raises
+        ``NotComputable(reason)``; a mapping may hold NaN never.
+    needs : tuple of str
+        Of ``head``, ``brain``, ``tissue``, ``air``, ``bias_field``, ``template``: what must be trustworthy.
+    unit : str
+        Empty for a pure number.
+    direction : str
+        ``higher`` or ``lower`` is better, or ``none``.
+    bounds : tuple
+        Smallest and largest possible value, None where open.
+    source : str
+        Reference with DOI and equation.
+    formula : str
+        In words or plain maths, as computed here.
+    version : int
+        Raised whenever the definition changes.
+    mriqc : str
+        How MRIQC's number of this name differs, or ``same``.
+    suffixes : tuple of str
+        Where the metric applies.
+    """
+
+    name: str
+    keys: Mapping[str, str]
+    function: MetricFunction
+    needs: tuple[str, ...]
+    unit: str
+    direction: str
+    bounds: tuple[float | None, float | None]
+    source: str
+    formula: str
+    version: int = 1
+    mriqc: str = "same"
+    suffixes: tuple[str, ...] = ("T1w", "T2w", "FLAIR", "PDw")
