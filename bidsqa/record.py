@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record: everything known about one scan, as one JSON object.
+
+Pages and tables are views of records; nothing else is kept between the two levels of the app.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+SCHEMA_VERSION = "1.0"
+SIGNIFICANT_DIGITS = 7
+STATUSES = ("ok", "failed")
+DECISIONS = ("pass", "review", "fail")
+
+
+@dataclass
+class Record:
+    """One scan's record; the fields are the JSON's top-level keys, in order.
+
+    Parameters
+    ----------
+    bids_name : str
+        The scan's file name without extension.
+    status : str
+        ``ok`` or ``failed``.
+    verdict : dict
+        ``{decision, reasons: [{rule, name, value, threshold, text, advice}], rules_version}``.
+    scores : dict
+        A model's name to its :class:`bidsqa.models.Score` as plain values.
+    metrics : dict
+        MRIQC's names where the meaning agrees; numbers or None.
+    reasons_missing : dict
+        The name of each missing metric, score or mask to the reason.
+    image : dict
+        Shape, spacing, orientation, dtype, background and other facts of the file.
+    acquisition : dict
+        Selected keys of the sidecar.
+    warnings : list of str
+    failure : dict or None
+        ``{step, cause, hint, crashfile}`` of a failed scan.
+    provenance : dict
+        Versions, settings that change numbers, input, platform, seconds and peak memory by step.
+    """
+
+    bids_name: str
+    status: str = "ok"
+    verdict: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    reasons_missing: dict[str, str] = field(default_factory=dict)
+    image: dict[str, Any] = field(default_factory=dict)
+    acquisition: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    failure: dict[str, Any] | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-safe values in the record's key order."""
+        return {part.name: clean(getattr(self, part.name)) for part in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Record:
+        """Inverse of :meth:`to_dict`.
+
+        Raises
+        ------
+        ValueError
+            When this is not a record: a missing name, an unknown status, a wrong type.
+        """
+        if not isinstance(values, dict) or not isinstance(values.get("bids_name"), str):
+            raise ValueError("no bids_name: this is not a bidsqa record")
+        if values.get("status") not in STATUSES:
+            raise ValueError(f"unknown status {values.get('status')!r}")
+        known = {part.name for part in fields(cls)}
+        kept = {key: value for key, value in values.items() if key in known}
+        for key in ("verdict", "scores", "metrics", "reasons_missing", "image", "acquisition", "provenance"):
+            if not isinstance(kept.get(key, {}), dict):
+                raise ValueError(f"{key} is not an object")
+        return cls(**kept)
+
+    def dumps(self) -> str:
+        """The record as JSON text (strict: no NaN or infinity), ending in a newline."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def loads(cls, text: str) -> Record:
+        """Read :meth:`dumps`'s text.
+
+        Raises
+        ------
+        ValueError
+            When the text is not JSON or not a record.
+        """
+        return cls.from_dict(json.loads(text))
+
+
+def clean(value: Any) -> Any:
+    """Make a value JSON-safe.
+
+    NumPy scalars and arrays become plain numbers and lists, floats keep seven significant digits (float32 carries no
+    more), anything not finite becomes None, tuples become lists, keys become strings.
+    """
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): clean(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [clean(entry) for entry in value]
+    if hasattr(value, "tolist"):
+        return clean(value.tolist())
+    return str(value)
