@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of one scan as plain functions, in order.
+
+:func:`assess` runs them in one process; ``bidsqa.workflows`` wraps each as a Nipype node. Both give the same record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bidsqa
+from bidsqa.accounting import Ledger
+from bidsqa.errors import BidsqaError, InputError, NotComputable, WeightsError
+from bidsqa.image import Volume, load_volume
+from bidsqa.record import SCHEMA_VERSION, Record
+
+if TYPE_CHECKING:
+    import nibabel
+
+    from bidsqa.anatomy import Anatomy
+    from bidsqa.models import Score
+
+SOFTWARE = ("numpy", "scipy", "nibabel", "onnxruntime", "SimpleITK", "nipype", "pybids")
+DEFAULT_MODELS = ("severity", "ssim")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What changes a record's content.
+
+    Parameters
+    ----------
+    models : tuple of str
+        Scores to compute, names of ``bidsqa.models.MODELS``.
+    weights : tuple of (str, str)
+        A model's name and the path of the user's own weights for it.
+    slice_fraction : float
+        Share of the head's slices that is scored, the middle ones (0-1].
+    thresholds : str or None
+        Path of the user's rules (TOML).
+    random_seed : int
+        For the steps that sample; today none of the main job's does, it is recorded for later ones.
+    device : str
+        ``auto``, ``cpu`` or ``cuda``.
+    output_masks : bool
+        Also write the brain mask and the segmentation.
+    threads : int
+        Threads of one step; results agree to 1e-5 for any number.
+    """
+
+    models: tuple[str, ...] = DEFAULT_MODELS
+    weights: tuple[tuple[str, str], ...] = ()
+    slice_fraction: float = 0.6
+    thresholds: str | None = None
+    random_seed: int = 0
+    device: str = "auto"
+    output_masks: bool = False
+    threads: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
+        """Inverse of :meth:`to_dict`."""
+        kept = dict(values)
+        kept["models"] = tuple(kept.get("models", DEFAULT_MODELS))
+        kept["weights"] = tuple((name, path) for name, path in kept.get("weights", ()))
+        return cls(**kept)
+
+    def changing_numbers(self) -> dict[str, Any]:
+        """The settings that change scores, metrics or verdicts; files by their checksum, not by their place."""
+        return {
+            "models": sorted(self.models),
+            "weights": {name: _checksum(Path(path)) for name, path in sorted(self.weights)},
+            "slice_fraction": self.slice_fraction,
+            "thresholds": _checksum(Path(self.thresholds)) if self.thresholds else None,
+            "random_seed": self.random_seed,
+        }
+
+
+@dataclass(frozen=True)
+class Source:
+    """The scan as the record names it.
+
+    Parameters
+    ----------
+    bids_name : str
+        File name without extension.
+    suffix : str
+        ``T1w``, ``T2w``, ``FLAIR`` or ``PDw``.
+    path : str
+        Relative to the dataset where there is one; empty for an image in memory.
+    size : int
+        File size in bytes, 0 in memory.
+    mtime : int
+        Modification time, s since the epoch, 0 in memory.
+    acquisition : dict
+        Selected keys of the sidecar.
+    warnings : tuple of str
+        Noted while collecting (a broken sidecar).
+    """
+
+    bids_name: str
+    suffix: str
+    path: str = ""
+    size: int = 0
+    mtime: int = 0
+    acquisition: Mapping[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Learned scores of one scan and where they come from.
+
+    Parameters
+    ----------
+    scores : dict of str to Score
+    models : dict of str to dict
+        Name, version and sha256 of the weights used.
+    missing : dict of str to str
+        A model that gave no score, with the reason.
+    """
+
+    scores: dict[str, Score]
+    models: dict[str, dict[str, Any]]
+    missing: dict[str, str]
+
+    def merged(self, other: Scores) -> Scores:
+        """Both together."""
+        return Scores(
+            {**self.scores, **other.scores}, {**self.models, **other.models}, {**self.missing, **other.missing}
+        )
+
+
+@dataclass(frozen=True)
+class Examination:
+    """Everything :func:`examine` has in memory: the record and what its page is drawn from."""
+
+    record: Record
+    figures: dict[str, bytes]
+    volume: Volume | None = None
+    anatomy: Anatomy | None = None
+
+
+def conform(source: str | os.PathLike[str] | nibabel.spatialimages.SpatialImage) -> Volume:
+    """Step 1: read, check and turn to RAS+ (see :func:`bidsqa.image.load_volume`)."""
+    return load_volume(source)
+
+
+@lru_cache(maxsize=8)
+def _scorer(name: str, device: str, weights: str | None, threads: int) -> Any:
+    """A model, loaded once a process: a warm worker scores many scans."""
+    from bidsqa import models
+
+    return models.load(name, device=device, weights=Path(weights) if weights else None, threads=threads)
+
+
+def score(name: str, volume: Volume, settings: Settings) -> Scores:
+    """Step 2: one learned score; a scan that the model can't judge gets none, with the reason.
+
+    Raises
+    ------
+    WeightsError
+        When the weights are missing or damaged: that concerns the whole run.
+    """
+    scorer = _scorer(name, settings.device, dict(settings.weights).get(name), settings.threads)
+    try:
+        result = scorer.score(volume, slice_fraction=settings.slice_fraction)
+    except NotComputable as error:
+        return Scores({}, {name: scorer.provenance()}, {name: error.reason})
+    return Scores({name: result}, {name: scorer.provenance()}, {})
+
+
+def delineate(volume: Volume, settings: Settings) -> Anatomy:
+    """Step 3: masks, tissues and the bias field."""
+    from bidsqa import anatomy
+
+    return anatomy.delineate(volume, threads=settings.threads)
+
+
+def measure(volume: Volume, anatomy: Anatomy, suffix: str) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Step 4: the metrics that apply to the suffix, and why those that are None are missing."""
+    from bidsqa import metrics
+
+    return metrics.measure(volume, anatomy, suffix=suffix)
+
+
+def draw(volume: Volume, anatomy: Anatomy, scores: Mapping[str, Score]) -> dict[str, bytes]:
+    """Step 5: the pictures of the page, by file name."""
+    from bidsqa import report
+
+    return report.draw_figures(volume, anatomy, dict(scores))
+
+
+def compile_record(
+    source: Source,
+    volume: Volume,
+    anatomy: Anatomy,
+    scores: Scores,
+    metrics: Mapping[str, float | None],
+    missing: Mapping[str, str],
+    settings: Settings,
+    ledger: Ledger,
+) -> Record:
+    """Step 6: gather what is known into the record and judge it."""
+    image = volume.facts.to_dict()
+    warnings = [*source.warnings, *image.pop("warnings")]
+    digest = image.pop("sha256")
+    image["background"] = anatomy.background
+    image["anatomy"] = {"facts": dict(anatomy.facts), "problems": dict(anatomy.problems)}
+    record = Record(
+        bids_name=source.bids_name,
+        scores={name: result.to_dict() for name, result in scores.scores.items()},
+        metrics=dict(metrics),
+        reasons_missing={**missing, **scores.missing},
+        image=image,
+        acquisition=dict(source.acquisition or {}),
+        warnings=warnings,
+        provenance=_provenance(source, settings, digest, scores.models, ledger),
+    )
+    return judged(record, settings.thresholds)
+
+
+def failure_record(source: Source, step: str, error: BaseException, settings: Settings, crashfile: str | None) -> Record:
+    """The record of a scan that could not be assessed."""
+    if isinstance(error, BidsqaError):
+        cause, hint = error.cause, error.hint
+    elif isinstance(error, MemoryError):
+        cause, hint = "not enough memory for this scan", "give the job more memory or fewer processes"
+    else:
+        cause = f"unexpected {type(error).__name__}: {str(error)[:300]}"
+        hint = "this is a fault of bidsqa; please report it together with the crash file"
+    record = Record(
+        bids_name=source.bids_name,
+        status="failed",
+        acquisition=dict(source.acquisition or {}),
+        warnings=list(source.warnings),
+        failure={"step": step, "cause": cause, "hint": hint, "crashfile": crashfile},
+        provenance=_provenance(source, settings, None, {}, Ledger()),
+    )
+    return judged(record, settings.thresholds)
+
+
+def judged(record: Record, thresholds: str | None = None) -> Record:
+    """The record with its verdict by the package's rules, overridden by the user's."""
+    from bidsqa import verdict
+
+    record.verdict = verdict.decide(record, _rules(thresholds))
+    return record
+
+
+@lru_cache(maxsize=4)
+def _rules(thresholds: str | None) -> Any:
+    from bidsqa import verdict
+
+    return verdict.load_rules(Path(thresholds) if thresholds else None)
+
+
+def _provenance(
+    source: Source, settings: Settings, digest: str | None, models: dict[str, dict[str, Any]], ledger: Ledger
+) -> dict[str, Any]:
+    return {
+        "bidsqa": bidsqa.__version__,
+        "record_schema": SCHEMA_VERSION,
+        "suffix": source.suffix,
+        "models": models,
+        "settings": settings.changing_numbers(),
+        "input": {"path": source.path, "size": source.size, "mtime": source.mtime, "sha256": digest},
+        "software": _software(),
+        "platform": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
+        "seconds": dict(ledger.seconds),
+        "peak_mb": dict(ledger.peak_mb),
+    }
+
+
+@lru_cache(maxsize=1)
+def _software() -> dict[str, str]:
+    found = {}
+    for name in SOFTWARE:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def examine(
+    source: str | os.PathLike[str] | nibabel.spatialimages.SpatialImage,
+    suffix: str = "T1w",
+    settings: Settings | None = None,
+    *,
+    sidecar: Mapping[str, Any] | None = None,
+    bids_name: str | None = None,
+    pictures: bool = True,
+) -> Examination:
+    """Run all steps on one scan in this process.
+
+    Parameters are those of :func:`assess`; ``pictures`` also draws the page's figures.
+    """
+    from bidsqa.bids import acquisition
+
+    chosen = settings or Settings()
+    origin = _origin(source, suffix, acquisition(dict(sidecar or {})), bids_name)
+    ledger = Ledger()
+    step = "conform"
+    try:
+        with ledger.step(step):
+            volume = conform(source)
+        scores = Scores({}, {}, {})
+        for step in chosen.models:
+            with ledger.step(step):
+                scores = scores.merged(score(step, volume, chosen))
+        step = "anatomy"
+        with ledger.step(step):
+            anatomy = delineate(volume, chosen)
+        step = "metrics"
+        with ledger.step(step):
+            metrics, missing = measure(volume, anatomy, suffix)
+        step = "figures"
+        figures: dict[str, bytes] = {}
+        if pictures:
+            with ledger.step(step):
+                figures = draw(volume, anatomy, scores.scores)
+        step = "record"
+        record = compile_record(origin, volume, anatomy, scores, metrics, missing, chosen, ledger)
+    except WeightsError:
+        raise
+    except (InputError, MemoryError) as error:
+        return Examination(failure_record(origin, step, error, chosen, None), {})
+    return Examination(record, figures, volume, anatomy)
+
+
+def assess(
+    source: str | os.PathLike[str] | nibabel.spatialimages.SpatialImage,
+    suffix: str = "T1w",
+    settings: Settings | None = None,
+    *,
+    sidecar: Mapping[str, Any] | None = None,
+    bids_name: str | None = None,
+) -> Record:
+    """Assess one scan without BIDS and Nipype.
+
+    Parameters
+    ----------
+    source : path or nibabel image
+        A NIfTI file or an image in memory with one volume.
+    suffix : str
+        ``T1w``, ``T2w``, ``FLAIR`` or ``PDw``: chooses the metrics and rules that apply.
+    settings : Settings, optional
+        Models, weights, slice fraction, thresholds.
+    sidecar : mapping, optional
+        The scan's BIDS metadata.
+    bids_name : str, optional
+        Name in the record; the file's name without extension by default.
+
+    Returns
+    -------
+    Record
+        The record that the BIDS app writes for the same scan (``status: failed`` with cause and hint for a file that
+        can't be assessed).
+
+    Raises
+    ------
+    WeightsError
+        When a model's weights are missing or damaged.
+    """
+    return examine(source, suffix, settings, sidecar=sidecar, bids_name=bids_name, pictures=False).record
+
+
+def _origin(source: Any, suffix: str, acquisition: Mapping[str, Any], bids_name: str | None) -> Source:
+    """Name, size and time of the scan's file, as far as there is one."""
+    if not isinstance(source, (str, os.PathLike)):
+        return Source(bids_name or "image", suffix, acquisition=acquisition)
+    path = Path(source)
+    name = bids_name or path.name.removesuffix(".gz").removesuffix(".nii")
+    try:
+        status = path.stat()
+    except OSError:
+        return Source(name, suffix, path.name, acquisition=acquisition)
+    return Source(name, suffix, path.name, status.st_size, int(status.st_mtime), acquisition)
+
+
+def _checksum(path: Path) -> str:
+    """SHA-256 of a settings file.
+
+    Raises
+    ------
+    WeightsError
+        When the file can't be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path} can't be read: {error.strerror}", "check the path given on the command line") from error
