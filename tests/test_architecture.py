@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The house rules that can be read off the source: who may import whom, how long things are, what is installed."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE_FOLDERS = ("bidsqa", "workflows", "tests", "benchmarks", "docs")
+PACKAGE_DIRS = {"bidsqa": ROOT / "bidsqa", "bidsqa.workflows": ROOT / "workflows"}
+
+FLOORS = {
+    "errors": 0,
+    "image": 1,
+    "bids": 1,
+    "record": 1,
+    "simulation": 2,
+    "models": 2,
+    "anatomy": 3,
+    "metrics": 4,
+    "verdict": 5,
+    "report": 6,
+    "group": 6,
+    "steps": 7,
+    "workflows": 8,
+    "cli": 9,
+}
+# never imported by the main job; each may use floors up to the given one
+SIDE_HOUSES = {"training": 6, "validation": 6}
+HEAVY = {"torch", "torchio", "nipype", "bids", "pandas", "SimpleITK", "matplotlib", "onnxruntime", "templateflow"}
+MODULE_LINES, FUNCTION_LINES, BUILDER_LINES = 400, 60, 120
+VAGUE_NAMES = re.compile(r"(^|_)(utils?|helpers?|misc|common|managers?)($|_)")
+
+
+def modules() -> list[tuple[str, Path]]:
+    """Dotted name and file of each module that gets installed."""
+    found = []
+    for package, folder in PACKAGE_DIRS.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = [package, *path.relative_to(folder).with_suffix("").parts]
+            found.append((".".join(part for part in parts if part != "__init__"), path))
+    return found
+
+
+MODULES = modules()
+each_module = pytest.mark.parametrize(("name", "path"), MODULES, ids=[name for name, _ in MODULES])
+
+
+def room(name: str) -> str:
+    """The part of a dotted name that the floors are about: ``bidsqa.anatomy.brain`` -> ``anatomy``."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def imports(path: Path, name: str) -> Iterator[str]:
+    """Dotted names of all modules that a file imports, anywhere in it."""
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            # "from bidsqa import record" names a module as well as "from bidsqa.record import Record" does
+            yield from (f"{module}.{alias.name}" for alias in node.names) if module == "bidsqa" else (module,)
+
+
+def may_import(importer: str, imported: str) -> bool:
+    if importer == imported or imported in ("__version__", "errors"):
+        return True
+    if imported not in FLOORS:
+        return False
+    if importer in SIDE_HOUSES:
+        return FLOORS[imported] <= SIDE_HOUSES[importer]
+    return imported == "record" and FLOORS[importer] >= 1 or FLOORS[imported] < FLOORS[importer]
+
+
+@each_module
+def test_imports_only_lower_floors(name: str, path: Path) -> None:
+    here = room(name)
+    if here in ("", "__main__"):  # the public names may come from any floor
+        return
+    assert here in FLOORS or here in SIDE_HOUSES, f"{name}: give '{here}' a floor in FLOORS"
+    reached = {room(module) for module in imports(path, name) if module.split(".")[0] == "bidsqa"} - {""}
+    wrong = sorted(target for target in reached if not may_import(here, target))
+    assert not wrong, f"{name} (floor {FLOORS.get(here, 'beside')}) imports {wrong}"
+
+
+def test_the_floor_rule_notices_breaches() -> None:
+    assert may_import("metrics", "anatomy")
+    assert may_import("models", "record")
+    assert not may_import("anatomy", "metrics")
+    assert not may_import("simulation", "models")
+    assert not may_import("report", "group")
+    assert not may_import("cli", "training")
+    assert not may_import("training", "workflows")
+
+
+@each_module
+def test_workflow_siblings_are_imported_relatively(name: str, path: Path) -> None:
+    if room(name) == "workflows":
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        absolute = [
+            node.lineno
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").startswith("bidsqa.workflows")
+        ]
+        assert not absolute, f"{name}, lines {absolute}: 'from .sibling import ...', so that the folder's place is free"
+
+
+@each_module
+def test_sizes(name: str, path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    lines = text.count("\n")
+    assert lines <= MODULE_LINES, f"{name}: {lines} lines"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = code_lines(node)
+            limit = BUILDER_LINES if re.fullmatch(r"init_\w+_wf", node.name) else FUNCTION_LINES
+            assert length <= limit, f"{name}.{node.name}: {length} lines"
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function without its docstring: explaining at length is no fault."""
+    total = (function.end_lineno or function.lineno) - function.lineno + 1
+    first = function.body[0]
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        total -= (first.end_lineno or first.lineno) - first.lineno + 1
+    return total
+
+
+SOURCES = [path for folder in SOURCE_FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_licence_line_and_names(path: Path) -> None:
+    relative = path.relative_to(ROOT)
+    head = path.read_text(encoding="utf-8").splitlines()[:2]
+    assert "# SPDX-License-Identifier: Apache-2.0" in head, f"{relative}: first line must name the licence"
+    vague = [part for part in relative.with_suffix("").parts if VAGUE_NAMES.search(part)]
+    assert not vague, f"{relative}: say what it holds, not '{vague[0]}'"
+
+
+def test_installed_packages_are_the_folders() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    listed = setup["options"]["packages"].split()
+    folders = {name if path.name == "__init__.py" else "" for name, path in MODULES} - {""}
+    assert sorted(listed) == sorted(folders)
+    without_init = {path.parent for _, path in MODULES} - {path.parent for _, path in MODULES if path.name == "__init__.py"}
+    assert not without_init, "a folder without __init__.py is not installed"
+    assert listed == sorted(listed)
+
+
+def test_tests_can_be_imported_by_file() -> None:
+    files = [path for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert not [path for path in files if path.name == "__init__.py"]
+    names = [path.name for path in files]
+    assert len(names) == len(set(names)), "two test files share a name"
+
+
+@pytest.mark.parametrize("module", ["bidsqa", "bidsqa.cli.main", "bidsqa.cli.options", "bidsqa.cli.demo", "bidsqa.cli.scan"])
+def test_start_up_loads_nothing_heavy(module: str) -> None:
+    program = f"import sys, {module}; print(*sorted({HEAVY | {'scipy'}!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert not done.stdout.split()
+
+
+def test_the_main_job_never_imports_training_or_torch() -> None:
+    program = (
+        "import sys, bidsqa.steps, bidsqa.models, bidsqa.group, bidsqa.report; "
+        "print(*sorted(m for m in sys.modules if m.startswith(('bidsqa.training', 'bidsqa.validation')) or m in "
+        "('torch', 'torchio', 'nipype')))"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert not done.stdout.split()
