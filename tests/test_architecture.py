@@ -19,6 +19,7 @@ PACKAGE_DIRS = {"bidsqa": ROOT / "bidsqa", "bidsqa.workflows": ROOT / "workflows
 
 FLOORS = {
     "errors": 0,
+    "accounting": 0,
     "image": 1,
     "bids": 1,
     "record": 1,
@@ -74,7 +75,7 @@ def imports(path: Path, name: str) -> Iterator[str]:
 
 
 def may_import(importer: str, imported: str) -> bool:
-    if importer == imported or imported in ("__version__", "errors"):
+    if importer == imported or FLOORS.get(imported) == 0 or imported == "__version__":
         return True
     if imported not in FLOORS:
         return False
