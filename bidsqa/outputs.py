@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an output folder already holds of a scan, and writing it: state, masks, pages redrawn."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import bidsqa
+from bidsqa.bids import names
+from bidsqa.bids.writing import write_atomic
+from bidsqa.record import SCHEMA_VERSION, Record
+
+if TYPE_CHECKING:
+    from bidsqa.anatomy import Anatomy
+    from bidsqa.bids import Scan
+    from bidsqa.image import Volume
+    from bidsqa.steps import Settings
+
+MASK_COMPRESSION = 4
+
+
+def pending(scan: Scan, out: Path, settings: Settings) -> str:
+    """What is to be done with a scan.
+
+    Returns
+    -------
+    str
+        ``done`` when nothing is; else ``new``, ``failed before``, or ``changed: `` and what differs: the input (size
+        or time), the version of bidsqa, or the settings that change numbers.
+    """
+    path = names.record_path(out, scan)
+    if not path.exists():
+        return "new"
+    try:
+        record = Record.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "changed: the record is damaged"
+    if record.status == "failed":
+        return "failed before"
+    provenance = record.provenance
+    if (provenance.get("bidsqa"), provenance.get("record_schema")) != (bidsqa.__version__, SCHEMA_VERSION):
+        return "changed: version"
+    if not _same_input(scan, provenance.get("input", {})):
+        return "changed: input"
+    if provenance.get("settings") != settings.changing_numbers():
+        return "changed: settings"
+    masks = [names.mask_path(out, scan, kind) for kind in ("brain", "dseg")] if settings.output_masks else []
+    if not all(wanted.exists() for wanted in (names.page_path(out, scan), *masks)):
+        return "changed: outputs missing"
+    return "done"
+
+
+def _same_input(scan: Scan, known: dict[str, object]) -> bool:
+    try:
+        status = Path(scan.path).stat()
+    except OSError:
+        return False
+    return (known.get("size"), known.get("mtime")) == (status.st_size, int(status.st_mtime))
+
+
+def read_figures(record_path: Path) -> dict[str, bytes]:
+    """The figures that belong to a record, by name, from the ``figures`` folder beside its ``anat`` folder."""
+    stem, suffix = names.split_record_name(record_path)
+    folder = record_path.parent.parent / "figures"
+    found = {}
+    for path in sorted(folder.glob(f"{stem}_desc-*_{suffix}.*")):
+        described = path.name[len(stem) + len("_desc-") :]
+        found[described.replace(f"_{suffix}.", ".")] = path.read_bytes()
+    return found
+
+
+def redraw(record_path: Path, page_path: Path) -> None:
+    """Draw a scan's page again from its record and figures, without the image.
+
+    Raises
+    ------
+    ValueError
+        When the file is not a record.
+    """
+    from bidsqa import report
+
+    record = Record.loads(record_path.read_text(encoding="utf-8"))
+    write_atomic(page_path, report.render_scan(record, read_figures(record_path)))
+
+
+def write_masks(source: str, volume: Volume, anatomy: Anatomy, paths: dict[str, Path]) -> None:
+    """Write the brain mask and the segmentation on the scan's own grid and axes.
+
+    Parameters
+    ----------
+    source : str
+        The scan's file, for its grid.
+    volume : Volume
+    anatomy : Anatomy
+    paths : dict of str to Path
+        ``brain`` (``*_desc-brain_mask.nii.gz``) and ``dseg`` (1 grey, 2 white, 3 CSF).
+    """
+    import nibabel
+    from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
+
+    stored = nibabel.load(source).affine
+    back = ornt_transform(io_orientation(volume.affine), io_orientation(stored))
+    affine = volume.affine @ inv_ornt_aff(back, volume.shape)
+    for kind, values in (("brain", anatomy.brain), ("dseg", anatomy.dseg)):
+        image = nibabel.Nifti1Image(apply_orientation(np.asarray(values, dtype=np.uint8), back), affine)
+        image.header.set_xyzt_units("mm")
+        stream = io.BytesIO()
+        with gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=MASK_COMPRESSION, mtime=0) as packed:
+            packed.write(image.to_bytes())
+        write_atomic(paths[kind], stream.getvalue())

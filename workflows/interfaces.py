@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Thin Nipype interfaces around the steps of ``bidsqa.steps``.
+
+Every step reads what the steps before it left in the work directory and writes one file of its own. A step that fails
+writes the scan's failed record itself, so that nothing is lost even if the parent process dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterface,
+    BaseInterfaceInputSpec,
+    File,
+    InputMultiObject,
+    Str,
+    TraitedSpec,
+    isdefined,
+)
+
+from bidsqa import outputs, steps
+from bidsqa.accounting import Ledger
+from bidsqa.anatomy import Anatomy
+from bidsqa.bids.writing import write_atomic
+from bidsqa.image import ImageFacts, Volume
+from bidsqa.models import Score
+from bidsqa.record import Record, clean
+from bidsqa.workflows.job import Job
+
+
+class _StepInput(BaseInterfaceInputSpec):  # type: ignore[misc]
+    job = Str(mandatory=True, desc="the scan's job as JSON")
+
+
+class _StepOutput(TraitedSpec):  # type: ignore[misc]
+    out_file = File(exists=True, desc="what the step made")
+
+
+class _VolumeInput(_StepInput):
+    volume = File(exists=True, mandatory=True, desc="the conformed volume (npz)")
+
+
+class StepInterface(BaseInterface):  # type: ignore[misc]
+    """A step: runs, accounts for its costs, and turns a failure into the scan's record."""
+
+    output_spec = _StepOutput
+    step = ""
+    out_name = "out.json"
+
+    def _run_interface(self, runtime: Any) -> Any:
+        job = Job.loads(self.inputs.job)
+        ledger = Ledger()
+        out_file = Path(runtime.cwd) / self.out_name
+        try:
+            with ledger.step(self._step_name()):
+                self._work(job, out_file, ledger)
+        except Exception as error:
+            write_failure(job, self._step_name(), error)
+            raise
+        out_file.with_name("costs.json").write_text(json.dumps({"seconds": ledger.seconds, "peak_mb": ledger.peak_mb}))
+        return runtime
+
+    def _step_name(self) -> str:
+        return self.step
+
+    def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
+        raise NotImplementedError
+
+    def _list_outputs(self) -> dict[str, str]:
+        return {"out_file": str(Path.cwd() / self.out_name)}
+
+
+class Conform(StepInterface):
+    """Read, check and turn to RAS+."""
+
+    input_spec = _StepInput
+    step = "conform"
+    out_name = "volume.npy"
+
+    def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
+        volume = steps.conform(job.path)
+        np.save(out_file, volume.data)
+        facts = {"affine": volume.affine.tolist(), "facts": volume.facts.to_dict()}
+        out_file.with_suffix(".json").write_text(json.dumps(facts))
+
+
+class _ScoreInput(_VolumeInput):
+    model = Str(mandatory=True, desc="name of the model")
+
+
+class ScoreScan(StepInterface):
+    """One learned score."""
+
+    input_spec = _ScoreInput
+    out_name = "score.json"
+
+    def _step_name(self) -> str:
+        return str(self.inputs.model)
+
+    def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
+        scores = steps.score(self.inputs.model, read_volume(Path(self.inputs.volume)), job.parsed_settings)
+        plain = {
+            "scores": {name: score.to_dict() for name, score in scores.scores.items()},
+            "models": scores.models,
+            "missing": scores.missing,
+        }
+        out_file.write_text(json.dumps(plain, default=clean))
+
+
+class Delineate(StepInterface):
+    """Masks, tissues and the bias field."""
+
+    input_spec = _VolumeInput
+    step = "anatomy"
+    out_name = "anatomy.npz"
+
+    def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
+        steps.delineate(read_volume(Path(self.inputs.volume)), job.parsed_settings).save(out_file)
+
+
+class _AnatomyInput(_VolumeInput):
+    anatomy = File(exists=True, mandatory=True, desc="masks, tissues and the bias field (npz)")
+
+
+class Measure(StepInterface):
+    """Every metric that applies."""
+
+    input_spec = _AnatomyInput
+    step = "metrics"
+    out_name = "metrics.json"
+
+    def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
+        volume = read_volume(Path(self.inputs.volume))
+        metrics, missing = steps.measure(volume, Anatomy.load(Path(self.inputs.anatomy)), job.source["suffix"])
+        out_file.write_text(json.dumps({"metrics": metrics, "missing": missing}, default=clean))
+
+
+class _FiguresInput(_AnatomyInput):
+    scores = InputMultiObject(File(exists=True), desc="one file a model")
+
+
+class DrawFigures(StepInterface):
+    """The pictures of the page, beside the outputs and named in a list."""
+
+    input_spec = _FiguresInput
+    step = "figures"
+    out_name = "figures.json"
+
+    def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
+        volume = read_volume(Path(self.inputs.volume))
+        scores = read_scores(_paths(self.inputs.scores)).scores
+        figures = steps.draw(volume, Anatomy.load(Path(self.inputs.anatomy)), scores)
+        for name, content in figures.items():
+            write_atomic(Path(job.figure.replace("{name}", name)), content)
+        out_file.write_text(json.dumps(sorted(figures)))
+
+
+class _RecordInput(_FiguresInput):
+    metrics = File(exists=True, mandatory=True)
+    figures = File(exists=True, mandatory=True)
+
+
+class WriteRecord(StepInterface):
+    """Gather, judge, write the page and, last, the record: its presence means done."""
+
+    input_spec = _RecordInput
+    step = "record"
+    out_name = "record.json"
+
+    def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
+        start = time.perf_counter()
+        volume = read_volume(Path(self.inputs.volume))
+        anatomy = Anatomy.load(Path(self.inputs.anatomy))
+        measured = json.loads(Path(self.inputs.metrics).read_text())
+        score_files = _paths(self.inputs.scores)
+        for path in (self.inputs.volume, *score_files, self.inputs.anatomy, self.inputs.metrics, self.inputs.figures):
+            costs = json.loads(Path(path).with_name("costs.json").read_text())
+            ledger.seconds.update(costs["seconds"])
+            ledger.peak_mb.update(costs["peak_mb"])
+        record = steps.compile_record(
+            job.parsed_source,
+            volume,
+            anatomy,
+            read_scores(score_files),
+            measured["metrics"],
+            measured["missing"],
+            job.parsed_settings,
+            ledger,
+        )
+        if job.masks:
+            write_masks(job, volume, anatomy)
+        names = json.loads(Path(self.inputs.figures).read_text())
+        figures = {name: Path(job.figure.replace("{name}", name)).read_bytes() for name in names}
+        write_page(job, record, figures)
+        record.provenance["seconds"]["record"] = round(time.perf_counter() - start, 3)
+        write_atomic(Path(job.record), record.dumps())
+        write_atomic(out_file, record.dumps())
+
+
+def read_volume(path: Path) -> Volume:
+    """The conformed volume, memory-mapped (in the memory order in which it was computed, for equal sums)."""
+    plain = json.loads(path.with_suffix(".json").read_text())
+    data = np.load(path, mmap_mode="r", allow_pickle=False)
+    return Volume(data=data, affine=np.array(plain["affine"]), facts=ImageFacts.from_dict(plain["facts"]))
+
+
+def read_scores(paths: list[Path]) -> steps.Scores:
+    """The scores of all models."""
+    merged = steps.Scores({}, {}, {})
+    for path in paths:
+        plain = json.loads(path.read_text())
+        scores = {name: Score.from_dict(values) for name, values in plain["scores"].items()}
+        merged = merged.merged(steps.Scores(scores, plain["models"], plain["missing"]))
+    return merged
+
+
+def write_page(job: Job, record: Record, figures: dict[str, bytes]) -> None:
+    """The scan's page."""
+    from bidsqa import report
+
+    write_atomic(Path(job.page), report.render_scan(record, figures))
+
+
+def write_masks(job: Job, volume: Volume, anatomy: Anatomy) -> None:
+    """The brain mask and the segmentation on the scan's own grid, as BIDS derivatives."""
+    outputs.write_masks(job.path, volume, anatomy, {kind: Path(path) for kind, path in job.masks.items()})
+
+
+def write_failure(job: Job, step: str, error: BaseException) -> None:
+    """The failed record and its page, and a crash file unless the cause is a known one."""
+    from bidsqa.errors import BidsqaError
+
+    name = job.source["bids_name"]
+    crashfile = None
+    if not isinstance(error, BidsqaError):
+        crashfile = f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{name}-{step}.txt"
+        with contextlib.suppress(OSError):
+            text = "".join(traceback.format_exception(error))
+            write_atomic(Path(job.logs) / crashfile, f"bidsqa step {step}, Python {sys.version}\n{text}")
+    record = steps.failure_record(job.parsed_source, step, error, job.parsed_settings, crashfile)
+    write_page(job, record, {})
+    write_atomic(Path(job.record), record.dumps())
+
+
+def _paths(value: Any) -> list[Path]:
+    """InputMultiObject gives a list, one path, or nothing."""
+    if not isdefined(value) or not value:
+        return []
+    return [Path(entry) for entry in ([value] if isinstance(value, str) else value)]

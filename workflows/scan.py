@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graph of one scan, and the graph of several."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bidsqa.workflows.job import Job
+
+if TYPE_CHECKING:
+    from nipype.pipeline.engine import Workflow
+
+# measured by benchmarks/memory.py: a worker's libraries, and bytes a voxel at each step's peak
+WORKER_GB = 0.35
+BYTES_PER_VOXEL = {"conform": 16, "score": 12, "anatomy": 48, "metrics": 40, "figures": 24, "record": 8}
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one scan needs.
+
+    Parameters
+    ----------
+    voxels : int
+        As its header says; 0 where it can't be read.
+    """
+
+    voxels: int
+
+    def gigabytes(self, step: str) -> float:
+        """Peak memory of a step's process in GB (10⁹ bytes)."""
+        return WORKER_GB + self.voxels * BYTES_PER_VOXEL[step] / 1e9
+
+    @property
+    def peak(self) -> float:
+        """Peak memory of the scan's hungriest step in GB."""
+        return max(self.gigabytes(step) for step in BYTES_PER_VOXEL)
+
+
+def need_of(path: Path) -> Need:
+    """What the scan will need, by its header alone."""
+    import nibabel
+
+    try:
+        voxels = 1
+        for edge in nibabel.load(path).shape[:3]:
+            voxels *= max(1, int(edge))
+    except Exception:  # whatever is wrong with the file is told by its conform step
+        return Need(0)
+    return Need(min(voxels, 2**31))
+
+
+def init_scan_wf(*, job: Job, need: Need, name: str) -> Workflow:
+    """The graph of one scan.
+
+    ``conform`` feeds one node a model and ``anatomy``; ``metrics`` and ``figures`` read the masks; ``record`` gathers
+    all and writes the outputs.
+
+    Parameters
+    ----------
+    job : Job
+        The scan's input, outputs and settings.
+    need : Need
+        Its memory.
+    name : str
+        The graph's name, letters, digits and underscores.
+
+    Returns
+    -------
+    Workflow
+        Without inputs or outputs: everything is in the job.
+    """
+    from nipype.interfaces.utility import Merge
+    from nipype.pipeline import engine as pe
+
+    from bidsqa.workflows import interfaces
+
+    text = job.dumps()
+    settings = job.parsed_settings
+
+    def node(kind: Any, label: str, cost: str, **inputs: Any) -> Any:
+        return pe.Node(kind(job=text, **inputs), name=label, mem_gb=need.gigabytes(cost), n_procs=settings.threads)
+
+    workflow = pe.Workflow(name=name)
+    conform = node(interfaces.Conform, "conform", "conform")
+    anatomy = node(interfaces.Delineate, "anatomy", "anatomy")
+    metrics = node(interfaces.Measure, "metrics", "metrics")
+    figures = node(interfaces.DrawFigures, "figures", "figures")
+    record = node(interfaces.WriteRecord, "record", "record")
+    workflow.connect(
+        [
+            (conform, anatomy, [("out_file", "volume")]),
+            (conform, metrics, [("out_file", "volume")]),
+            (conform, figures, [("out_file", "volume")]),
+            (conform, record, [("out_file", "volume")]),
+            (anatomy, metrics, [("out_file", "anatomy")]),
+            (anatomy, figures, [("out_file", "anatomy")]),
+            (anatomy, record, [("out_file", "anatomy")]),
+            (metrics, record, [("out_file", "metrics")]),
+            (figures, record, [("out_file", "figures")]),
+        ]
+    )
+    if settings.models:
+        gather = pe.Node(Merge(len(settings.models)), name="scores", run_without_submitting=True)
+        for position, model in enumerate(settings.models, start=1):
+            scored = node(interfaces.ScoreScan, model, "score", model=model)
+            workflow.connect(conform, "out_file", scored, "volume")
+            workflow.connect(scored, "out_file", gather, f"in{position}")
+        workflow.connect(gather, "out", figures, "scores")
+        workflow.connect(gather, "out", record, "scores")
+    return workflow
+
+
+def init_scans_wf(*, jobs: Sequence[tuple[Job, Need]], base_dir: Path, name: str = "bidsqa") -> Workflow:
+    """One sub-graph per scan; they share nothing.
+
+    Parameters
+    ----------
+    jobs : sequence of (Job, Need)
+    base_dir : Path
+        The work directory.
+    """
+    from nipype.pipeline import engine as pe
+
+    workflow = pe.Workflow(name=name, base_dir=str(base_dir))
+    for job, need in jobs:
+        workflow.add_nodes([init_scan_wf(job=job, need=need, name=scan_wf_name(job.source["bids_name"]))])
+    return workflow
+
+
+def scan_wf_name(bids_name: str) -> str:
+    """The graph's name of a scan: letters, digits and underscores, one for each name."""
+    return "scan_" + re.sub(r"\W", lambda match: f"_{ord(match.group()):x}_" if match.group() != "-" else "__", bids_name)
