@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading the rules of the verdict: the package's own, and a user's file that overrides them by key."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from bidsqa.errors import UsageError
+from bidsqa.verdict.reading import DERIVED, READABLE
+
+LIMITS = ("review_above", "review_below", "fail_above", "fail_below")
+MISSING = ("review", "accept")
+Tables = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule, as it applies to one suffix.
+
+    Parameters
+    ----------
+    name : str
+        The rule's key.
+    reads : str
+        Dotted place in the record: ``scores.<model>.<key>``, ``metrics.<name>``, ``image.<key>``, ``derived.<name>``.
+    quantity : str
+        What is read, in plain words.
+    about : str
+        The word that a reason begins with.
+    unit : str
+        Empty for a pure number.
+    review_above, review_below, fail_above, fail_below : float or None
+        Limits in the unit of the quantity; the limit itself is still good.
+    missing : str
+        ``review``: without a value the scan needs a look. ``accept``: without a value the rule is silent.
+    advice, advice_fail : str
+        What to do; the second replaces the first for a failure.
+    families : str
+        Place in the record with numbers by cause (noise, motion, ...); the largest names the cause.
+    suffixes : tuple of str
+        Where the rule applies; empty for everywhere.
+    basis : str
+        Why these limits.
+    off : bool
+        True switches the rule off.
+    """
+
+    name: str
+    reads: str
+    quantity: str
+    about: str = ""
+    unit: str = ""
+    review_above: float | None = None
+    review_below: float | None = None
+    fail_above: float | None = None
+    fail_below: float | None = None
+    missing: str = "review"
+    advice: str = ""
+    advice_fail: str = ""
+    families: str = ""
+    suffixes: tuple[str, ...] = ()
+    basis: str = ""
+    off: bool = False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All rules with their version.
+
+    Parameters
+    ----------
+    version : str
+        The package's version of the rules; with a user's file also that file's version and a digest of the whole.
+    tables : dict
+        The rules as merged from the files.
+    families : dict
+        The causes that a score can name: ``{about, advice, advice_fail}`` each.
+    """
+
+    version: str
+    tables: Mapping[str, Mapping[str, Any]]
+    families: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def for_suffix(self, suffix: str) -> tuple[Rule, ...]:
+        """The rules that apply to a suffix, in the file's order."""
+        found = []
+        for name, table in self.tables.items():
+            general = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
+            special = table.get(suffix, {})
+            row = {**general, **special} if isinstance(special, Mapping) else general
+            row["suffixes"] = tuple(row.get("suffixes", ()))
+            rule = Rule(name=name, **row)
+            if not rule.off and (not rule.suffixes or suffix in rule.suffixes):
+                found.append(rule)
+        return tuple(found)
+
+
+def load_rules(user_file: Path | None = None) -> Rules:
+    """The rules of the package, with a user's file laid over them.
+
+    A key in the user's file wins over the package's: under ``[rules.<name>]`` for every suffix (also over the
+    package's own exceptions for a suffix), under ``[rules.<name>.<suffix>]`` for that suffix alone.
+
+    Parameters
+    ----------
+    user_file : path, optional
+        TOML, see the head of the package's ``verdict/rules.toml``.
+
+    Returns
+    -------
+    Rules
+
+    Raises
+    ------
+    UsageError
+        When the file can't be read, isn't TOML, or holds a key or a value that means nothing.
+    """
+    text = resources.files("bidsqa.verdict").joinpath("rules.toml").read_text(encoding="utf-8")
+    shipped = tomllib.loads(text)
+    if user_file is None:
+        return Rules(version=shipped["version"], tables=shipped["rules"], families=shipped["families"])
+    user = _read(Path(user_file))
+    _check_top(user, Path(user_file).name)
+    rules = _overlay_rules(shipped["rules"], user.get("rules", {}), Path(user_file).name)
+    families = copy.deepcopy(shipped["families"])
+    for name, table in user.get("families", {}).items():
+        families.setdefault(name, {}).update(_family(name, table, Path(user_file).name))
+    digest = hashlib.sha256(json.dumps([rules, families], sort_keys=True).encode()).hexdigest()[:8]
+    label = re.sub(r"[^\w.-]", "-", str(user.get("version", "user")))[:40]
+    return Rules(version=f"{shipped['version']}+{label}.{digest}", tables=rules, families=families)
+
+
+def _read(path: Path) -> Tables:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"the thresholds file {path} can't be read: {error.strerror}", "check the path") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the thresholds file {path} is not UTF-8 text", "save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"the thresholds file {path} is not valid TOML: {error}", "see docs/verdicts") from error
+
+
+def _check_top(user: Tables, file: str) -> None:
+    for key, value in user.items():
+        if key not in ("version", "rules", "families"):
+            raise UsageError(
+                f"{file}: unknown key {key!r}", _near(key, ("version", "rules", "families")) or "rules go under [rules]"
+            )
+        if key == "version" and not isinstance(value, (str, int, float)):
+            raise UsageError(f"{file}: version must be a text", 'for example version = "our-lab-1"')
+        if key != "version" and not (isinstance(value, dict) and all(isinstance(row, dict) for row in value.values())):
+            raise UsageError(f"{file}: [{key}] must hold tables", f"for example [{key}.ssim]")
+
+
+def _overlay_rules(shipped: Tables, user: Tables, file: str) -> Tables:
+    merged = copy.deepcopy(shipped)
+    for name, table in user.items():
+        if name not in merged and "reads" not in table:
+            raise UsageError(f"{file}: there is no rule {name!r}", _near(name, merged) or "a new rule needs `reads`")
+        row = merged.setdefault(name, {})
+        general = {key: value for key, value in table.items() if not isinstance(value, dict)}
+        for special in row.values():
+            if isinstance(special, dict):
+                for key in general:
+                    special.pop(key, None)
+        row.update(general)
+        for suffix, special in table.items():
+            if isinstance(special, dict):
+                row.setdefault(suffix, {}).update(special)
+        row.setdefault("quantity", str(row.get("reads", "")).rpartition(".")[2])
+        _check_rule(name, row, file)
+    return merged
+
+
+def _check_rule(name: str, row: Tables, file: str) -> None:
+    where = f"{file}: [rules.{name}]"
+    for suffix, special in row.items():
+        if isinstance(special, dict):
+            _check_values(f"{file}: [rules.{name}.{suffix}]", special)
+    _check_values(where, {key: value for key, value in row.items() if not isinstance(value, dict)})
+    parts = str(row.get("reads", "")).split(".")
+    if parts[0] not in READABLE or len(parts) < 2:
+        hint = "it reads scores.<model>.value, metrics.<name>, image.<key> or derived.<name>"
+        raise UsageError(f"{where} reads {row.get('reads')!r}, which is no place in a record", hint)
+    known = _known(parts[0])
+    if known and parts[1] not in known:
+        raise UsageError(f"{where} reads {row['reads']!r}: nothing has that name", _near(parts[1], known))
+    limits = [special for special in (row, *(entry for entry in row.values() if isinstance(entry, dict)))]
+    if not any(key in special for special in limits for key in LIMITS):
+        raise UsageError(f"{where} has no limit", "give one of " + ", ".join(LIMITS))
+
+
+def _check_values(where: str, row: Tables) -> None:
+    kinds = {part.name for part in fields(Rule)} - {"name"}
+    for key, value in row.items():
+        if key not in kinds:
+            raise UsageError(f"{where} has an unknown key {key!r}", _near(key, kinds) or "see docs/verdicts")
+        if key in LIMITS:
+            good, wanted = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value, "a number"
+        elif key == "off":
+            good, wanted = isinstance(value, bool), "true or false"
+        elif key == "missing":
+            good, wanted = value in MISSING, " or ".join(MISSING)
+        elif key == "suffixes":
+            good = isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value)
+            wanted = "a list of suffixes"
+        else:
+            good, wanted = isinstance(value, str), "a text"
+        if not good:
+            raise UsageError(f"{where}: {key} is {value!r}", f"it must be {wanted}")
+
+
+def _family(name: str, table: Tables, file: str) -> dict[str, str]:
+    for key, value in table.items():
+        if key not in ("about", "advice", "advice_fail") or not isinstance(value, str):
+            raise UsageError(f"{file}: [families.{name}] has a bad entry {key!r}", "about, advice, advice_fail: texts")
+    return {"about": name, **table}
+
+
+def _known(part: str) -> set[str]:
+    """The names that the tables of models and metrics know; empty where any name may stand."""
+    if part == "metrics":
+        from bidsqa.metrics import METRIC_KEYS
+
+        return set(METRIC_KEYS)
+    if part == "scores":
+        from bidsqa.models import MODELS
+
+        return set(MODELS)
+    return set(DERIVED) if part == "derived" else set()
+
+
+def _near(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
