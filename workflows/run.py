@@ -77,6 +77,7 @@ class _Watcher:
         self.keep_work = keep_work
         self.on_event = on_event
         self.started: dict[str, float] = {}
+        self.before = {label: _identity(Path(job.record)) for label, job in jobs.items()}
         self.result = RunResult()
 
     def __call__(self, node: Any, status: str) -> None:
@@ -105,7 +106,9 @@ class _Watcher:
         if job is None:
             return
         name = job.source["bids_name"]
-        record = _read_record(Path(job.record))
+        # a record left by an earlier run must not pass for this run's
+        fresh = _identity(Path(job.record)) != self.before[label]
+        record = _read_record(Path(job.record)) if fresh else None
         if record is None or record.status == "failed":
             if record is None:
                 record = _write_lost(job)
@@ -168,9 +171,6 @@ def run_scans(
     result = RunResult()
     for start in range(0, len(scans), BATCH):
         jobs = [(Job.of(scan, out, settings), need_of(Path(scan.path))) for scan in scans[start : start + BATCH]]
-        for job, _ in jobs:
-            # a record left by an earlier run must not pass for this run's
-            Path(job.record).unlink(missing_ok=True)
         watcher = _Watcher({scan_wf_name(job.source["bids_name"]): job for job, _ in jobs}, work, keep_work, on_event)
         watcher.result = result
         workflow = init_scans_wf(jobs=jobs, base_dir=work)
@@ -258,6 +258,15 @@ def _prepare_nipype(work: Path, stop_on_first_crash: bool) -> None:
         logger.handlers = []
         logger.propagate = True
         logger.setLevel(logging.CRITICAL)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tells one atomically written version of a file from the next."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _read_record(path: Path) -> Record | None:

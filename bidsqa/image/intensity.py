@@ -44,7 +44,9 @@ def otsu_threshold(values: Array, bins: int = 256) -> float:
     sums = np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(centres[int(np.argmax(np.nan_to_num(between[:-1])))])
+    between = np.nan_to_num(between[:-1])
+    # well separated classes leave a plateau of equal thresholds; its middle is the safest
+    return float(centres[np.flatnonzero(between >= between.max() * (1 - 1e-9))].mean())
 
 
 def rough_head(volume: Volume) -> np.ndarray[Any, np.dtype[np.bool_]]:
