@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one form in which scripts print a table and the documentation shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of results.
+
+    Parameters
+    ----------
+    title : str
+    columns : sequence of str
+    rows : sequence of sequence
+        Strings or numbers, as long as the columns.
+    note : str
+        On which data, how many scans and subjects, which interval, which machine: what a reader needs to judge it.
+    command : str
+        The command that printed it.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    note: str = ""
+    command: str = ""
+
+    def text(self) -> str:
+        """For the terminal: aligned columns."""
+        cells = [list(self.columns), *[[_cell(value) for value in row] for row in self.rows]]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(self.columns))]
+        lines = [
+            "  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip() for row in cells
+        ]
+        lines.insert(1, "  ".join("-" * width for width in widths))
+        return "\n".join([self.title, "", *lines, "", self.note]).rstrip() + "\n"
+
+    def write(self, path: Path) -> None:
+        """For the documentation: JSON, which ``docs/_ext/tables.py`` reads."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plain = {**asdict(self), "rows": [[_cell(value) for value in row] for row in self.rows]}
+        path.write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
+    return str(value)
