@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sidecar metadata: the inheritance principle, and the keys that a record keeps.
+
+A sidecar is data from outside: a broken one costs a warning on the scans it applies to, nothing more.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from bidsqa.bids.scan import split_name
+
+LARGEST_SIDECAR = 5_000_000  # bytes; real ones have a few thousand
+LONGEST_TEXT = 300
+LONGEST_LIST = 64
+
+ACQUISITION_KEYS = (
+    "Manufacturer",
+    "ManufacturersModelName",
+    "DeviceSerialNumber",
+    "StationName",
+    "InstitutionName",
+    "SoftwareVersions",
+    "MagneticFieldStrength",
+    "ReceiveCoilName",
+    "ReceiveCoilActiveElements",
+    "ProtocolName",
+    "PulseSequenceType",
+    "SequenceName",
+    "ScanningSequence",
+    "SequenceVariant",
+    "ScanOptions",
+    "MRAcquisitionType",
+    "ImageType",
+    "RepetitionTime",
+    "EchoTime",
+    "InversionTime",
+    "FlipAngle",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "PixelBandwidth",
+    "DwellTime",
+    "PartialFourier",
+    "ParallelReductionFactorInPlane",
+    "ParallelAcquisitionTechnique",
+    "PhaseEncodingDirection",
+    "InPlanePhaseEncodingDirectionDICOM",
+    "NonlinearGradientCorrection",
+    "ContrastBolusIngredient",
+    "BodyPart",
+    "ConversionSoftware",
+    "ConversionSoftwareVersion",
+)
+
+
+class Sidecars:
+    """Reads the sidecars of a dataset, each file once and each folder once.
+
+    Parameters
+    ----------
+    root : Path
+        The dataset's root folder; nothing above it is looked at.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._folders: dict[Path, list[tuple[Path, dict[str, str], str]]] = {}
+        self._shared: dict[Path, tuple[dict[str, Any], str | None]] = {}
+
+    def read(self, folder: Path, entities: dict[str, str], suffix: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Merged metadata of one image: from the root down to its folder, the nearer and the more specific file wins.
+
+        Parameters
+        ----------
+        folder : Path
+            Where the image lies, at or below the root.
+        entities : dict of str to str
+            The image's entities.
+        suffix : str
+            The image's suffix.
+
+        Returns
+        -------
+        metadata : dict
+            Merged keys.
+        warnings : tuple of str
+            One sentence for each sidecar that could not be used.
+        """
+        merged: dict[str, Any] = {}
+        warnings: list[str] = []
+        chain = [folder, *folder.parents]
+        for level in reversed(chain[: chain.index(self._root) + 1] if self._root in chain else [folder]):
+            fitting = [
+                (len(wanted), path)
+                for path, wanted, kind in self._list(level)
+                if kind == suffix and wanted.items() <= entities.items()
+            ]
+            for _, path in sorted(fitting):
+                values, problem = self._load(path, keep=level != folder)
+                merged.update(values)
+                if problem:
+                    warnings.append(f"Sidecar {path.name} was not used: {problem}.")
+        return merged, tuple(warnings)
+
+    def _list(self, folder: Path) -> list[tuple[Path, dict[str, str], str]]:
+        if folder not in self._folders:
+            found = []
+            try:
+                with os.scandir(folder) as entries:
+                    names = [entry.name for entry in entries if entry.name.endswith(".json")]
+            except OSError:
+                names = []
+            for name in names:
+                try:
+                    entities, suffix, extension = split_name(name)
+                except ValueError:
+                    continue
+                if extension == ".json":
+                    found.append((folder / name, entities, suffix))
+            self._folders[folder] = found
+        return self._folders[folder]
+
+    def _load(self, path: Path, keep: bool) -> tuple[dict[str, Any], str | None]:
+        # only files above the image's own folder are shared by many images
+        if path in self._shared:
+            return self._shared[path]
+        loaded = load_sidecar(path)
+        if keep:
+            self._shared[path] = loaded
+        return loaded
+
+
+def load_sidecar(path: Path) -> tuple[dict[str, Any], str | None]:
+    """Read one JSON file without trusting it.
+
+    Parameters
+    ----------
+    path : Path
+        The sidecar.
+
+    Returns
+    -------
+    values : dict
+        Its keys; empty where it can't be used.
+    problem : str or None
+        Why it can't be used, in words.
+    """
+    try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            return {}, "it is no regular file"
+        if facts.st_size > LARGEST_SIDECAR:
+            return {}, f"it has {facts.st_size / 1e6:.0f} MB, a sidecar has a few kB"
+        values = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        return {}, "its content is absent (a link that leads nowhere)"
+    except OSError as error:
+        return {}, f"it can't be read ({error.strerror or 'input/output error'})"
+    except UnicodeDecodeError:
+        return {}, "it is no UTF-8 text"
+    except json.JSONDecodeError as error:
+        return {}, f"it is no valid JSON (line {error.lineno})"
+    except (ValueError, RecursionError):
+        return {}, "it is no valid JSON"
+    if not isinstance(values, dict):
+        return {}, "it holds no JSON object"
+    return values, None
+
+
+def acquisition(sidecar: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a sidecar that a record keeps: scanner, sequence and timing, nothing about the person.
+
+    Parameters
+    ----------
+    sidecar : dict
+        Merged metadata of a scan, of any content.
+
+    Returns
+    -------
+    dict
+        Keys of `ACQUISITION_KEYS` in that order; values are finite numbers, booleans, texts of at most
+        300 characters or flat lists of these; anything else is left out.
+    """
+    kept = {}
+    for key in ACQUISITION_KEYS:
+        value = _plain(sidecar.get(key))
+        if value is not None:
+            kept[key] = value
+    return kept
+
+
+def _plain(value: Any, nested: bool = False) -> Any:
+    """A JSON-safe copy of a simple value, None for everything else."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)):
+        return value if abs(value) < 1e15 and math.isfinite(value) else None
+    if isinstance(value, str):
+        # lone surrogates can't be written as UTF-8
+        text = value.encode("utf-8", "replace").decode("utf-8").strip()
+        return (text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…") or None
+    if isinstance(value, list) and not nested:
+        items = [_plain(item, nested=True) for item in value[:LONGEST_LIST]]
+        return [item for item in items if item is not None] or None
+    return None
