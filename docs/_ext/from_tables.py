@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pages made from the tables in the code: ``.. from-table:: metrics`` puts what ``metrics()`` writes in its place.
+
+Each function here returns reStructuredText. ``tests/test_catalogue.py`` asks the same functions whether a row is documented.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+DOCS = Path(__file__).resolve().parents[1]
+PRINTED = DOCS / "validation_tables"
+DOI = re.compile(r"(?:doi:? ?)?\b(10\.\d{4,9}/[^\s,;)]+[^\s,;).])", re.IGNORECASE)
+LITERAL = re.compile(r"(``[^`]+``|`[^`]+`|https?://[^\s,;)]+)")
+
+
+def escape(text: str) -> str:
+    """Plain words as reStructuredText; code in backticks and addresses are kept as such."""
+    parts = []
+    for part in LITERAL.split(" ".join(str(text).split())):
+        if part.startswith("`"):
+            parts.append(f"``{part.strip('`')}``")
+        elif part.startswith("http"):
+            parts.append(part)
+        else:
+            plain = re.sub(r"([\\*`|_])", r"\\\1", part)
+            parts.append(DOI.sub(lambda found: f"`doi {found[1]} <https://doi.org/{found[1]}>`__", plain))
+    return "".join(parts)
+
+
+def heading(text: str, mark: str, label: str = "") -> str:
+    above = f".. _{label}:\n\n" if label else ""
+    return f"\n{above}{text}\n{mark * len(text)}\n\n"
+
+
+def fields(pairs: Iterable[tuple[str, str]]) -> str:
+    return "".join(f":{name}: {value}\n" for name, value in pairs if value) + "\n"
+
+
+def list_table(columns: Sequence[str], rows: Iterable[Sequence[str]], widths: str = "auto") -> str:
+    """A table whose cells are already reStructuredText."""
+    lines = [".. list-table::", "   :header-rows: 1", f"   :widths: {widths}", ""]
+    for row in [columns, *rows]:
+        for number, cell in enumerate(row):
+            lines.append(f"   {'* -' if number == 0 else '  -'} {cell}".rstrip())
+    return "\n".join(lines) + "\n\n"
+
+
+def limits(bounds: Sequence[float | None]) -> str:
+    low, high = ("open" if bound is None or abs(bound) == float("inf") else f"{bound:g}" for bound in bounds)
+    return f"{low} to {high}"
+
+
+def metrics() -> str:
+    """Every metric with its definition."""
+    from bidsqa.metrics import METRICS
+
+    text = ""
+    for row in METRICS:
+        text += heading(row.name, "-", f"metric-{row.name}")
+        text += "".join(f"- ``{key}``: {escape(says)}\n" for key, says in row.keys.items()) + "\n"
+        pairs = [
+            ("Computed as", escape(row.formula)),
+            ("Unit", escape(row.unit) or "none (a pure number)"),
+            ("Better", {"none": "neither; a description"}.get(row.direction, row.direction)),
+            ("Range", limits(row.bounds)),
+            ("Needs", escape(", ".join(need.replace("_", " ") for need in row.needs)) or "the image alone"),
+            ("Applies to", ", ".join(row.suffixes)),
+            ("MRIQC", "the same definition" if row.mriqc == "same" else escape(row.mriqc)),
+            ("Source", escape(row.source)),
+            ("Definition", f"version {row.version}"),
+        ]
+        text += fields(pairs)
+    return text
+
+
+def models() -> str:
+    """Every learned model: what it tells, how to read it, where it comes from."""
+    from bidsqa.models import MODELS
+
+    text = ""
+    for row in MODELS.values():
+        text += heading(row.name, "-", f"model-{row.name}") + escape(row.says) + "\n\n"
+        pairs = [
+            ("Unit", escape(row.unit) or "none (a pure number)"),
+            ("Better", row.direction),
+            ("Range", limits(row.bounds)),
+            ("Limits", escape(row.limits)),
+            ("Method", escape(f"{row.citation}, {row.source}")),
+            ("Weights", f"version {row.version}, architecture ``{row.architecture}``, SHA-256 ``{row.sha256[:16]}…``"),
+        ]
+        text += fields(pairs)
+        if row.readings:
+            cells = [(reading.name, limits((reading.low, reading.high)), escape(reading.says)) for reading in row.readings]
+            text += list_table(("reading", "from, to", "meaning"), cells)
+        if (DOCS / "generated" / "cards" / row.card).is_file():
+            text += f"Training data, recipe, validation and licence: :doc:`model card <generated/cards/{Path(row.card).stem}>`.\n\n"
+    return text
+
+
+def artifacts() -> str:
+    """Every simulated artifact."""
+    from bidsqa.simulation import ARTIFACTS
+
+    rows = [
+        (f"``{row.name}``", escape(row.title), row.family, escape(row.strength_meaning), escape(row.source))
+        for row in ARTIFACTS.values()
+    ]
+    return list_table(("name", "what", "family", "strength 0 to 1", "source"), rows, "16 18 10 30 26")
+
+
+def rules() -> str:
+    """Every rule of the verdict with its limits by suffix."""
+    from bidsqa.verdict import load_rules
+
+    table = load_rules()
+    text = f"The rules that ship are version {table.version}.\n\n"
+    for name, row in table.tables.items():
+        text += heading(name, "-", f"rule-{name}")
+        exceptions = {key: value for key, value in row.items() if isinstance(value, dict)}
+        pairs = [
+            ("Reads", f"``{row['reads']}``, {escape(row['quantity'])}"),
+            ("Limits", _rule_limits(row)),
+            *((suffix, _rule_limits(special)) for suffix, special in exceptions.items()),
+            ("Advice", escape(row.get("advice", ""))),
+            ("Advice on failure", escape(row.get("advice_fail", ""))),
+            ("Without a value", "" if row.get("missing", "review") == "review" else "the rule is silent"),
+            ("Why these limits", escape(row.get("basis", ""))),
+        ]
+        text += fields(pairs)
+    return text
+
+
+def _rule_limits(row: dict[str, Any]) -> str:
+    keys = ("review_above", "review_below", "fail_above", "fail_below")
+    return ", ".join(f"{key.replace('_', ' ')} {row[key]:g}" for key in keys if key in row)
+
+
+def options() -> str:
+    """Every option of the command, by group."""
+    from bidsqa.cli.options import OPTIONS
+
+    groups: dict[str, list[Any]] = {}
+    for row in OPTIONS:
+        groups.setdefault(row.group, []).append(row)
+    text = ""
+    for title, rows in groups.items():
+        text += heading(title[0].upper() + title[1:], "-")
+        for row in rows:
+            text += f"``{'``, ``'.join(row.flags)}``\n    {escape(row.help)}\n\n"
+    return text
+
+
+def printed() -> str:
+    """The tables that scripts printed into ``docs/validation_tables``, in the order of their file names."""
+    text = ""
+    for path in sorted([*PRINTED.glob("*.csv"), *PRINTED.glob("*.json")]):
+        text += printed_table(path)
+    return text or "No table has been printed yet.\n"
+
+
+def printed_table(path: Path) -> str:
+    """One table: JSON ``{title, note, columns, rows}``, or CSV whose first lines may be ``# title`` and ``# note``."""
+    if path.suffix == ".json":
+        table = json.loads(path.read_text(encoding="utf-8"))
+        title, note, columns, rows = table.get("title", ""), table.get("note", ""), table["columns"], table["rows"]
+    else:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        comments = [line.lstrip("# ") for line in lines if line.startswith("#")]
+        columns, *rows = csv.reader(line for line in lines if line and not line.startswith("#"))
+        title, note = (comments or [""])[0], " ".join(comments[1:])
+    text = heading(title or path.stem.replace("_", " "), "-", f"table-{path.stem}")
+    text += escape(note) + "\n\n" if note else ""
+    return text + list_table([escape(name) for name in columns], [[escape(cell) for cell in row] for row in rows])
+
+
+SOURCES: dict[str, Callable[[], str]] = {
+    "metrics": metrics,
+    "models": models,
+    "artifacts": artifacts,
+    "rules": rules,
+    "options": options,
+    "printed": printed,
+}
+
+
+class FromTable(SphinxDirective):
+    """``.. from-table:: NAME`` or ``.. from-table:: printed FILE``."""
+
+    required_arguments = 1
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        name, *file = self.arguments
+        self.env.note_reread()
+        text = printed_table(PRINTED / file[0]) if file else SOURCES[name]()
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+
+def copy_cards(app: Sphinx) -> None:
+    """The model cards stand beside the weights; the site shows copies."""
+    from bidsqa.models.table import WEIGHTS_FOLDER
+
+    folder = DOCS / "generated" / "cards"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for card in sorted(WEIGHTS_FOLDER.glob("*.md")):
+        shutil.copyfile(card, folder / card.name)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("from-table", FromTable)
+    app.connect("builder-inited", copy_cards)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
