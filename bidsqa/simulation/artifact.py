@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every artifact simulator is made of: draw the parameters, then apply them to a batch of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Parameters = dict[str, Tensor]
+Spacing = Sequence[float] | Tensor
+Sampler = Callable[[torch.Generator, Tensor, Tensor], Parameters]
+Applier = Callable[[Tensor, Parameters, Tensor], Tensor]
+
+_SUBSAMPLE = 200_000
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One row of the artifact table.
+
+    Parameters
+    ----------
+    name, title : str
+        Key and words for people.
+    family : str
+        ``"noise"``, ``"motion"``, ``"ghosting"``, ``"bias"``, ``"blur"`` or ``"other"``.
+    strength_meaning : str
+        What strength 0 and 1 stand for.
+    source : str
+        Where the formula comes from.
+    draw : callable
+        ``(generator, strength (B,), spacing (B, dims)) -> parameters``; always takes the same number of random draws,
+        so that one seed gives the same artifact at every strength.
+    act : callable
+        ``(image (B, 1, ...), parameters, head (B, 1, ...)) -> image``.
+    paper_severity : callable, optional
+        Severity by Hays et al. 2025, Table 1, from the parameters, where the paper has one.
+    """
+
+    name: str
+    title: str
+    family: str
+    strength_meaning: str
+    source: str
+    draw: Sampler
+    act: Applier
+    paper_severity: Callable[[Parameters], Tensor] | None = None
+
+    def sample(
+        self, generator: torch.Generator, strength: float | Sequence[float] | Tensor, spacing: Spacing = (1.0, 1.0)
+    ) -> Parameters:
+        """Draw one set of parameters a batch element.
+
+        Parameters
+        ----------
+        generator : torch.Generator
+            On the CPU; the only source of chance.
+        strength : float, sequence or tensor, shape (B,)
+            0 (nothing) to 1 (severe).
+        spacing : sequence of float or tensor, shape (dims,) or (B, dims)
+            Voxel edges in mm in the order of the image's axes; its length says whether the images are 2D or 3D.
+
+        Returns
+        -------
+        dict of tensors
+            First dimension B, on the CPU; includes ``strength``.
+        """
+        level = torch.as_tensor(strength, dtype=torch.float32).reshape(-1)
+        if bool(((level < 0) | (level > 1)).any()):
+            raise ValueError(f"strength must lie in 0-1, got {strength}")
+        edges = torch.as_tensor(spacing, dtype=torch.float32)
+        if edges.ndim == 1:
+            edges = edges.expand(len(level), -1)
+        return {"strength": level, **self.draw(generator, level, edges)}
+
+    def apply(self, image: Tensor, parameters: Parameters, head: Tensor | None = None) -> Tensor:
+        """Degrade a batch.
+
+        Parameters
+        ----------
+        image : tensor of float32, shape (B, 1, H, W) or (B, 1, D, H, W)
+            Magnitudes in any positive scale, on any device.
+        parameters : dict of tensors
+            From :meth:`sample` with the same B and number of axes.
+        head : tensor of bool, same shape, optional
+            Where the head is; without it what is brighter than 15 % of the 99th percentile.
+
+        Returns
+        -------
+        tensor of float32, same shape
+            Elements of strength 0 are returned bit for bit; all-zero images stay zero.
+        """
+        here = {key: value.to(image.device) for key, value in parameters.items()}
+        mask = rough_foreground(image) if head is None else head
+        degraded = self.act(image, here, mask).to(image.dtype)
+        touched = (here["strength"] > 0).reshape(-1, *[1] * (image.ndim - 1))
+        return torch.where(touched & (image.abs().amax(dim=spatial(image), keepdim=True) > 0), degraded, image)
+
+
+def spatial(image: Tensor) -> tuple[int, ...]:
+    """Spatial axes of a batch (B, 1, ...)."""
+    return tuple(range(2, image.ndim))
+
+
+def per_sample(values: Tensor, image: Tensor) -> Tensor:
+    """Values (B,) shaped to multiply a batch (B, 1, ...)."""
+    return values.reshape(-1, *[1] * (image.ndim - 1))
+
+
+def uniform(generator: torch.Generator, shape: int | tuple[int, ...], low: float, high: float) -> Tensor:
+    """Uniform draws on the CPU."""
+    size = (shape,) if isinstance(shape, int) else shape
+    return low + (high - low) * torch.rand(size, generator=generator)
+
+
+def whole(generator: torch.Generator, count: int, low: int, high: int) -> Tensor:
+    """Whole numbers ``low`` to ``high - 1``."""
+    return torch.randint(low, high, (count,), generator=generator)
+
+
+def seeds(generator: torch.Generator, count: int) -> Tensor:
+    """One seed a batch element, for what is drawn on the image's grid only when applied."""
+    return torch.randint(0, 2**31 - 1, (count,), generator=generator)
+
+
+def quantile(values: Tensor, level: float) -> Tensor:
+    """Quantile of a flat tensor, from an even subsample where it is large (torch limits the size)."""
+    step = max(1, values.numel() // _SUBSAMPLE)
+    return torch.quantile(values[::step].float(), level)
+
+
+def rough_foreground(image: Tensor) -> Tensor:
+    """What is brighter than 15 % of each element's 99th percentile."""
+    tops = torch.stack([quantile(element.flatten(), 0.99) for element in image])
+    return image > 0.15 * per_sample(tops, image)
+
+
+def head_level(image: Tensor, head: Tensor) -> Tensor:
+    """Median of the head voxels of each element, shape (B,): the unit of noise and spikes."""
+    levels = []
+    for element, mask in zip(image, head, strict=True):
+        inside = element[mask]
+        levels.append(quantile(inside, 0.5) if inside.numel() else element.float().mean())
+    return torch.stack(levels)
+
+
+def along_axis(image: Tensor, axis: Tensor, act: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Run ``act`` on the elements of each axis with that axis moved last.
+
+    Parameters
+    ----------
+    image : tensor, shape (B, 1, ...)
+    axis : tensor of int, shape (B,)
+        0 is the first spatial axis.
+    act : callable
+        ``(image (b, 1, ..., N), element numbers (b,)) -> image`` of the same shape.
+    """
+    result = torch.empty_like(image)
+    for number in range(image.ndim - 2):
+        chosen = torch.nonzero(axis == number).flatten()
+        if chosen.numel():
+            moved = image[chosen].movedim(number + 2, -1)
+            result[chosen] = act(moved, chosen).movedim(-1, number + 2).to(image.dtype)
+    return result
+
+
+def lines(count: int, device: torch.device) -> Tensor:
+    """Signed number of each k-space line in FFT order, shape (count,)."""
+    return torch.fft.fftfreq(count, 1.0 / count, device=device)

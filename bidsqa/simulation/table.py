@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The artifact table: every simulator with its range, meaning and source."""
+
+from __future__ import annotations
+
+from bidsqa.simulation import bias, ghosting, kspace, motion, noise, resolution
+from bidsqa.simulation.artifact import Artifact
+
+FAMILIES = ("noise", "motion", "ghosting", "bias", "blur")
+
+_ROWS = (
+    Artifact(
+        name="noise",
+        title="Rician noise",
+        family="noise",
+        strength_meaning="noise SD 0 to 0.2 of the head's median",
+        source="Gudbjartsson and Patz 1995, doi 10.1002/mrm.1910340618",
+        draw=noise.sample_noise,
+        act=noise.apply_rician,
+        paper_severity=noise.paper_severity,
+    ),
+    Artifact(
+        name="gaussian_noise",
+        title="Gaussian noise",
+        family="noise",
+        strength_meaning="noise SD 0 to 0.2 of the head's median; values may turn negative",
+        source="Hays et al. 2025",
+        draw=noise.sample_noise,
+        act=noise.apply_gaussian,
+        paper_severity=noise.paper_severity,
+    ),
+    Artifact(
+        name="coil_noise",
+        title="Noncentral chi noise of several coils",
+        family="noise",
+        strength_meaning="noise SD 0 to 0.2 of the head's median in each of 2-16 coils",
+        source="Constantinides et al. 1997, doi 10.1002/mrm.1910380524",
+        draw=noise.sample_coils,
+        act=noise.apply_coils,
+        paper_severity=noise.paper_severity,
+    ),
+    Artifact(
+        name="ghosting",
+        title="Ghosting",
+        family="ghosting",
+        strength_meaning="modulation amplitude of the phase-encode lines 0 to 0.6 (ghost energy a²/2)",
+        source="Hays et al. 2025, with the ghost's energy as strength",
+        draw=ghosting.sample_ghosting,
+        act=ghosting.apply_ghosting,
+        paper_severity=ghosting.paper_severity,
+    ),
+    Artifact(
+        name="bias",
+        title="Bias field",
+        family="bias",
+        strength_meaning="p95/p5 ratio of the field in the head 1 to 4",
+        source="Hays et al. 2025, with signed terms",
+        draw=bias.sample_bias,
+        act=bias.apply_bias,
+        paper_severity=bias.paper_severity,
+    ),
+    Artifact(
+        name="blur",
+        title="Blur",
+        family="blur",
+        strength_meaning="Gaussian full width at half maximum 0 to 4 mm",
+        source="Gaussian point spread",
+        draw=resolution.sample_blur,
+        act=resolution.apply_blur,
+    ),
+    Artifact(
+        name="anisotropy",
+        title="Thick slices",
+        family="blur",
+        strength_meaning="slice thickness 1 to 6 samples along one axis",
+        source="Hays et al. 2025, one axis and with a slice profile",
+        draw=resolution.sample_thick,
+        act=resolution.apply_thick,
+        paper_severity=resolution.paper_severity,
+    ),
+    Artifact(
+        name="motion",
+        title="Rigid motion",
+        family="motion",
+        strength_meaning="pose RMS over the scan 0 to 5 degrees and 0 to 5 mm",
+        source="line-wise rigid motion in k-space, pose relative to the k-space centre",
+        draw=motion.sample_motion,
+        act=motion.apply_motion,
+    ),
+    Artifact(
+        name="gibbs",
+        title="Gibbs ringing",
+        family="blur",
+        strength_meaning="share of k-space kept 1 to 0.3",
+        source="rectangular truncation",
+        draw=resolution.sample_gibbs,
+        act=resolution.apply_gibbs,
+    ),
+    Artifact(
+        name="spike",
+        title="k-space spikes",
+        family="other",
+        strength_meaning="stripe amplitude 0 to 0.3 of the image's mean",
+        source="single corrupted k-space samples",
+        draw=kspace.sample_spike,
+        act=kspace.apply_spike,
+    ),
+    Artifact(
+        name="wrap",
+        title="Wrap-around",
+        family="other",
+        strength_meaning="field of view 1 to 0.7 of the head's extent",
+        source="folding modulo the field of view",
+        draw=kspace.sample_wrap,
+        act=kspace.apply_wrap,
+    ),
+    Artifact(
+        name="undersampling",
+        title="Residual aliasing",
+        family="other",
+        strength_meaning="share of aliased signal 0 to 0.5, 2-4 fold",
+        source="regular undersampling with imperfect unfolding",
+        draw=kspace.sample_undersampling,
+        act=kspace.apply_undersampling,
+    ),
+)
+
+ARTIFACTS: dict[str, Artifact] = {row.name: row for row in _ROWS}
