@@ -6,10 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bidsqa.anatomy import Anatomy
-from bidsqa.image import Volume
+from bidsqa.errors import NotComputable
+from bidsqa.metrics.samples import Samples
 
-MetricFunction = Callable[[Volume, Anatomy], "float | Mapping[str, float]"]
+Value = float | NotComputable
+MetricFunction = Callable[[Samples], "float | Mapping[str, Value]"]
+
+SUFFIXES = ("T1w", "T2w", "FLAIR", "PDw")
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Metric:
     keys : dict of str to str
         Each record key with what the number tells, in one line of plain words.
     function : callable
-        ``f(volume, anatomy)``; a float for a single key, else a mapping with exactly these keys. Raises
-        ``NotComputable(reason)``; a mapping may hold NaN never.
+        ``f(samples)``; a float for a single key, else a mapping with exactly these keys whose values are floats or,
+        where one key alone can't be had, a ``NotComputable``. Raises ``NotComputable(reason)`` where none can be had.
     needs : tuple of str
         Of ``head``, ``brain``, ``tissue``, ``air``, ``bias_field``, ``template``: what must be trustworthy.
     unit : str
@@ -56,4 +59,4 @@ class Metric:
     formula: str
     version: int = 1
     mriqc: str = "same"
-    suffixes: tuple[str, ...] = ("T1w", "T2w", "FLAIR", "PDw")
+    suffixes: tuple[str, ...] = SUFFIXES

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Statistics of weighted samples: one definition of mean, quantile and spread for all metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+# makes the median absolute deviation of a normal sample equal to its standard deviation
+MAD_TO_SD = 1.4826022185056018
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What a sample of voxels looks like, in the unit of its values.
+
+    Parameters
+    ----------
+    mean, stdv : float
+        Weighted mean and (population) standard deviation.
+    median, p05, p95 : float
+        Weighted quantiles.
+    mad : float
+        1.4826 times the weighted median of the absolute deviation from the weighted median.
+    k : float or None
+        Weighted excess kurtosis (Fisher's, biased); None for a constant sample.
+    n : int
+        Voxels in the sample.
+    effective : float
+        Kish's effective sample size, sum(w)^2 / sum(w^2); equals n for equal weights.
+    """
+
+    mean: float
+    median: float
+    mad: float
+    stdv: float
+    k: float | None
+    p05: float
+    p95: float
+    n: int
+    effective: float
+
+
+def weighted_quantiles(values: Array, weights: Array | None, levels: Sequence[float]) -> list[float]:
+    """Quantiles of a sample where each value counts by its weight.
+
+    The quantile function joins the points ``(sum of the weights before + half the own weight) / sum of all weights``
+    by straight lines; with equal weights this is Hazen's rule (type 5 of Hyndman & Fan 1996,
+    doi 10.1080/00031305.1996.10473566).
+
+    Parameters
+    ----------
+    values : ndarray, 1D
+        Not empty, finite.
+    weights : ndarray, 1D, or None
+        Positive, as many as values; None for equal weights.
+    levels : sequence of float
+        0-1.
+    """
+    if weights is None:
+        return [float(value) for value in np.quantile(values, levels, method="hazen")]
+    order = np.argsort(values)
+    share = weights[order].astype(np.float64)
+    reached = np.cumsum(share)
+    reached -= 0.5 * share
+    reached /= share.sum()
+    return [float(value) for value in np.interp(levels, reached, values[order])]
+
+
+def describe(values: Array, weights: Array | None = None) -> Distribution:
+    """Location, spread and shape of a sample.
+
+    Parameters
+    ----------
+    values : ndarray, 1D
+        Not empty, finite.
+    weights : ndarray, 1D, optional
+        Positive, as many as values.
+
+    Raises
+    ------
+    ValueError
+        If the sample is empty.
+    """
+    if values.size == 0:
+        raise ValueError("an empty sample has no statistics")
+    share = None if weights is None else weights.astype(np.float64)
+    total = float(values.size) if share is None else float(share.sum())
+
+    def average(numbers: Array) -> float:
+        # np.sum, not a dot product: the same bits on any number of threads
+        product = numbers if share is None else numbers * share
+        return float(np.sum(product, dtype=np.float64)) / total
+
+    mean = average(values)
+    deviation = values.astype(np.float64)
+    deviation -= mean
+    square = deviation * deviation
+    variance = average(square)
+    fourth = average(np.square(square, out=square))
+    p05, median, p95 = weighted_quantiles(values, weights, (0.05, 0.5, 0.95))
+    (spread,) = weighted_quantiles(np.abs(values - np.asarray(median, values.dtype)), weights, (0.5,))
+    # below this the variance of a constant sample is rounding
+    constant = variance <= (1e-7 * abs(mean)) ** 2
+    return Distribution(
+        mean=mean,
+        median=median,
+        mad=MAD_TO_SD * spread,
+        stdv=0.0 if constant else variance**0.5,
+        k=None if constant else fourth / variance**2 - 3.0,
+        p05=p05,
+        p95=p95,
+        n=int(values.size),
+        effective=total if share is None else total**2 / float(np.sum(share * share)),
+    )
