@@ -82,7 +82,7 @@ def may_import(importer: str, imported: str) -> bool:
         return False
     if importer in SIDE_HOUSES:
         return FLOORS[imported] <= SIDE_HOUSES[importer]
-    return imported == "record" and FLOORS[importer] >= 1 or FLOORS[imported] < FLOORS[importer]
+    return (imported == "record" and FLOORS[importer] >= 1) or FLOORS[imported] < FLOORS[importer]
 
 
 @each_module
@@ -113,7 +113,9 @@ def test_workflow_siblings_are_imported_relatively(name: str, path: Path) -> Non
         absolute = [
             node.lineno
             for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").startswith("bidsqa.workflows")
+            if isinstance(node, ast.ImportFrom)
+            and node.level == 0
+            and (node.module or "").startswith("bidsqa.workflows")
         ]
         assert not absolute, f"{name}, lines {absolute}: 'from .sibling import ...', so that the folder's place is free"
 
@@ -157,7 +159,9 @@ def test_installed_packages_are_the_folders() -> None:
     listed = setup["options"]["packages"].split()
     folders = {name if path.name == "__init__.py" else "" for name, path in MODULES} - {""}
     assert sorted(listed) == sorted(folders)
-    without_init = {path.parent for _, path in MODULES} - {path.parent for _, path in MODULES if path.name == "__init__.py"}
+    without_init = {path.parent for _, path in MODULES} - {
+        path.parent for _, path in MODULES if path.name == "__init__.py"
+    }
     assert not without_init, "a folder without __init__.py is not installed"
     assert listed == sorted(listed)
 
@@ -169,7 +173,9 @@ def test_tests_can_be_imported_by_file() -> None:
     assert len(names) == len(set(names)), "two test files share a name"
 
 
-@pytest.mark.parametrize("module", ["bidsqa", "bidsqa.cli.main", "bidsqa.cli.options", "bidsqa.cli.demo", "bidsqa.cli.scan"])
+@pytest.mark.parametrize(
+    "module", ["bidsqa", "bidsqa.cli.main", "bidsqa.cli.options", "bidsqa.cli.demo", "bidsqa.cli.scan"]
+)
 def test_start_up_loads_nothing_heavy(module: str) -> None:
     program = f"import sys, {module}; print(*sorted({HEAVY | {'scipy'}!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True, timeout=60)

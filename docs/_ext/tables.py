@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pages made from the tables in the code: ``.. from-table:: metrics`` puts what ``metrics()`` writes in its place.
 
-Each function here returns reStructuredText. ``tests/test_catalogue.py`` asks the same functions whether a row is documented.
+Each function here returns reStructuredText. ``tests/test_catalogue.py`` asks the same functions whether a row is
+documented.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shutil
@@ -19,7 +19,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 DOCS = Path(__file__).resolve().parents[1]
-PRINTED = DOCS / "validation_tables"
+PRINTED = {"validation": DOCS / "validation_tables", "benchmarks": DOCS / "benchmark_tables"}
 DOI = re.compile(r"(?:doi:? ?)?\b(10\.\d{4,9}/[^\s,;)]+[^\s,;).])", re.IGNORECASE)
 LITERAL = re.compile(r"(``[^`]+``|`[^`]+`|https?://[^\s,;)]+)")
 
@@ -101,10 +101,13 @@ def models() -> str:
         ]
         text += fields(pairs)
         if row.readings:
-            cells = [(reading.name, limits((reading.low, reading.high)), escape(reading.says)) for reading in row.readings]
+            cells = [
+                (reading.name, limits((reading.low, reading.high)), escape(reading.says)) for reading in row.readings
+            ]
             text += list_table(("reading", "from, to", "meaning"), cells)
         if (DOCS / "generated" / "cards" / row.card).is_file():
-            text += f"Training data, recipe, validation and licence: :doc:`model card <generated/cards/{Path(row.card).stem}>`.\n\n"
+            card = f":doc:`model card <generated/cards/{Path(row.card).stem}>`"
+            text += f"Training data, recipe, validation and licence: {card}.\n\n"
     return text
 
 
@@ -161,27 +164,26 @@ def options() -> str:
     return text
 
 
-def printed() -> str:
-    """The tables that scripts printed into ``docs/validation_tables``, in the order of their file names."""
-    text = ""
-    for path in sorted([*PRINTED.glob("*.csv"), *PRINTED.glob("*.json")]):
-        text += printed_table(path)
+def printed(kind: str, *names: str, leave_out: tuple[str, ...] = ()) -> str:
+    """The tables that scripts printed into a folder of ``docs/``: those named, or all by file name."""
+    chosen = names or tuple(sorted(path.stem for path in PRINTED[kind].glob("*.json")))
+    paths = [PRINTED[kind] / f"{name}.json" for name in chosen if name not in leave_out]
+    text = "".join(printed_table(path) for path in paths if path.is_file())
     return text or "No table has been printed yet.\n"
 
 
 def printed_table(path: Path) -> str:
-    """One table: JSON ``{title, note, columns, rows}``, or CSV whose first lines may be ``# title`` and ``# note``."""
-    if path.suffix == ".json":
-        table = json.loads(path.read_text(encoding="utf-8"))
-        title, note, columns, rows = table.get("title", ""), table.get("note", ""), table["columns"], table["rows"]
-    else:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        comments = [line.lstrip("# ") for line in lines if line.startswith("#")]
-        columns, *rows = csv.reader(line for line in lines if line and not line.startswith("#"))
-        title, note = (comments or [""])[0], " ".join(comments[1:])
-    text = heading(title or path.stem.replace("_", " "), "-", f"table-{path.stem}")
-    text += escape(note) + "\n\n" if note else ""
-    return text + list_table([escape(name) for name in columns], [[escape(cell) for cell in row] for row in rows])
+    """One table as :class:`bidsqa.validation.tables.Table` writes it."""
+    table = json.loads(path.read_text(encoding="utf-8"))
+    text = heading(table["title"], "-", f"table-{path.stem}")
+    text += list_table(
+        [escape(name) for name in table["columns"]], [[escape(cell) for cell in row] for row in table["rows"]]
+    )
+    if table.get("note"):
+        text += escape(table["note"]) + "\n\n"
+    if table.get("command"):
+        text += f"Printed by ``{table['command']}``.\n\n"
+    return text
 
 
 SOURCES: dict[str, Callable[[], str]] = {
@@ -190,21 +192,20 @@ SOURCES: dict[str, Callable[[], str]] = {
     "artifacts": artifacts,
     "rules": rules,
     "options": options,
-    "printed": printed,
+    "validation": lambda: printed("validation"),
+    "benchmarks": lambda: printed("benchmarks", leave_out=("bad_input",)),
+    "bad_input": lambda: printed("benchmarks", "bad_input"),
 }
 
 
 class FromTable(SphinxDirective):
-    """``.. from-table:: NAME`` or ``.. from-table:: printed FILE``."""
+    """``.. from-table:: NAME``: the text of ``SOURCES[NAME]`` in this place."""
 
     required_arguments = 1
-    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        name, *file = self.arguments
         self.env.note_reread()
-        text = printed_table(PRINTED / file[0]) if file else SOURCES[name]()
-        return self.parse_text_to_nodes(text, allow_section_headings=True)
+        return self.parse_text_to_nodes(SOURCES[self.arguments[0]](), allow_section_headings=True)
 
 
 def copy_cards(app: Sphinx) -> None:
