@@ -48,8 +48,11 @@ def page_path(out: Path, scan: Scan | str) -> Path:
 
 
 def figure_path(out: Path, scan: Scan | str, name: str) -> Path:
-    """``OUT/sub-01[/ses-1]/figures/sub-01[_ses-1]_T1w_<name>``, `name` with extension, e.g. ``mosaic.webp``."""
-    if not _FIGURE.fullmatch(name):
+    """``OUT/sub-01[/ses-1]/figures/sub-01[_ses-1]_T1w_<name>``, `name` with extension, e.g. ``mosaic.webp``.
+
+    The name ``{name}`` stays as it is, for those who fill it in later.
+    """
+    if name != "{name}" and not _FIGURE.fullmatch(name):
         raise ValueError(f"{name!r} can't be the name of a figure")
     entities, suffix = _parts(scan)
     return scan_folder(out, scan) / "figures" / f"{_join(entities, suffix)}_{name}"

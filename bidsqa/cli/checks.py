@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks before the work starts: each failure is one sentence with a hint."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bidsqa.bids.selection import suggestion
+from bidsqa.errors import UsageError
+
+
+def check_input(root: Path, *, strict: bool = True) -> list[str]:
+    """The input is a BIDS dataset.
+
+    Parameters
+    ----------
+    root : Path
+        The dataset.
+    strict : bool
+        Also look at its description.
+
+    Returns
+    -------
+    list of str
+        Warnings.
+
+    Raises
+    ------
+    UsageError
+        It isn't there, can't be read, or holds nothing of BIDS.
+    """
+    if not root.exists():
+        raise UsageError(f"The dataset {root} doesn't exist.", "Check the path (in a container: is the folder bound?).")
+    if not root.is_dir():
+        raise UsageError(f"{root} is a file, not a dataset.", "For one image use: bidsqa-scan FILE")
+    try:
+        with os.scandir(root) as entries:
+            has_participants = any(entry.name.startswith("sub-") and entry.is_dir() for entry in entries)
+    except OSError as error:
+        raise UsageError(f"The dataset {root} can't be read: {error.strerror}.", "Check its permissions.") from error
+    description = root / "dataset_description.json"
+    if not has_participants and not description.exists():
+        raise UsageError(
+            f"{root} is not a BIDS dataset: it has no dataset_description.json and no sub-* folders.",
+            "Give the folder that holds the sub-* folders; for one image use: bidsqa-scan FILE",
+        )
+    return _description_warnings(description) if strict else []
+
+
+def _description_warnings(path: Path) -> list[str]:
+    from bidsqa.bids.sidecar import load_sidecar
+
+    if not path.exists():
+        return ["The dataset has no dataset_description.json, which BIDS demands."]
+    content, problem = load_sidecar(path)
+    if problem:
+        return [f"dataset_description.json was not used: {problem}."]
+    missing = [key for key in ("Name", "BIDSVersion") if key not in content]
+    return [f"dataset_description.json has no {' and no '.join(missing)}."] if missing else []
+
+
+def check_folders(root: Path, out: Path, work: Path | None) -> None:
+    """The three folders don't get in each other's way, and the input stays as it is.
+
+    The output may lie in the dataset's ``derivatives`` folder, as BIDS has it, and nowhere else in the dataset.
+
+    Raises
+    ------
+    UsageError
+    """
+    source, target = root.resolve(), out.resolve()
+    if target == source:
+        raise UsageError(
+            "The output folder is the dataset itself.", f"Give another, for example {root}/derivatives/bidsqa."
+        )
+    if target.is_relative_to(source):
+        inside = target.relative_to(source).parts
+        if inside[0] != "derivatives" or len(inside) < 2:
+            raise UsageError(
+                f"The output folder {out} lies inside the dataset.",
+                f"Give a folder outside of it, or {root}/derivatives/bidsqa.",
+            )
+    if work is not None:
+        place = work.resolve()
+        if place.is_relative_to(source):
+            raise UsageError(f"The work folder {work} lies inside the dataset.", "Give a folder outside of it.")
+        if place == target:
+            raise UsageError("The work folder is the output folder.", "Give another, on a fast local disk.")
+    from bidsqa.bids.dataset import check_output_is_ours
+
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"The output {out} is a file.", "Give a folder.")
+    check_output_is_ours(out)
+
+
+def make_folder(folder: Path, what: str) -> None:
+    """Make a folder that can be written.
+
+    Raises
+    ------
+    UsageError
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+        reason = "no permission to write"
+    except OSError as error:
+        writable, reason = False, error.strerror or "input/output error"
+    if not writable:
+        raise UsageError(f"The {what} folder {folder} can't be written: {reason}.", "Give another folder.")
+
+
+def check_models(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of models that give scores, without doubles.
+
+    Raises
+    ------
+    UsageError
+        There is no such model.
+    """
+    if not names:
+        return ()
+    from bidsqa.models import MODELS
+
+    known = [name for name, model in MODELS.items() if getattr(model, "kind", "score") == "score"]
+    asked = tuple(dict.fromkeys(part for name in names for part in name.split(",") if part))
+    for name in asked:
+        if name not in known:
+            raise UsageError(f"There is no model {name!r}.", suggestion(name, known).capitalize())
+    return asked
+
+
+def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The user's weights: ``NAME=FILE`` pairs.
+
+    Raises
+    ------
+    UsageError
+        Not a pair, no such model, no such file.
+    """
+    kept = {}
+    for pair in pairs:
+        name, equals, file = pair.partition("=")
+        if not equals or not file:
+            raise UsageError(
+                f"--weights {pair} is no pair.", "Write --weights NAME=FILE, for example severity=mine.onnx."
+            )
+        check_models([name])
+        path = Path(file).expanduser().absolute()
+        if not path.is_file():
+            raise UsageError(f"The weights file {path} doesn't exist.", "Check the path.")
+        kept[name] = str(path)
+    return tuple(kept.items())
+
+
+def check_thresholds(path: Path | None) -> None:
+    """The user's rules can be read.
+
+    Raises
+    ------
+    UsageError
+    """
+    if path is not None:
+        from bidsqa.verdict import load_rules
+
+        load_rules(path)
+
+
+def check_device(device: str) -> None:
+    """The device is there.
+
+    Raises
+    ------
+    UsageError
+    """
+    if device == "cuda":
+        import onnxruntime
+
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            raise UsageError(
+                "--device cuda: this installation has no CUDA.", "Use --device auto, or install onnxruntime-gpu."
+            )
+
+
+def load_plugin(path: Path) -> dict[str, Any]:
+    """Nipype's plugin and arguments.
+
+    Parameters
+    ----------
+    path : Path
+        YAML, JSON or TOML by its extension: ``plugin`` (a name) and ``plugin_args`` (a table).
+
+    Raises
+    ------
+    UsageError
+        It can't be read or says something else.
+    """
+    example = 'Example (JSON is YAML too): {"plugin": "MultiProc", "plugin_args": {"n_procs": 4}}'
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The plugin file {path} can't be read: {error}.", "Check the path.") from error
+    try:
+        content = _parse(text, path.suffix)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"The plugin file {path} can't be understood: {error}.", example) from error
+    if not isinstance(content, dict) or not isinstance(content.get("plugin"), str):
+        raise UsageError(f"The plugin file {path} names no plugin.", example)
+    if not isinstance(content.get("plugin_args", {}), dict):
+        raise UsageError(f"plugin_args in {path} is no table.", example)
+    from nipype.pipeline import plugins
+
+    known = [name.removesuffix("Plugin") for name in dir(plugins) if name.endswith("Plugin")]
+    if content["plugin"] not in known:
+        raise UsageError(
+            f"Nipype has no plugin {content['plugin']!r}.", suggestion(content["plugin"], known).capitalize()
+        )
+    return content
+
+
+def _parse(text: str, extension: str) -> Any:
+    if extension == ".toml":
+        return tomllib.loads(text)
+    try:
+        return json.loads(text)
+    except ValueError:
+        if extension == ".json":
+            raise
+    try:
+        import yaml
+    except ImportError:
+        raise ValueError("YAML needs the package PyYAML; write JSON or TOML instead") from None
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error).replace("\n", " ")) from error

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``bidsqa BIDS_DIR OUT_DIR {participant,group}``: the command."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bidsqa.errors import BidsqaError, UsageError
+
+if TYPE_CHECKING:
+    from bidsqa.cli.settings import RunSettings
+
+FINE, SOME_FAILED, WRONG_USAGE = 0, 1, 2
+log = logging.getLogger("bidsqa")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The process's by default, without the program's name.
+
+    Returns
+    -------
+    int
+        0 all fine, 1 some scans failed, 2 wrong usage or nothing to do, 130 or 143 stopped by a signal.
+    """
+    from bidsqa.cli.parser import parse
+
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        if not given:
+            raise UsageError("Folders and level are missing.", "Example: bidsqa BIDS_DIR OUT_DIR participant group")
+        parsed = parse(given)
+    except UsageError as error:
+        return complain(error)
+    from bidsqa.cli.settings import RunSettings
+    from bidsqa.cli.surroundings import Stopped, end_workers, stop_log, stopping_cleanly
+
+    try:
+        with stopping_cleanly():
+            return _run(RunSettings.from_namespace(parsed))
+    except BidsqaError as error:
+        return complain(error)
+    except (Stopped, KeyboardInterrupt) as stop:
+        number = stop.number if isinstance(stop, Stopped) else 2
+        end_workers()
+        print("\nbidsqa was stopped; what is finished is kept, the same command goes on from there.", file=sys.stderr)
+        log.warning("stopped by signal %d", number)
+        # Nipype's pool would wait at exit for workers that are gone
+        if arguments is None:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            logging.shutdown()
+            os._exit(128 + number)
+        return 128 + number
+    except BrokenPipeError:
+        # the reader of our output has gone (| head)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+    finally:
+        stop_log()
+
+
+def complain(error: BidsqaError) -> int:
+    """Tell what is wrong and what to do, on standard error; gives the exit code for it."""
+    from bidsqa.cli.progress import printable
+
+    log.error("%s", error)
+    cause = printable(error.cause).strip()
+    sentence = f"{cause[:1].upper()}{cause[1:]}"
+    print(f"bidsqa: {sentence}{'' if sentence.endswith(('.', '?', '!')) else '.'}", file=sys.stderr)
+    if error.hint:
+        print(f"  {printable(error.hint).strip()}", file=sys.stderr)
+    return WRONG_USAGE
+
+
+def _run(settings: RunSettings) -> int:
+    from bidsqa.cli import checks
+
+    checks.check_folders(settings.bids_dir, settings.output_dir, settings.work_dir)
+    code = FINE
+    if "participant" in settings.levels:
+        from bidsqa.cli.participant import run_participants
+
+        code = run_participants(settings)
+    if "group" in settings.levels and not settings.dry_run:
+        from bidsqa.cli.study import run_study
+
+        run_study(settings)
+    elif settings.dry_run and settings.levels == ("group",):
+        from bidsqa.cli.study import describe_study
+
+        describe_study(settings)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

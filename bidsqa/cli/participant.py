@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The participant level: collect, plan, judge, tell."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bidsqa
+from bidsqa.cli.memory import available_memory_gb, available_processors, parse_memory
+from bidsqa.cli.progress import Progress, count, printable, say_duration
+from bidsqa.errors import UsageError
+
+if TYPE_CHECKING:
+    from bidsqa.bids import Collection
+    from bidsqa.cli.plan import Plan
+    from bidsqa.cli.settings import RunSettings
+    from bidsqa.steps import Settings
+
+MANY_SKIPPED = 12
+log = logging.getLogger("bidsqa")
+
+
+def run_participants(settings: RunSettings) -> int:
+    """Judge the scans asked for; returns the exit code (0 or 1).
+
+    Raises
+    ------
+    UsageError
+        Wrong settings, or nothing to do.
+    """
+    if settings.reports_only:
+        return _redraw(settings)
+    from bidsqa.cli.checks import check_input, load_plugin, make_folder
+    from bidsqa.cli.surroundings import prepare_environment, start_log, work_folder
+
+    warnings = check_input(settings.bids_dir, strict=not settings.skip_bids_validation)
+    memory = parse_memory(settings.mem_gb) if settings.mem_gb else available_memory_gb()
+    chosen = settings.step_settings()
+    if settings.dry_run:
+        with work_folder(None, keep=False) as work:
+            prepare_environment(work)
+            plan = _plan(settings, chosen)
+        _describe(plan, settings, memory, warnings)
+        return 0
+    with work_folder(settings.work_dir, settings.keep_work) as work:
+        prepare_environment(work)
+        plugin = load_plugin(settings.use_plugin) if settings.use_plugin else None
+        plan = _plan(settings, chosen)
+        make_folder(settings.output_dir, "output")
+        logfile = start_log(settings.output_dir, settings.verbose)
+        _write_down(settings, logfile, warnings, plan)
+        _announce(plan, warnings)
+        if settings.write_graph:
+            from bidsqa.workflows import write_graph
+
+            scan = plan.states[0][0]
+            print(f"Graph: {write_graph(scan, settings.output_dir, work, chosen)}")
+        code = _judge(plan, settings, chosen, work, plugin, memory) if plan.todo else 0
+        if settings.keep_work:
+            print(f"Intermediate files: {work}")
+    return code
+
+
+def _plan(settings: RunSettings, chosen: Settings) -> Plan:
+    from bidsqa.cli.plan import make_plan
+
+    collection = _collect(settings)
+    return make_plan(collection, settings.output_dir, chosen, settings.force)
+
+
+def _collect(settings: RunSettings) -> Collection:
+    from bidsqa.bids import collect_scans
+    from bidsqa.cli.plan import describe_skipped
+
+    collection = collect_scans(settings.bids_dir, settings.selection(), settings.bids_database_dir)
+    if not collection.scans:
+        for line in describe_skipped(collection.skipped[:MANY_SKIPPED]) if collection.skipped else ():
+            print(line, file=sys.stderr)
+        narrowed = any(
+            (settings.participant_label, settings.session_label, settings.run_label, settings.task_label,
+             settings.modalities, settings.bids_filter_file)
+        )  # fmt: skip
+        raise UsageError(
+            "No scan fits the selection." if narrowed else f"The dataset {settings.bids_dir} has no scan to judge.",
+            "Widen it; --dry-run without options lists all scans." if narrowed
+            else "bidsqa judges T1w, T2w, FLAIR and PDw images in anat folders.",
+        )  # fmt: skip
+    return collection
+
+
+def _describe(plan: Plan, settings: RunSettings, memory: float, warnings: list[str]) -> None:
+    from bidsqa.cli.plan import describe_plan
+
+    for warning in warnings:
+        print(f"Warning: {printable(warning)}", file=sys.stderr)
+    nprocs = settings.nprocs or available_processors()
+    for line in describe_plan(plan, settings.output_dir, nprocs, memory):
+        print(line)
+
+
+def _write_down(settings: RunSettings, logfile: Path, warnings: list[str], plan: Plan) -> None:
+    """What this run was told, in its log and as a config file that repeats it."""
+    from bidsqa.bids.writing import write_atomic
+    from bidsqa.cli.config import dump_config
+
+    log.info("bidsqa %s; dataset %s; output %s", bidsqa.__version__, settings.bids_dir, settings.output_dir)
+    options = dump_config(settings.option_values())
+    write_atomic(logfile.with_suffix(".toml"), options)
+    log.info("options: %s", "; ".join(options.split("\n")) or "none")
+    for text in warnings:
+        log.warning("%s", printable(text))
+    for what, why in plan.skipped:
+        log.info("skipped %s: %s", printable(what), printable(why))
+    log.info("%s: %s", count(len(plan.states), "scan"), plan.counts())
+
+
+def _announce(plan: Plan, warnings: list[str]) -> None:
+    for text in warnings:
+        print(f"Warning: {printable(text)}", file=sys.stderr)
+    print(f"{count(len(plan.states), 'scan')}: {plan.counts()}.")
+    if plan.skipped:
+        from bidsqa.cli.plan import describe_skipped
+
+        if len(plan.skipped) <= MANY_SKIPPED:
+            print("\n".join(describe_skipped(plan.skipped)))
+        else:
+            print(f"{len(plan.skipped)} things skipped; --dry-run lists them with the reason.")
+    sys.stdout.flush()
+
+
+def _judge(
+    plan: Plan, settings: RunSettings, chosen: Settings, work: Path, plugin: dict[str, object] | None, memory: float
+) -> int:
+    """Run the graphs, tell how it went."""
+    import time
+
+    from bidsqa.workflows import run_scans
+
+    out = settings.output_dir
+    _dataset_files(settings, chosen)
+    todo = plan.todo
+    live = sys.stderr.isatty() and not settings.verbose
+    progress = Progress(len(todo), sys.stderr, live=live)
+    start = time.monotonic()
+    try:
+        result = run_scans(
+            todo,
+            out,
+            work,
+            chosen,
+            nprocs=settings.nprocs or min(available_processors(), len(todo)),
+            mem_gb=memory,
+            plugin=plugin,
+            keep_work=settings.keep_work,
+            stop_on_first_crash=settings.stop_on_first_crash,
+            on_event=progress,
+        )
+    finally:
+        progress.close()
+    decisions = Counter(result.decisions.values())
+    words = [f"{decisions[word]} {word}" for word in ("pass", "review", "fail") if decisions[word]]
+    left = len(todo) - len(result.done) - len(result.failed)
+    told = [f"{count(len(result.done), 'scan')} judged" + (f" ({', '.join(words)})" if words else "")]
+    told += [f"{len(result.failed)} failed"] if result.failed else []
+    told += [f"{left} not begun"] if left else []
+    line = f"{', '.join(told)} in {say_duration(time.monotonic() - start)}."
+    log.info("%s", line)
+    print(line)
+    _say_page(settings, result.done or result.failed)
+    return 1 if result.failed or left else 0
+
+
+def _dataset_files(settings: RunSettings, chosen: Settings) -> None:
+    from bidsqa.bids.dataset import write_dataset_files
+    from bidsqa.bids.names import record_paths
+    from bidsqa.bids.writing import sweep
+    from bidsqa.models import MODELS
+
+    out = settings.output_dir
+    sources = tuple(f"*{name}*: {MODELS[name].citation} {MODELS[name].source}" for name in chosen.models)
+    write_dataset_files(out, settings.bids_dir, sources=sources)
+    # what a killed run left half written
+    for folder in {out, *(path.parent for path in record_paths(out))}:
+        sweep(folder)
+
+
+def _say_page(settings: RunSettings, names: list[str]) -> None:
+    from bidsqa.bids.names import page_path
+
+    if "group" not in settings.levels and names:
+        page = page_path(settings.output_dir, names[0])
+        more = f" (and {len(names) - 1} more beside it)" if len(names) > 1 else ""
+        print(f"Open {page}{more}")
+        sys.stdout.flush()
+
+
+def _redraw(settings: RunSettings) -> int:
+    """Draw the pages anew from the records (``--reports-only``)."""
+    from bidsqa import steps
+    from bidsqa.bids.names import name_of_record, record_paths
+    from bidsqa.bids.scan import split_name
+    from bidsqa.cli.checks import make_folder
+
+    out, asked = settings.output_dir, settings.selection()
+    paths = []
+    for path in record_paths(out):
+        with suppress(ValueError):
+            entities, suffix, _ = split_name(name_of_record(path))
+            wanted = not asked.participants or entities.get("sub") in asked.participants
+            wanted &= not asked.sessions or entities.get("ses") in asked.sessions
+            if wanted and suffix in asked.suffixes:
+                paths.append(path)
+    if not paths:
+        raise UsageError(f"The output folder {out} has no records that fit.", "Run the participant level first.")
+    make_folder(out, "output")
+    failed = 0
+    for path in paths:
+        if settings.dry_run:
+            print(f"{name_of_record(path)}  page to be drawn")
+            continue
+        try:
+            steps.redraw(out, path)
+        except (OSError, ValueError) as error:
+            failed += 1
+            print(f"failed  {name_of_record(path)}: {printable(str(error))}", file=sys.stderr)
+    if not settings.dry_run:
+        print(f"{count(len(paths) - failed, 'page')} drawn{f', {failed} failed' if failed else ''}.")
+    return 1 if failed else 0

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What would be done: each scan's state, what is skipped and why, time and memory."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bidsqa.cli.progress import count, printable, say_duration
+
+if TYPE_CHECKING:
+    from bidsqa.bids import Collection, Scan
+    from bidsqa.steps import Settings
+
+DONE = "done"
+SECONDS_A_SCAN, GB_A_SCAN = 10.0, 1.0  # where no record tells better: DESIGN's budget for 1 mm on a warm worker
+SAMPLE = 20  # records that are asked for the time they took
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The scans of a run and the state that each is in.
+
+    Parameters
+    ----------
+    states : tuple of (Scan, str)
+        ``new``, ``done``, ``changed: ...`` or ``failed before``.
+    skipped : tuple of (str, str)
+        What is not judged, and why.
+    force : bool
+        Scans that are done are done again.
+    """
+
+    states: tuple[tuple[Scan, str], ...]
+    skipped: tuple[tuple[str, str], ...]
+    force: bool = False
+
+    @property
+    def todo(self) -> list[Scan]:
+        """The scans to be judged."""
+        return [scan for scan, state in self.states if self.force or state != DONE]
+
+    def counts(self) -> str:
+        """``212 done, 3 new, 1 failed before``."""
+        kinds = Counter(state.partition(":")[0] for _, state in self.states)
+        return ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items(), key=lambda item: item[0]))
+
+
+def make_plan(collection: Collection, out: Path, settings: Settings, force: bool) -> Plan:
+    """Look up the state of every collected scan."""
+    from bidsqa import steps
+
+    states = tuple((scan, steps.pending(scan, out, settings)) for scan in collection.scans)
+    return Plan(states, collection.skipped, force)
+
+
+def describe_plan(plan: Plan, out: Path, nprocs: int, mem_gb: float) -> Iterator[str]:
+    """The lines of ``--dry-run``."""
+    if plan.states:
+        width = max(len(scan.bids_name) for scan, _ in plan.states)
+        for scan, state in plan.states:
+            again = " (again, by --force)" if plan.force and state == DONE else ""
+            yield f"{scan.bids_name:<{width}}  {printable(state)}{again}"
+    if plan.skipped:
+        yield ""
+        yield from describe_skipped(plan.skipped)
+    yield ""
+    yield f"{count(len(plan.states), 'scan')}: {plan.counts()}." if plan.states else "No scans."
+    todo = len(plan.todo)
+    if todo:
+        seconds, memory = _cost([scan for scan, _ in plan.states], out)
+        workers = max(1, min(nprocs, todo, int(mem_gb / memory) or 1))
+        processes = "1 process" if workers == 1 else f"{workers} processes"
+        yield (
+            f"{count(todo, 'scan')} to judge: about {say_duration(seconds * todo / workers)} with {processes}, "
+            f"up to {memory * workers:.1f} GB of memory."
+        )
+
+
+def describe_skipped(skipped: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """One line for each thing that is not judged."""
+    yield "Skipped:"
+    for what, why in skipped:
+        yield f"  {printable(what)}: {printable(why)}"
+
+
+def _cost(scans: Sequence[Scan], out: Path) -> tuple[float, float]:
+    """Median seconds and GB of a scan, from the records that are there."""
+    from bidsqa.bids.names import record_path
+
+    seconds, memory = [], []
+    for scan in scans[:SAMPLE]:
+        try:
+            provenance = json.loads(record_path(out, scan).read_text(encoding="utf-8"))["provenance"]
+            spent = sum(provenance["seconds"].values())
+            peak = max(provenance["peak_mb"].values(), default=0.0) / 1e3
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        if spent > 0:
+            seconds.append(spent)
+        if peak > 0:
+            memory.append(peak)
+    return (
+        statistics.median(seconds) if seconds else SECONDS_A_SCAN,
+        statistics.median(memory) if memory else GB_A_SCAN,
+    )

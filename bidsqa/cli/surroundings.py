@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process's surroundings: work folder, caches, log file, signals."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from bidsqa.cli.checks import make_folder
+from bidsqa.errors import UsageError
+
+CACHES = {"TEMPLATEFLOW_HOME": "templateflow", "MPLCONFIGDIR": "matplotlib", "XDG_CACHE_HOME": "cache"}
+
+
+class Stopped(BaseException):
+    """A signal asked the run to end.
+
+    Parameters
+    ----------
+    number : int
+        Of the signal; the exit code is 128 more.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def work_folder(asked: Path | None, keep: bool) -> Iterator[Path]:
+    """The folder for intermediate files.
+
+    The user's own, which stays; by default one in the system's temporary folder, which is removed at the end whatever
+    happens, unless it is to be kept: results, logs and crash files lie in the output folder, and finished
+    scans are known by their records, so nothing in it is ever needed again.
+
+    Raises
+    ------
+    UsageError
+        It can't be written.
+    """
+    if asked is not None:
+        make_folder(asked, "work")
+        yield asked
+        if not keep:
+            for name in CACHES.values():
+                with contextlib.suppress(OSError):
+                    (asked / name).rmdir()  # only where nothing was put in
+        return
+    try:
+        made = Path(tempfile.mkdtemp(prefix="bidsqa-"))
+    except OSError as error:
+        raise UsageError(f"No temporary folder can be written: {error}.", "Give one: --work-dir DIR") from error
+    try:
+        yield made
+    finally:
+        if not keep:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def prepare_environment(work: Path) -> None:
+    """Variables for libraries that otherwise write into HOME, ask the network, or want a log-in name.
+
+    What the user has set stays. Must run before Nipype, TemplateFlow or matplotlib is imported.
+
+    Parameters
+    ----------
+    work : Path
+        Caches go below it.
+    """
+    for variable, name in CACHES.items():
+        if not os.environ.get(variable):
+            os.environ[variable] = str(work / name)
+    os.environ["NO_ET"] = os.environ["NIPYPE_NO_ET"] = "1"
+    os.environ.setdefault("TEMPLATEFLOW_AUTOUPDATE", "off")
+    if not os.environ.get("LOGNAME"):
+        import getpass
+
+        try:
+            os.environ["LOGNAME"] = getpass.getuser()
+        except (KeyError, OSError):
+            os.environ["LOGNAME"] = f"uid{os.getuid()}"
+
+
+def start_log(out: Path, verbose: int) -> Path:
+    """Write everything that is logged to a file of this run, and to the terminal as far as asked for.
+
+    Parameters
+    ----------
+    out : Path
+        The log goes to ``logs/bidsqa-<time>-<process>.log`` below it.
+    verbose : int
+        1: information on the terminal; 2: everything.
+
+    Returns
+    -------
+    Path
+        The log file.
+    """
+    path = out / "logs" / f"bidsqa-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
+    make_folder(path.parent, "log")
+    file = logging.FileHandler(path, encoding="utf-8", errors="replace")
+    file.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.setLevel(file.level)
+    root.addHandler(file)
+    if verbose:
+        terminal = logging.StreamHandler(sys.stderr)
+        terminal.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
+        terminal.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        root.addHandler(terminal)
+    logging.captureWarnings(True)
+    return path
+
+
+def stop_log() -> None:
+    """Close the log file (several runs may happen in one process)."""
+    logging.captureWarnings(False)
+    root = logging.getLogger()
+    for handler in [
+        handler for handler in root.handlers if type(handler) in (logging.FileHandler, logging.StreamHandler)
+    ]:
+        root.removeHandler(handler)
+        handler.close()
+
+
+@contextlib.contextmanager
+def stopping_cleanly() -> Iterator[None]:
+    """Turn SIGTERM and Ctrl-C into `Stopped`, so that what must be tidied up is; not outside the main thread."""
+    owner = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        if os.getpid() != owner:  # a forked worker: its parent does the talking
+            os._exit(128 + number)
+        raise Stopped(number)
+
+    previous = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(ValueError):
+            previous[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def end_workers() -> None:
+    """End the worker processes of this one, which may be in the middle of a scan."""
+    import multiprocessing
+
+    workers = multiprocessing.active_children()
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join(2)
+        if worker.is_alive():
+            worker.kill()
