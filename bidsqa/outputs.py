@@ -63,29 +63,33 @@ def _same_input(scan: Scan, known: dict[str, object]) -> bool:
     return (known.get("size"), known.get("mtime")) == (status.st_size, int(status.st_mtime))
 
 
-def read_figures(record_path: Path) -> dict[str, bytes]:
-    """The figures that belong to a record, by name, from the ``figures`` folder beside its ``anat`` folder."""
-    stem, suffix = names.split_record_name(record_path)
-    folder = record_path.parent.parent / "figures"
-    found = {}
-    for path in sorted(folder.glob(f"{stem}_desc-*_{suffix}.*")):
-        described = path.name[len(stem) + len("_desc-") :]
-        found[described.replace(f"_{suffix}.", ".")] = path.read_bytes()
-    return found
-
-
-def redraw(record_path: Path, page_path: Path) -> None:
+def redraw(out: Path, record_path: Path) -> Path:
     """Draw a scan's page again from its record and figures, without the image.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder.
+    record_path : Path
+        One of its records.
+
+    Returns
+    -------
+    Path
+        The page.
 
     Raises
     ------
     ValueError
-        When the file is not a record.
+        When the file is not a record, or names no BIDS scan.
     """
     from bidsqa import report
 
     record = Record.loads(record_path.read_text(encoding="utf-8"))
-    write_atomic(page_path, report.render_scan(record, read_figures(record_path)))
+    figures = {name: path.read_bytes() for name, path in names.figure_paths(out, record.bids_name).items()}
+    page = names.page_path(out, record.bids_name)
+    write_atomic(page, report.render_scan(record, figures))
+    return page
 
 
 def write_masks(source: str, volume: Volume, anatomy: Anatomy, paths: dict[str, Path]) -> None:
