@@ -151,16 +151,19 @@ def _rule_limits(row: dict[str, Any]) -> str:
 
 def options() -> str:
     """Every option of the command, by group."""
-    from bidsqa.cli.options import OPTIONS
+    from bidsqa.cli.options import GROUPS, OPTIONS
 
-    groups: dict[str, list[Any]] = {}
-    for row in OPTIONS:
-        groups.setdefault(row.group, []).append(row)
     text = ""
-    for title, rows in groups.items():
-        text += heading(title[0].upper() + title[1:], "-")
-        for row in rows:
-            text += f"``{'``, ``'.join(row.flags)}``\n    {escape(row.help)}\n\n"
+    for group in GROUPS:
+        text += heading(group, "-")
+        for row in (row for row in OPTIONS if row.group == group):
+            value = row.metavar or ("{" + ",".join(row.choices) + "}" if row.choices else "")
+            spellings = ([f"-{row.short}"] if row.short else []) + [f"--{row.name}"]
+            text += ", ".join(f"``{f'{flag} {value}'.strip()}``" for flag in spellings)
+            text += f"\n    {escape(row.help.replace('%(default)s', str(row.default)))}\n"
+            if row.metavar and row.choices:
+                text += f"    One of {', '.join(row.choices)}.\n"
+            text += "\n"
     return text
 
 
