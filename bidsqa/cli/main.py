@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         number = stop.number if isinstance(stop, Stopped) else 2
         end_workers()
         print("\nbidsqa was stopped; what is finished is kept, the same command goes on from there.", file=sys.stderr)
-        log.warning("stopped by signal %d", number)
+        log.info("stopped by signal %d", number)
         # Nipype's pool would wait at exit for workers that are gone
         if arguments is None:
             sys.stdout.flush()
@@ -68,17 +68,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stop_log()
 
 
-def complain(error: BidsqaError) -> int:
+def complain(error: BidsqaError, command: str = "bidsqa") -> int:
     """Tell what is wrong and what to do, on standard error; gives the exit code for it."""
     from bidsqa.cli.progress import printable
 
-    log.error("%s", error)
-    cause = printable(error.cause).strip()
-    sentence = f"{cause[:1].upper()}{cause[1:]}"
-    print(f"bidsqa: {sentence}{'' if sentence.endswith(('.', '?', '!')) else '.'}", file=sys.stderr)
+    if logging.getLogger().handlers:
+        log.error("%s", error)
+    print(f"{command}: {_sentence(printable(error.cause))}", file=sys.stderr)
     if error.hint:
-        print(f"  {printable(error.hint).strip()}", file=sys.stderr)
+        print(f"  {_sentence(printable(error.hint))}", file=sys.stderr)
     return WRONG_USAGE
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    end = "" if text.endswith((".", "?", "!", "}", "FILE")) else "."
+    return f"{text[:1].upper()}{text[1:]}{end}" if text else ""
 
 
 def _run(settings: RunSettings) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -29,6 +30,15 @@ exit codes: 0 all fine; 1 some scans failed (the others are complete); 2 wrong u
 """
 
 
+_ARGUMENT = re.compile(r"argument (?P<name>\S+): (?P<rest>.*)", re.DOTALL)
+_CHOICE = re.compile(r"invalid choice: (?P<value>.*) \(choose from (?P<known>.*)\)", re.DOTALL)
+
+
+def _long_name(spellings: str) -> str:
+    """``-m/--modalities`` -> ``--modalities``."""
+    return next(name for name in spellings.split("/") if name.startswith("--"))
+
+
 class Parser(argparse.ArgumentParser):
     """An `argparse.ArgumentParser` that raises `UsageError`: one sentence and a hint."""
 
@@ -48,6 +58,11 @@ class Parser(argparse.ArgumentParser):
             missing = message.partition(": ")[2]
             message = f"{missing} is missing" if "," not in missing else f"{missing} are missing"
             hint = f"Put the folders before the options; {hint}"
+        elif match := _ARGUMENT.fullmatch(message):
+            name = match["name"].split("/")[0] if match["name"].isupper() else _long_name(match["name"])
+            choice = _CHOICE.fullmatch(match["rest"])
+            message = f"{name} can't be {choice['value']}" if choice else f"{name}: {match['rest']}"
+            hint = f"Choose from {choice['known']}." if choice else hint
         raise UsageError(f"{message[0].upper()}{message[1:].rstrip('.')}.", hint)
 
 

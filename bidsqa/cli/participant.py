@@ -81,15 +81,21 @@ def _collect(settings: RunSettings) -> Collection:
     if not collection.scans:
         for line in describe_skipped(collection.skipped[:MANY_SKIPPED]) if collection.skipped else ():
             print(line, file=sys.stderr)
-        narrowed = any(
-            (settings.participant_label, settings.session_label, settings.run_label, settings.task_label,
-             settings.modalities, settings.bids_filter_file)
-        )  # fmt: skip
+        if any(
+            (
+                settings.participant_label,
+                settings.session_label,
+                settings.run_label,
+                settings.task_label,
+                settings.modalities,
+                settings.bids_filter_file,
+            )
+        ):
+            raise UsageError("No scan fits the selection.", "--dry-run without a selection lists all scans.")
         raise UsageError(
-            "No scan fits the selection." if narrowed else f"The dataset {settings.bids_dir} has no scan to judge.",
-            "Widen it; --dry-run without options lists all scans." if narrowed
-            else "bidsqa judges T1w, T2w, FLAIR and PDw images in anat folders.",
-        )  # fmt: skip
+            f"The dataset {settings.bids_dir} has no scan to judge.",
+            "bidsqa judges T1w, T2w, FLAIR and PDw images in anat folders.",
+        )
     return collection
 
 
