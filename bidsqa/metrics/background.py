@@ -11,6 +11,7 @@ from scipy import ndimage, special
 from bidsqa.errors import NotComputable
 from bidsqa.metrics.noise import quantisation_step
 from bidsqa.metrics.samples import Array, Samples
+from bidsqa.metrics.statistics import weighted_quantiles
 
 CHUNK = 1 << 20
 
@@ -60,10 +61,11 @@ def foreground_to_background_energy(samples: Samples) -> float:
         If no background was measured or its median is zero.
     """
     # the median of squares is the square of the median of absolute values, which can't overflow
-    outside = float(np.median(np.abs(samples.background_values)))
+    (outside,) = weighted_quantiles(np.abs(samples.background_values), None, (0.5,))
     if outside == 0:
         raise NotComputable("the median of the background is zero: its noise was filled in or removed")
-    return (float(np.median(np.abs(samples.head_values))) / outside) ** 2
+    (inside,) = weighted_quantiles(np.abs(samples.head_values), None, (0.5,))
+    return (inside / outside) ** 2
 
 
 def artifact_share(samples: Samples) -> float:

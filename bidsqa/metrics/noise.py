@@ -18,7 +18,7 @@ from bidsqa.metrics.statistics import MAD_TO_SD
 RAYLEIGH_SD = math.sqrt((4.0 - math.pi) / 2.0)
 # ... and its median absolute deviation times 1.4826: the spread d about the median m with F(m + d) - F(m - d) = 1/2
 RAYLEIGH_MAD = 0.4484530859199129 * MAD_TO_SD
-# the MAD of rounded noise jumps by whole steps; with fewer steps than this the standard deviation is the better ruler
+# the MAD of rounded noise is coarse; with fewer grey levels than this the standard deviation is the better ruler
 STEPS_FOR_MAD = 4.0
 # noise below this share of the signal is rounding, or was filtered or filled in
 MINIMUM_NOISE = 1e-5
@@ -74,9 +74,14 @@ def noise_sigma(samples: Samples) -> float:
     air = samples.air
     if air.stdv == 0:
         raise NotComputable("the air around the head is constant: its noise was removed")
-    if air.mad >= STEPS_FOR_MAD * quantisation_step(samples.air_values):
+    step = quantisation_step(samples.air_values)
+    if air.mad >= STEPS_FOR_MAD * step:
         return air.mad / RAYLEIGH_MAD
-    return air.stdv / RAYLEIGH_SD
+    # Sheppard's correction: rounding adds the variance step^2 / 12
+    variance = air.stdv**2 - step**2 / 12.0
+    if variance <= 0:
+        raise NotComputable("the noise in air is smaller than a grey level")
+    return math.sqrt(variance) / RAYLEIGH_SD
 
 
 def signal_to_air_noise(samples: Samples) -> dict[str, Value]:

@@ -57,8 +57,11 @@ class Samples:
 
     @cached_property
     def corrected(self) -> Array:
-        """The image divided by the bias field, float32, shape (X, Y, Z)."""
-        return self.anatomy.corrected(self.volume)
+        """The image divided by the bias field inside the head, the stored values outside; float32, shape (X, Y, Z)."""
+        field = self.anatomy.bias_field
+        image = self.volume.data.copy()
+        np.divide(image, field, out=image, where=self.head & (field > 0))
+        return image
 
     @cached_property
     def head(self) -> Array:

@@ -49,9 +49,10 @@ class Distribution:
 def weighted_quantiles(values: Array, weights: Array | None, levels: Sequence[float]) -> list[float]:
     """Quantiles of a sample where each value counts by its weight.
 
-    The quantile function joins the points ``(sum of the weights before + half the own weight) / sum of all weights``
-    by straight lines; with equal weights this is Hazen's rule (type 5 of Hyndman & Fan 1996,
-    doi 10.1080/00031305.1996.10473566).
+    The quantile function joins the points ``(weight below + half the weight at the value) / all weight`` of the
+    different values by straight lines: the mid-distribution quantile (Ma, Genton & Parzen 2011,
+    doi 10.1007/s10463-008-0215-z). Values stored in whole steps so give the quantiles of what was rounded, where the
+    usual sample quantile jumps by a step; without ties and with equal weights this is Hazen's rule.
 
     Parameters
     ----------
@@ -63,13 +64,19 @@ def weighted_quantiles(values: Array, weights: Array | None, levels: Sequence[fl
         0-1.
     """
     if weights is None:
-        return [float(value) for value in np.quantile(values, levels, method="hazen")]
-    order = np.argsort(values)
-    share = weights[order].astype(np.float64)
-    reached = np.cumsum(share)
-    reached -= 0.5 * share
-    reached /= share.sum()
-    return [float(value) for value in np.interp(levels, reached, values[order])]
+        ranked = np.sort(values)
+    else:
+        order = np.argsort(values)
+        ranked = values[order]
+    first = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+    if weights is None:
+        held = np.diff(first, append=ranked.size).astype(np.float64)
+    else:
+        held = np.add.reduceat(weights[order].astype(np.float64), first)
+    reached = np.cumsum(held)
+    total = reached[-1]
+    reached -= 0.5 * held
+    return [float(value) for value in np.interp(np.asarray(levels) * total, reached, ranked[first])]
 
 
 def describe(values: Array, weights: Array | None = None) -> Distribution:

@@ -56,9 +56,8 @@ def _summary_row(region: str, name: str) -> Metric:
         direction="none",
         bounds=(None, None),
         source="Esteban 2017, doi 10.1371/journal.pone.0184661",
-        formula="Weighted mean, quantiles (Hazen), standard deviation, MAD and excess kurtosis of one sample; scaled "
-        "so "
-        "that white matter with posterior >= 0.9 has the median 1000. "
+        formula="Weighted mean, mid-distribution quantiles, standard deviation, MAD and excess kurtosis of one sample; "
+        "scaled so that white matter with posterior >= 0.9 has the median 1000. "
         + ("Sample: stored values of the air mask." if region == "bg" else _SAMPLE),
         mriqc="MRIQC weights mean, quantiles and stdv but takes MAD and k over voxels above half the map's maximum, "
         "and n "
