@@ -35,7 +35,7 @@ def documentation() -> ModuleType:
 
 
 @cache
-def tests_of(folder: str) -> str:
+def code_in(folder: str) -> str:
     """All test code of one folder of tests/."""
     return "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests" / folder).rglob("*.py")))
 
@@ -66,7 +66,7 @@ def test_metric_is_described(row) -> None:
 
 @pytest.mark.parametrize("row", METRICS, ids=lambda row: row.name)
 def test_metric_has_a_test(row) -> None:
-    code = tests_of("metrics")
+    code = code_in("metrics")
     named = [name for name in (row.name, row.function.__name__, *row.keys) if quoted(name, code)]
     assert named, f"no test in tests/metrics names {row.name} or one of its keys"
 
@@ -105,7 +105,7 @@ def test_model_is_described_and_tested(row) -> None:
     page = documentation().models()
     assert f"_model-{row.name}:" in page
     assert documentation().escape(row.says) in page
-    assert quoted(row.name, tests_of("models") + tests_of("anatomy")), f"no test names the model {row.name}"
+    assert quoted(row.name, code_in("models") + code_in("anatomy")), f"no test names the model {row.name}"
 
 
 @pytest.mark.parametrize("row", [row for row in MODELS.values() if row.kind == "score"], ids=lambda row: row.name)
@@ -130,7 +130,7 @@ def test_artifact_is_described(name: str) -> None:
 
 @pytest.mark.parametrize("name", ARTIFACTS)
 def test_artifact_has_a_test_of_its_own(name: str) -> None:
-    assert quoted(name, tests_of("simulation")), f"no test in tests/simulation names {name}"
+    assert quoted(name, code_in("simulation")), f"no test in tests/simulation names {name}"
 
 
 # ---------------------------------------------------------------- options
@@ -141,6 +141,6 @@ def test_option_is_described_and_tested(row) -> None:
     assert len(row.help) > 10
     page = documentation().options()
     assert re.search(rf"``--{row.name}( .+)?``\n", page)
-    code = tests_of("cli") + tests_of("bids") + tests_of("workflows")
+    code = code_in("cli") + code_in("bids") + code_in("workflows")
     names = [rf"--{row.name}(?![\w-])", rf"--{row.key}(?!\w)", *([rf'"-{row.short}+"'] if row.short else [])]
     assert any(re.search(name, code) for name in names), f"no test gives --{row.name}"

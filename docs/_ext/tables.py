@@ -69,19 +69,30 @@ def metrics() -> str:
     for row in METRICS:
         text += heading(row.name, "-", f"metric-{row.name}")
         text += "".join(f"- ``{key}``: {escape(says)}\n" for key, says in row.keys.items()) + "\n"
+        text += facts(
+            unit=row.unit,
+            direction=row.direction,
+            bounds=row.bounds,
+            more=(
+                f"needs {', '.join(need.replace('_', ' ') for need in row.needs) or 'the image alone'}",
+                f"for {', '.join(row.suffixes)}",
+                f"definition {row.version}",
+            ),
+        )
         pairs = [
             ("Computed as", escape(row.formula)),
-            ("Unit", escape(row.unit) or "none (a pure number)"),
-            ("Better", {"none": "neither; a description"}.get(row.direction, row.direction)),
-            ("Range", limits(row.bounds)),
-            ("Needs", escape(", ".join(need.replace("_", " ") for need in row.needs)) or "the image alone"),
-            ("Applies to", ", ".join(row.suffixes)),
             ("MRIQC", "the same definition" if row.mriqc == "same" else escape(row.mriqc)),
             ("Source", escape(row.source)),
-            ("Definition", f"version {row.version}"),
         ]
         text += fields(pairs)
     return text
+
+
+def facts(unit: str, direction: str, bounds: Sequence[float | None], more: Sequence[str] = ()) -> str:
+    """One line of what one needs to read a number."""
+    better = {"none": "neither high nor low is better", "": ""}.get(direction, f"{direction.split()[0]} is better")
+    parts = [f"unit {unit}" if unit else "a pure number", better, f"range {limits(bounds)}", *more]
+    return "*" + escape("; ".join(part for part in parts if part)) + ".*\n\n"
 
 
 def models() -> str:
@@ -91,10 +102,8 @@ def models() -> str:
     text = ""
     for row in MODELS.values():
         text += heading(row.name, "-", f"model-{row.name}") + escape(row.says) + "\n\n"
+        text += facts(row.unit, row.direction, row.bounds)
         pairs = [
-            ("Unit", escape(row.unit) or "none (a pure number)"),
-            ("Better", row.direction),
-            ("Range", limits(row.bounds)),
             ("Limits", escape(row.limits)),
             ("Method", escape(f"{row.citation}, {row.source}")),
             ("Weights", f"version {row.version}, architecture ``{row.architecture}``, SHA-256 ``{row.sha256[:16]}…``"),
