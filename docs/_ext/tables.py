@@ -90,7 +90,8 @@ def metrics() -> str:
 
 def facts(unit: str, direction: str, bounds: Sequence[float | None], more: Sequence[str] = ()) -> str:
     """One line of what one needs to read a number."""
-    better = {"none": "neither high nor low is better", "": ""}.get(direction, f"{direction.split()[0]} is better")
+    better = "neither high nor low is better" if direction == "none" else direction.removesuffix(" is better")
+    better += " is better" if better in ("higher", "lower") else ""
     parts = [f"unit {unit}" if unit else "a pure number", better, f"range {limits(bounds)}", *more]
     return "*" + escape("; ".join(part for part in parts if part)) + ".*\n\n"
 
