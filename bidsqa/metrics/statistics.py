@@ -64,19 +64,33 @@ def weighted_quantiles(values: Array, weights: Array | None, levels: Sequence[fl
         0-1.
     """
     if weights is None:
-        ranked = np.sort(values)
+        ranked, before = np.sort(values), None
+        total = float(values.size)
     else:
         order = np.argsort(values)
         ranked = values[order]
-    first = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    if weights is None:
-        held = np.diff(first, append=ranked.size).astype(np.float64)
-    else:
-        held = np.add.reduceat(weights[order].astype(np.float64), first)
-    reached = np.cumsum(held)
-    total = reached[-1]
-    reached -= 0.5 * held
-    return [float(value) for value in np.interp(np.asarray(levels) * total, reached, ranked[first])]
+        before = np.concatenate([[0.0], np.cumsum(weights[order], dtype=np.float64)])
+        total = float(before[-1])
+
+    def step(place: int) -> tuple[float, float]:
+        """The middle of the weight of the values that equal the one at a place, and that value."""
+        low, high = (int(np.searchsorted(ranked, ranked[place], side=side)) for side in ("left", "right"))
+        below, up_to = (low, high) if before is None else (before[low], before[high])
+        return 0.5 * float(below + up_to), float(ranked[place])
+
+    found: list[float] = []
+    for level in levels:
+        target = level * total
+        place = int(target) if before is None else int(np.searchsorted(before, target, side="right")) - 1
+        place = min(max(place, 0), ranked.size - 1)
+        here = step(place)
+        if target < here[0]:
+            other = int(np.searchsorted(ranked, ranked[place], side="left")) - 1
+        else:
+            other = int(np.searchsorted(ranked, ranked[place], side="right"))
+        points = sorted([here, step(other)] if 0 <= other < ranked.size else [here])
+        found.append(float(np.interp(target, [point[0] for point in points], [point[1] for point in points])))
+    return found
 
 
 def describe(values: Array, weights: Array | None = None) -> Distribution:
