@@ -38,6 +38,13 @@ FLOORS = {
 # never imported by the main job; each may use floors up to the given one
 SIDE_HOUSES = {"training": 6, "validation": 6}
 HEAVY = {"torch", "torchio", "nipype", "bids", "pandas", "SimpleITK", "matplotlib", "onnxruntime", "templateflow"}
+DISTRIBUTIONS = {
+    "bids": "pybids",
+    "PIL": "Pillow",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+}
 MODULE_LINES, FUNCTION_LINES, BUILDER_LINES = 400, 60, 120
 VAGUE_NAMES = re.compile(r"(^|_)(utils?|helpers?|misc|common|managers?)($|_)")
 
@@ -164,6 +171,23 @@ def test_installed_packages_are_the_folders() -> None:
     }
     assert not without_init, "a folder without __init__.py is not installed"
     assert listed == sorted(listed)
+
+
+@each_module
+def test_imports_are_declared(name: str, path: Path) -> None:
+    setup = configparser.ConfigParser(interpolation=None)
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    declared = setup["options"]["install_requires"]
+    if room(name) in SIDE_HOUSES:
+        declared += setup["options.extras_require"]["training"] + setup["options.extras_require"]["tests"]
+    known = {re.match(r"[\w-]*", line.strip())[0].lower() for line in declared.splitlines()}
+    outside = {module.split(".")[0] for module in imports(path, name)} - {
+        "bidsqa",
+        "__future__",
+        *sys.stdlib_module_names,
+    }
+    missing = sorted(module for module in outside if DISTRIBUTIONS.get(module, module).lower() not in known)
+    assert not missing, f"{name} imports {missing}; setup.cfg doesn't require them"
 
 
 def test_tests_can_be_imported_by_file() -> None:
