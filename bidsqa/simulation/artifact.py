@@ -14,7 +14,7 @@ Spacing = Sequence[float] | Tensor
 Sampler = Callable[[torch.Generator, Tensor, Tensor], Parameters]
 Applier = Callable[[Tensor, Parameters, Tensor], Tensor]
 
-_SUBSAMPLE = 200_000
+_SUBSAMPLE = 50_000
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def damage_batch(clean: Tensor, degraded: Tensor, head: Tensor) -> dict[str, Ten
         spread.append(quantile(inside, 0.995) - quantile(inside, 0.005))
     value_range = torch.stack(spread)
     value_range = torch.where(value_range > 0, value_range, torch.ones_like(value_range))
-    near = functional.max_pool2d(weight, 5, 1, 2)
+    near = functional.max_pool2d(functional.max_pool2d(weight, (5, 1), 1, (2, 0)), (1, 5), 1, (0, 2))
     similar = ssim_map(clean, matched, value_range)
     total = near.sum(dim=axes)
     ssim = torch.where(total > 0, (similar * near).sum(dim=axes) / total.clamp(min=1), torch.ones_like(total))
