@@ -31,6 +31,7 @@ FLOORS = {
     "report": 6,
     "group": 6,
     "steps": 7,
+    "study": 7,
     "outputs": 7.5,
     "workflows": 8,
     "cli": 9,
