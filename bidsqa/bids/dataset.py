@@ -12,12 +12,14 @@ from typing import Any
 from urllib.parse import quote
 
 import bidsqa
+from bidsqa.bids.names import mask_path
 from bidsqa.bids.scan import JUDGED_SUFFIXES, Scan
 from bidsqa.bids.writing import write_changed
 from bidsqa.errors import UsageError
 
 NAME = "bidsqa"
 BIDS_VERSION = "1.9.0"
+MASK_KINDS = ("brain", "dseg")
 DESCRIPTION = "dataset_description.json"
 
 # what BIDS has no names for; masks are left to the validator. Some validators know one star a pattern, and no more
@@ -121,6 +123,15 @@ def mask_sidecar(scan: Scan, kind: str) -> dict[str, Any]:
     return {"Description": f"Mask ({kind}) in the grid of the scan", "Type": kind.capitalize(), **content}
 
 
+def write_mask_sidecars(out: Path, scan: Scan) -> None:
+    """Write the metadata beside those masks of a scan that are there."""
+    for kind in MASK_KINDS:
+        path = mask_path(out, scan, kind)
+        if path.exists():
+            sidecar = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
+            write_changed(sidecar, json.dumps(mask_sidecar(scan, kind), indent=2) + "\n")
+
+
 def read_description(root: Path) -> dict[str, Any]:
     """``dataset_description.json`` of a dataset; empty where there is none that can be used."""
     try:
@@ -161,7 +172,7 @@ def _code_url() -> str | None:
     except metadata.PackageNotFoundError:
         return None
     urls = dict(entry.split(", ", 1) for entry in facts.get_all("Project-URL") or [] if ", " in entry)
-    return urls.get("Source") or facts.get("Home-page")
+    return urls.get("Source") or next(iter(facts.get_all("Home-page") or []), None)
 
 
 def _container(environment: Mapping[str, str]) -> dict[str, str] | None:

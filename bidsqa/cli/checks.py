@@ -232,7 +232,7 @@ def _parse(text: str, extension: str) -> Any:
         if extension == ".json":
             raise
     try:
-        import yaml
+        import yaml  # type: ignore[import-untyped]
     except ImportError:
         raise ValueError("YAML needs the package PyYAML; write JSON or TOML instead") from None
     try:

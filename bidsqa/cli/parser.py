@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Turn argparse's message into a sentence with a hint."""
         words = message.rstrip(".").split()
-        hint = f"{self.prog} --help tells what there is."
+        hint = f"See {self.prog} --help."
         if message.startswith("unrecognized arguments:"):
             wrong = words[2]
             close = difflib.get_close_matches(wrong.split("=")[0], self._option_string_actions, n=1)
@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
         elif message.startswith("the following arguments are required:"):
             missing = message.partition(": ")[2]
             message = f"{missing} is missing" if "," not in missing else f"{missing} are missing"
-            hint = f"Put the folders before the options; {hint}"
+            hint = f"Put the folders before the options. {hint}"
         elif match := _ARGUMENT.fullmatch(message):
             name = match["name"].split("/")[0] if match["name"].isupper() else _long_name(match["name"])
             choice = _CHOICE.fullmatch(match["rest"])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bidsqa.cli.plan import Plan
     from bidsqa.cli.settings import RunSettings
     from bidsqa.steps import Settings
+    from bidsqa.workflows import Event
 
 MANY_SKIPPED = 12
 log = logging.getLogger("bidsqa")
@@ -94,7 +95,7 @@ def _collect(settings: RunSettings) -> Collection:
             raise UsageError("No scan fits the selection.", "--dry-run without a selection lists all scans.")
         raise UsageError(
             f"The dataset {settings.bids_dir} has no scan to judge.",
-            "bidsqa judges T1w, T2w, FLAIR and PDw images in anat folders.",
+            "It judges T1w, T2w, FLAIR and PDw images in anat folders.",
         )
     return collection
 
@@ -145,6 +146,7 @@ def _judge(
     """Run the graphs, tell how it went."""
     import time
 
+    from bidsqa.bids.dataset import write_mask_sidecars
     from bidsqa.workflows import run_scans
 
     out = settings.output_dir
@@ -153,6 +155,13 @@ def _judge(
     live = sys.stderr.isatty() and not settings.verbose
     progress = Progress(len(todo), sys.stderr, live=live)
     start = time.monotonic()
+    by_name = {scan.bids_name: scan for scan in todo}
+
+    def notice(event: Event) -> None:
+        progress(event)
+        if chosen.output_masks and event.kind == "scan_done":
+            write_mask_sidecars(out, by_name[event.bids_name])
+
     try:
         result = run_scans(
             todo,
@@ -164,7 +173,7 @@ def _judge(
             plugin=plugin,
             keep_work=settings.keep_work,
             stop_on_first_crash=settings.stop_on_first_crash,
-            on_event=progress,
+            on_event=notice,
         )
     finally:
         progress.close()
@@ -207,10 +216,10 @@ def _say_page(settings: RunSettings, names: list[str]) -> None:
 
 def _redraw(settings: RunSettings) -> int:
     """Draw the pages anew from the records (``--reports-only``)."""
-    from bidsqa import steps
     from bidsqa.bids.names import name_of_record, record_paths
     from bidsqa.bids.scan import split_name
     from bidsqa.cli.checks import make_folder
+    from bidsqa.outputs import redraw
 
     out, asked = settings.output_dir, settings.selection()
     paths = []
@@ -230,7 +239,7 @@ def _redraw(settings: RunSettings) -> int:
             print(f"{name_of_record(path)}  page to be drawn")
             continue
         try:
-            steps.redraw(out, path)
+            redraw(out, path)
         except (OSError, ValueError) as error:
             failed += 1
             print(f"failed  {name_of_record(path)}: {printable(str(error))}", file=sys.stderr)

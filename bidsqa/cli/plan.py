@@ -53,9 +53,9 @@ class Plan:
 
 def make_plan(collection: Collection, out: Path, settings: Settings, force: bool) -> Plan:
     """Look up the state of every collected scan."""
-    from bidsqa import steps
+    from bidsqa.outputs import pending
 
-    states = tuple((scan, steps.pending(scan, out, settings)) for scan in collection.scans)
+    states = tuple((scan, pending(scan, out, settings)) for scan in collection.scans)
     return Plan(states, collection.skipped, force)
 
 

@@ -64,7 +64,7 @@ class RunSettings:
     @classmethod
     def from_namespace(cls, given: argparse.Namespace) -> RunSettings:
         """From what `bidsqa.cli.parser.parse` returns."""
-        values = {key: option.default for key, option in OPTION_KEYS.items()} | vars(given)
+        values: dict[str, Any] = {key: option.default for key, option in OPTION_KEYS.items()} | vars(given)
         kept: dict[str, Any] = {}
         for key, value in values.items():
             option = OPTION_KEYS.get(key)
