@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole head with its skin, and the line that parts the background above the face from the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from bidsqa.anatomy.brain import largest_piece
+from bidsqa.anatomy.grids import Box, Grid, bounding_box, refine, voxels_of
+from bidsqa.anatomy.segmenting import Parts
+from bidsqa.image import Volume
+from bidsqa.image.intensity import otsu_threshold
+
+Array = np.ndarray[Any, Any]
+CLOSING_MM = 8.0
+# glabella and inion from the brain's centre, in brain lengths forward and up (MNI space: length 177 mm)
+GLABELLA = (0.62, -0.15)
+INION = (-0.56, -0.15)
+
+
+def foreground(coarse: Array) -> Array:
+    """Rough head on the 2 mm grid: everything brighter than the background, one piece, filled.
+
+    Parameters
+    ----------
+    coarse : ndarray of float32
+
+    Returns
+    -------
+    ndarray of bool
+        All True where nothing can be told apart.
+    """
+    smooth = ndimage.gaussian_filter(np.clip(coarse, 0, None), 0.8)
+    top = float(np.percentile(smooth, 99))
+    if not top > 0:
+        return np.ones(coarse.shape, dtype=bool)
+    scaled = np.sqrt(np.clip(smooth / top, 0, 1))
+    threshold = 0.8 * otsu_threshold(scaled)
+    below = scaled[scaled < threshold]
+    if below.size:
+        # no lower than the noise reaches, no higher than dark skin needs
+        threshold = max(min(threshold, 0.35), float(np.percentile(below, 50)) * 2.0) if below.size > 100 else threshold
+    mask = scaled > threshold
+    opened = ndimage.binary_opening(mask)
+    piece = largest_piece(opened if opened.any() else mask)
+    if not piece.any():
+        return np.ones(coarse.shape, dtype=bool)
+    return fill(piece, 2)
+
+
+def fill(mask: Array, closing: int) -> Array:
+    """Close gaps and fill holes, also those that are open at the border of the grid in one plane only."""
+    box = bounding_box(mask, closing)
+    part = np.pad(mask[box], closing)
+    ball = ndimage.iterate_structure(ndimage.generate_binary_structure(3, 1), closing)
+    part = ndimage.binary_closing(part, ball) if closing <= 2 else _close_far(part, closing)
+    part = ndimage.binary_fill_holes(part)
+    for index in range(part.shape[2]):
+        part[:, :, index] = ndimage.binary_fill_holes(part[:, :, index])
+    result = mask.copy()
+    result[box] |= part[closing:-closing, closing:-closing, closing:-closing]
+    return result
+
+
+def _close_far(mask: Array, radius: int) -> Array:
+    """Closing by a ball through distance maps, cheap for large radii."""
+    grown = ndimage.distance_transform_edt(~np.pad(mask, radius)) <= radius
+    closed = ndimage.distance_transform_edt(grown) > radius
+    return np.asarray(closed[radius:-radius, radius:-radius, radius:-radius])
+
+
+def coarse_head(rough: Array, parts: Parts, brain: Array) -> Array:
+    """Head on the scan's 2 mm grid: the bright foreground, the network's head and the brain, closed and filled.
+
+    Parameters
+    ----------
+    rough : ndarray of bool
+        On the scan's coarse grid.
+    parts : Parts
+    brain : ndarray of bool
+        On the grid of the parts.
+    """
+    head = rough.copy()
+    within = head[parts.box]
+    if parts.method == "network":
+        near = ndimage.binary_dilation(within | brain, iterations=2)
+        within = within | ((parts.shares[0] < 0.5) & near)
+    head[parts.box] = within | brain
+    return fill(largest_piece(head), max(2, round(CLOSING_MM / parts.grid.step)))
+
+
+def head_mask(volume: Volume, coarse: Array, grid: Grid, brain: Array) -> tuple[Array, Box]:
+    """The head on the scan's grid, brain included, and the block that holds it.
+
+    Parameters
+    ----------
+    volume : Volume
+    coarse : ndarray of bool
+    grid : Grid
+    brain : ndarray of uint8, shape (X, Y, Z)
+
+    Returns
+    -------
+    mask : ndarray of uint8, shape (X, Y, Z)
+    box : tuple of slice
+    """
+    mask = np.zeros(volume.shape, dtype=np.uint8)
+    if coarse.any():
+        box = voxels_of(bounding_box(coarse, 1), grid, volume.spacing, volume.shape, 0.0)
+        share = ndimage.gaussian_filter(coarse.astype(np.float32), 0.6, mode="nearest")
+        mask[box] = refine(share, grid, volume.spacing, box) > 0.5
+    mask |= brain
+    return mask, bounding_box(mask)
+
+
+@dataclass(frozen=True)
+class FaceLine:
+    """The plane through glabella and inion, seen from the side.
+
+    Parameters
+    ----------
+    back, front : tuple of float
+        Inion and glabella: (y, z) in mm from the centre of the scan's first voxel.
+    """
+
+    back: tuple[float, float]
+    front: tuple[float, float]
+
+    def heights(self, positions: Array) -> Array:
+        """Height (mm) of the line at positions along y; it ends level beyond the two points."""
+        return np.asarray(np.interp(positions, [self.back[0], self.front[0]], [self.back[1], self.front[1]]))
+
+
+def face_line(brain: Array, grid: Grid, cut_off: bool) -> FaceLine:
+    """Glabella and inion from the brain's place, length and tilt, without a template.
+
+    Parameters
+    ----------
+    brain : ndarray of bool
+        On ``grid``.
+    grid : Grid
+    cut_off : bool
+        The brain touches the border of the scan: its tilt is not trusted.
+
+    Returns
+    -------
+    FaceLine
+    """
+    points = np.argwhere(brain)[:, 1:] * grid.step
+    centre = points.mean(axis=0)
+    covariance = np.cov((points - centre).T)
+    tilt = 0.0
+    if not cut_off:
+        # the brain's long axis from behind to the front, seen from the side
+        tilt = 0.5 * float(np.arctan2(2 * covariance[0, 1], covariance[0, 0] - covariance[1, 1]))
+        tilt = float(np.clip(tilt, -0.6, 0.6))
+    along, up = np.array([np.cos(tilt), np.sin(tilt)]), np.array([-np.sin(tilt), np.cos(tilt)])
+    low, high = np.percentile((points - centre) @ along, (0.2, 99.8))
+    length = float(high - low)
+    start = np.array(grid.origin[1:]) + centre
+    back = start + length * (INION[0] * along + INION[1] * up)
+    front = start + length * (GLABELLA[0] * along + GLABELLA[1] * up)
+    return FaceLine((float(back[0]), float(back[1])), (float(front[0]), float(front[1])))

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is this anatomy believable? Volumes, shape, and whether two independent ways to the tissues agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+BRAIN_ML = (600.0, 2300.0)
+TISSUE_SHARE = {"csf": (0.005, 0.65), "gm": (0.15, 0.8), "wm": (0.1, 0.7)}
+AGREEMENT = 0.55
+HEAD_RATIO = (1.0, 12.0)
+BRIGHT_STEP = 0.25
+
+
+def brain_problem(facts: dict[str, Any]) -> str:
+    """Why the brain mask can't be trusted; empty if it can.
+
+    Parameters
+    ----------
+    facts : dict
+        ``brain_ml``, ``brain_cut`` (share of the mask's surface at the border of the scan), ``brain_fill`` (share of
+        its bounding box, 0-1) and ``brain_certainty`` (mean network share inside, 0-1).
+    """
+    volume = facts["brain_ml"]
+    if volume == 0:
+        return "no brain was found"
+    low = 150.0 if facts["brain_cut"] > 0.01 else BRAIN_ML[0]
+    if not low <= volume <= BRAIN_ML[1]:
+        return f"the brain mask has an implausible volume of {volume:.0f} ml"
+    if not 0.3 <= facts["brain_fill"] <= 0.9 and facts["brain_cut"] <= 0.01:
+        return f"the brain mask has an implausible shape (it fills {facts['brain_fill']:.2f} of its box)"
+    if facts["brain_certainty"] < 0.75:
+        return "the segmentation is too unsure where the brain is"
+    return ""
+
+
+def tissue_problem(facts: dict[str, Any]) -> str:
+    """Why the tissue maps can't be trusted; empty if they can.
+
+    Parameters
+    ----------
+    facts : dict
+        ``csf_share``, ``gm_share``, ``wm_share`` of the brain, ``tissue_agreement`` (mean Dice of network and mixture in
+        grey and white matter) and ``tissue_contrast`` (distance of the grey and white means in pooled deviations).
+    """
+    for name, (low, high) in TISSUE_SHARE.items():
+        share = facts[f"{name}_share"]
+        if not low <= share <= high:
+            return f"{name} takes an implausible {100 * share:.1f} % of the brain"
+    if facts["tissue_agreement"] < AGREEMENT:
+        return f"network and intensities disagree on the tissues (overlap {facts['tissue_agreement']:.2f})"
+    if facts["tissue_contrast"] < BRIGHT_STEP:
+        return "grey and white matter can't be told apart by intensity"
+    return ""
+
+
+def head_problem(facts: dict[str, Any], background: str) -> str:
+    """Why the head mask can't be trusted; empty if it can."""
+    if facts["head_ml"] == 0:
+        return "no head was found"
+    if background == "stripped":
+        return ""
+    ratio = facts["head_ml"] / max(facts["brain_ml"], 1e-9)
+    if facts["brain_ml"] and not HEAD_RATIO[0] <= ratio <= HEAD_RATIO[1]:
+        return f"the head mask is {ratio:.1f} times the brain"
+    return ""
+
+
+def air_problem(hat_voxels: int, possible: int, air_voxels: int, minimum: int, background: str) -> str:
+    """Why the air can't be used for noise; empty if it can.
+
+    Parameters
+    ----------
+    hat_voxels, possible : int
+        Measured background above the face, and all of the background there, frame included.
+    air_voxels, minimum : int
+    background : str
+    """
+    if possible == 0:
+        return "the field of view holds no background above the face"
+    if hat_voxels < 0.02 * possible or air_voxels < minimum:
+        kind = "the head was stripped" if background == "stripped" else "its values were replaced by a constant"
+        return f"the background holds no measured noise: {kind}" if hat_voxels < possible else "the background is too small"
+    return ""
+
+
+def dice(first: Array, second: Array) -> float:
+    """Overlap of two masks, 0-1; 1 for two empty ones."""
+    total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
+    return 1.0 if total == 0 else 2.0 * int(np.count_nonzero(first & second)) / total
