@@ -174,6 +174,18 @@ def test_installed_packages_are_the_folders() -> None:
     assert listed == sorted(listed)
 
 
+def test_every_data_file_is_installed() -> None:
+    setup = configparser.ConfigParser(interpolation=None)
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    shipped = set()
+    for package, patterns in setup["options.package_data"].items():
+        folder = ROOT.joinpath(*package.split("."))
+        shipped |= {path for pattern in re.split(r"[,\s]+", patterns.strip()) for path in folder.glob(pattern)}
+    present = {path for path in (ROOT / "bidsqa").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    forgotten = sorted(str(path.relative_to(ROOT)) for path in present - shipped)
+    assert not forgotten, "add them to package_data in setup.cfg"
+
+
 @each_module
 def test_imports_are_declared(name: str, path: Path) -> None:
     setup = configparser.ConfigParser(interpolation=None)
