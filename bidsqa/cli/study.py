@@ -23,15 +23,17 @@ def run_study(settings: RunSettings) -> None:
     """
     _count_records(settings)
     from bidsqa.cli.checks import make_folder
-    from bidsqa.group import run_group
+    from bidsqa.study import run_group
     from bidsqa.verdict import load_rules
 
     make_folder(settings.output_dir, "output")
-    written = run_group(settings.output_dir, load_rules(settings.thresholds), force=settings.force)
-    page = next((path for path in written if path.suffix == ".html"), None)
-    print(f"Group: {count(len(written), 'file')} written.")
-    if page is not None:
-        print(f"Open {page}")
+    # without a thresholds file the records' own verdicts stand
+    rules = load_rules(settings.thresholds) if settings.thresholds else None
+    result = run_group(settings.output_dir, rules)
+    for problem in result.problems:
+        print(f"Left out: {problem}", file=sys.stderr)
+    print(f"Group: {count(len(result.paths), 'file')} from {count(result.scans, 'record')}.")
+    print(f"Open {result.paths[-1]}")
     sys.stdout.flush()
 
 

@@ -1,1 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Pictures and pages: a scan's, and a study's."""
+
+from bidsqa.report.figures import draw_figures
+from bidsqa.report.scan_page import render_scan
+from bidsqa.report.study_page import render_study
+
+__all__ = ["draw_figures", "render_scan", "render_study"]

@@ -16,8 +16,8 @@ GAP = 2
 
 def digits(value: float, threshold: float) -> tuple[str, str]:
     """The value with as few digits as still tell it from the threshold, and the threshold as it was set."""
-    limit = plain(threshold, 2)
-    limit = limit if float(limit) == threshold else f"{threshold:.10g}"
+    limit = f"{threshold:.10g}"
+    limit += "0" if abs(threshold) < 1 and len(limit.partition(".")[2]) == 1 else ""
     for count in range(2, 12):
         shown = plain(value, count)
         if float(shown) != threshold:
@@ -117,6 +117,6 @@ def _family(record: Record, rule: Rule, rules: Rules) -> dict[str, Any] | None:
     found = look_up(record, rule.families) if rule.families else None
     if not isinstance(found, dict):
         return None
-    known = {name: value for name, raw in found.items() if name in rules.families and (value := number(raw)) is not None}
+    known = {name: number(raw) or 0.0 for name, raw in found.items() if name in rules.families}
     strongest = max(known, key=lambda name: known[name], default=None)
     return dict(rules.families[strongest]) if strongest is not None and known[strongest] > 0 else None

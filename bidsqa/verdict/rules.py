@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsqa.errors import UsageError
-from bidsqa.verdict.reading import DERIVED, READABLE
+from bidsqa.verdict.reading import DERIVED, READABLE, number
 
 LIMITS = ("review_above", "review_below", "fail_above", "fail_below")
 MISSING = ("review", "accept")
@@ -196,8 +196,8 @@ def _check_rule(name: str, row: Tables, file: str) -> None:
     known = _known(parts[0])
     if known and parts[1] not in known:
         raise UsageError(f"{where} reads {row['reads']!r}: nothing has that name", _near(parts[1], known))
-    limits = [special for special in (row, *(entry for entry in row.values() if isinstance(entry, dict)))]
-    if not any(key in special for special in limits for key in LIMITS):
+    tables = [row, *(entry for entry in row.values() if isinstance(entry, dict))]
+    if not any(key in table for table in tables for key in LIMITS):
         raise UsageError(f"{where} has no limit", "give one of " + ", ".join(LIMITS))
 
 
@@ -207,7 +207,7 @@ def _check_values(where: str, row: Tables) -> None:
         if key not in kinds:
             raise UsageError(f"{where} has an unknown key {key!r}", _near(key, kinds) or "see docs/verdicts")
         if key in LIMITS:
-            good, wanted = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value, "a number"
+            good, wanted = number(value) is not None, "a finite number"
         elif key == "off":
             good, wanted = isinstance(value, bool), "true or false"
         elif key == "missing":

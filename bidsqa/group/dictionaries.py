@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data dictionaries: what each column of the study's tables holds, made from the tables of models and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from bidsqa.bids.scan import ENTITIES
+from bidsqa.metrics import METRIC_KEYS
+from bidsqa.models import MODELS
+
+DECISIONS = {
+    "pass": "nothing speaks against the scan",
+    "review": "look at the scan before using it",
+    "fail": "do not use the scan as it is",
+}
+FIXED: dict[str, dict[str, Any]] = {
+    "bids_name": {"Description": "File name of the scan without extension"},
+    "site": {"Description": "Institution, scanner and field strength as the sidecar tells them"},
+    "suffix": {"Description": "BIDS suffix of the scan"},
+    "status": {
+        "Description": "Whether the scan could be assessed",
+        "Levels": {"ok": "assessed", "failed": "could not be assessed; the record tells why"},
+    },
+    "decision": {"Description": "Verdict by the rules", "Levels": DECISIONS},
+    "outliers": {
+        "Description": "Scores and chief metrics in which the scan is a robust outlier on the bad side within its "
+        "suffix and site (robust z beyond 3.5, groups of eight scans or more)"
+    },
+    "background": {
+        "Description": "What the air around the head is like",
+        "Levels": {
+            "natural": "as acquired",
+            "zeroed": "set to zero",
+            "defaced": "face removed",
+            "stripped": "everything but the brain removed",
+        },
+    },
+    "version": {"Description": "Version of bidsqa that assessed the scan"},
+    "rules_version": {"Description": "Version of the rules behind the decision"},
+    "participant_id": {"Description": "Participant as in participants.tsv"},
+    "session_id": {"Description": "Session as in sessions.tsv"},
+    "proposal": {
+        "Description": "What the verdict suggests; a person decides",
+        "Levels": {"exclude": "leave the scan out or repeat it", "look": "look at the scan first"},
+    },
+    "rules": {"Description": "Rules that the scan breaks, the gravest first, separated by |"},
+    "reasons": {"Description": "The reasons in words, the gravest first, separated by |"},
+    "advice": {"Description": "What to do, separated by |"},
+    "scans": {"Description": "Number of scans"},
+    "pass": {"Description": "Number of scans with the decision pass"},
+    "review": {"Description": "Number of scans with the decision review"},
+    "fail": {"Description": "Number of scans with the decision fail"},
+    "not_assessed": {"Description": "Number of scans that could not be assessed (among the failures)"},
+}
+READINGS = {
+    "uncertainty": "standard error of the score",
+    "median": "median over the slices",
+    "p10": "10th percentile over the slices",
+    "p90": "90th percentile over the slices",
+    "share_below_060": "share of slices below 0.60",
+    "share_below_085": "share of slices below 0.85",
+    "clinical_class": "clinical class",
+}
+_LONG = {name: key for key, name in ENTITIES.items()}
+
+
+def dictionary(header: Iterable[str], *, sites: bool = False) -> dict[str, dict[str, Any]]:
+    """The dictionary of a table, one entry a column.
+
+    Parameters
+    ----------
+    header : iterable of str
+    sites : bool
+        True for the table of sites, where ``outliers`` is a count.
+    """
+    found = {column: _entry(column) for column in header}
+    if sites and "outliers" in found:
+        found["outliers"] = {"Description": "Number of scans that are outliers within suffix and site"}
+    return found
+
+
+def _entry(column: str) -> dict[str, Any]:
+    if column in METRIC_KEYS:
+        return _metric(column)
+    if column in MODELS:
+        row = MODELS[column]
+        entry = {"LongName": row.title, "Description": f"{row.says} {row.direction.capitalize()}.".strip()}
+        return entry | ({"Units": row.unit} if row.unit else {}) | {"Source": f"{row.citation}; {row.source}"}
+    if column in FIXED:
+        return FIXED[column]
+    if column in _LONG:
+        return {"Description": f"BIDS entity {_LONG[column]}-<label>, the label"}
+    if column.endswith("_median") and _known(column.removesuffix("_median")):
+        return {"Description": f"Median of {column.removesuffix('_median')} over the scans of the row"}
+    for name, row in MODELS.items():
+        if column.startswith(f"{name}_"):
+            part = column.removeprefix(f"{name}_")
+            return {"Description": f"{row.title}: {READINGS.get(part, part.replace('_', ' '))}"}
+    return {"Description": f"As the sidecar or record holds it: {column}"}
+
+
+def _known(key: str) -> bool:
+    return key in MODELS or key in METRIC_KEYS
+
+
+def _metric(key: str) -> dict[str, Any]:
+    metric = METRIC_KEYS[key]
+    better = {"higher": " Higher is better.", "lower": " Lower is better."}.get(metric.direction, "")
+    entry: dict[str, Any] = {"Description": f"{metric.keys[key]}{better}", "Formula": metric.formula}
+    if metric.unit:
+        entry["Units"] = metric.unit
+    return entry | {"Source": metric.source, "DefinitionVersion": metric.version}

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One record as one row: what tables and the study's page need of it, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bidsqa.bids.scan import ENTITIES, split_name
+from bidsqa.metrics import METRIC_KEYS
+from bidsqa.models import MODELS
+from bidsqa.record import Record
+from bidsqa.verdict.reading import number, suffix_of
+
+UNCERTAINTY = "uncertainty"
+SITE_KEYS = (
+    "InstitutionName",
+    "Manufacturer",
+    "ManufacturersModelName",
+    "MagneticFieldStrength",
+    "DeviceSerialNumber",
+)
+UNKNOWN_SITE = "unknown"
+# other tables have these names: group_<suffix>.tsv must not collide
+RESERVED = ("exclusions", "sites")
+
+
+@dataclass
+class Row:
+    """What the group level keeps of one record.
+
+    Parameters
+    ----------
+    name : str
+        ``bids_name``.
+    suffix : str
+    entities : dict of str to str
+        BIDS key to label.
+    status, decision : str
+    reasons : list of dict
+        Of the verdict.
+    values : dict of str to (float or str or None)
+        Scores (``<model>``, ``<model>_uncertainty``, ``<model>_<reading>``), then metrics by name.
+    background : str
+    scanner : tuple of str
+        The record's values of ``SITE_KEYS``, empty where not known.
+    versions : dict of str to str
+        bidsqa, the rules, the models' weights and settings that change numbers: rows that differ aren't comparable.
+    site : str
+        Filled in once all rows are known.
+    outliers : list of str
+        Names of the values that are outliers within suffix and site; filled in once all rows are known.
+    """
+
+    name: str
+    suffix: str
+    entities: dict[str, str]
+    status: str
+    decision: str
+    reasons: list[dict[str, Any]]
+    values: dict[str, Any]
+    background: str
+    scanner: tuple[str, ...]
+    versions: dict[str, str]
+    site: str = UNKNOWN_SITE
+    outliers: list[str] = field(default_factory=list)
+
+
+def row_of(record: Record, verdict: Mapping[str, Any] | None = None) -> Row:
+    """The row of a record.
+
+    Parameters
+    ----------
+    record : Record
+    verdict : dict, optional
+        Judged anew; the record's own by default.
+
+    Raises
+    ------
+    ValueError
+        When the record's name is no BIDS name of a scan.
+    """
+    entities, _, extension = split_name(record.bids_name)
+    if extension or "sub" not in entities:
+        raise ValueError(f"{record.bids_name!r} is no BIDS name of a scan")
+    suffix = suffix_of(record)
+    if suffix in RESERVED:
+        raise ValueError(f"{suffix!r} is no suffix of a scan")
+    judged = record.verdict if verdict is None else verdict
+    reasons = judged.get("reasons")
+    return Row(
+        name=record.bids_name,
+        suffix=suffix,
+        entities=entities,
+        status=record.status,
+        decision=judged["decision"] if judged.get("decision") in ("pass", "review", "fail") else "review",
+        reasons=[entry for entry in reasons if isinstance(entry, dict)] if isinstance(reasons, list) else [],
+        values={**_score_values(record), **_metric_values(record)},
+        background=str(record.image.get("background") or ""),
+        scanner=tuple(_plain(record.acquisition.get(key)) for key in SITE_KEYS),
+        versions=_versions(record, judged),
+    )
+
+
+def _score_values(record: Record) -> dict[str, Any]:
+    """Scores, their uncertainty and their further plain readings."""
+    found: dict[str, Any] = {}
+    for name in (*MODELS, *sorted(set(record.scores) - set(MODELS))):
+        score = record.scores.get(name)
+        if not isinstance(score, dict):
+            continue
+        found[name] = number(score.get("value"))
+        found[f"{name}_{UNCERTAINTY}"] = number(score.get("uncertainty"))
+        for key, entry in score.items():
+            if key in ("value", "uncertainty", "unit", "slices"):
+                continue
+            inner = entry.items() if isinstance(entry, dict) else ((None, entry),)
+            for part, value in inner:
+                if isinstance(value, (int, float, str)):
+                    label = f"{name}_{key}" if part is None else f"{name}_{key}_{part}"
+                    found[label] = value if isinstance(value, str) else number(value)
+    return found
+
+
+def _metric_values(record: Record) -> dict[str, float | None]:
+    """Metrics in the table's order, those the table doesn't know last."""
+    kept = {key: number(record.metrics[key]) for key in METRIC_KEYS if key in record.metrics}
+    return kept | {key: number(value) for key, value in record.metrics.items() if key not in METRIC_KEYS}
+
+
+def _versions(record: Record, judged: Mapping[str, Any]) -> dict[str, str]:
+    models = record.provenance.get("models")
+    known = models if isinstance(models, dict) else {}
+    weights = {
+        f"the weights of {name}": str(entry.get("sha256", ""))[:12]
+        for name, entry in known.items()
+        if isinstance(entry, dict)
+    }
+    settings = record.provenance.get("settings")
+    fraction = settings.get("slice_fraction") if isinstance(settings, dict) else None
+    return {
+        "bidsqa": str(record.provenance.get("bidsqa", "")),
+        "rules": str(judged.get("rules_version", "")),
+        **({"slice fraction": str(fraction)} if fraction is not None else {}),
+        **weights,
+    }
+
+
+def _plain(value: Any) -> str:
+    if value is None or isinstance(value, (dict, list)):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def long_entity(key: str) -> str:
+    """An entity's name in words, e.g. ``acquisition`` for ``acq``."""
+    return ENTITIES.get(key, key)

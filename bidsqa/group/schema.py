@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The JSON Schema of a record, made from the tables of metrics and models; shipped as ``bidsqa/record.schema.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib import resources
+from typing import Any
+
+from bidsqa.metrics import METRICS
+from bidsqa.models import MODELS
+from bidsqa.record import DECISIONS, SCHEMA_VERSION, STATUSES
+
+FILE = "record.schema.json"
+TEXT: dict[str, Any] = {"type": "string"}
+NUMBER_OR_NULL: dict[str, Any] = {"type": ["number", "null"]}
+OBJECT: dict[str, Any] = {"type": "object"}
+
+
+def record_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a record as :meth:`bidsqa.record.Record.to_dict` gives it."""
+    parts = {
+        "bids_name": TEXT | {"minLength": 1},
+        "status": {"enum": list(STATUSES)},
+        "verdict": _verdict(),
+        "scores": {
+            "type": "object",
+            "properties": {name: _score(name) for name in MODELS},
+            "additionalProperties": OBJECT,
+        },
+        "metrics": _metrics(),
+        "reasons_missing": {"type": "object", "additionalProperties": TEXT},
+        "image": _image(),
+        "acquisition": OBJECT,
+        "warnings": {"type": "array", "items": TEXT},
+        "failure": _failure(),
+        "provenance": _provenance(),
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "bidsqa record",
+        "description": f"Everything known about one scan; version {SCHEMA_VERSION}.",
+        "type": "object",
+        "properties": parts,
+        "required": list(parts),
+        "additionalProperties": False,
+        "if": {"properties": {"status": {"const": "failed"}}},
+        "then": {
+            "properties": {"failure": {"type": "object"}, "verdict": {"properties": {"decision": {"const": "fail"}}}}
+        },
+        "else": {
+            "properties": {"failure": {"type": "null"}, "image": {"required": ["shape", "spacing", "background"]}}
+        },
+    }
+
+
+def shipped_schema() -> dict[str, Any]:
+    """The schema file of the package."""
+    text = resources.files("bidsqa").joinpath(FILE).read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def schema_text() -> str:
+    """The schema as the shipped file holds it."""
+    return json.dumps(record_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _verdict() -> dict[str, Any]:
+    reason = {
+        "rule": TEXT,
+        "name": TEXT,
+        "value": NUMBER_OR_NULL,
+        "threshold": NUMBER_OR_NULL,
+        "text": TEXT | {"minLength": 1},
+        "advice": TEXT,
+        "level": {"enum": ["review", "fail"]},
+    }
+    entry = {"type": "object", "properties": reason, "required": list(reason), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": {
+            "decision": {"enum": list(DECISIONS)},
+            "reasons": {"type": "array", "items": entry},
+            "rules_version": TEXT,
+        },
+        "required": ["decision", "reasons", "rules_version"],
+        "if": {"properties": {"decision": {"const": "pass"}}},
+        "then": {"properties": {"reasons": {"maxItems": 0}}},
+        "else": {"properties": {"reasons": {"minItems": 1}}},
+    }
+
+
+def _bounded(low: float | None, high: float | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if low is not None and math.isfinite(low):
+        found["minimum"] = low
+    if high is not None and math.isfinite(high):
+        found["maximum"] = high
+    return found
+
+
+def _score(name: str) -> dict[str, Any]:
+    row = MODELS[name]
+    plane = {
+        "type": "object",
+        "properties": {
+            "plane": {"enum": ["sagittal", "coronal", "axial"]},
+            "index": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+            "value": {"type": "array", "items": {"type": "number"} | _bounded(*row.bounds)},
+        },
+        "required": ["plane", "index", "value"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "description": row.says,
+        "properties": {
+            "value": {"type": "number"} | _bounded(*row.bounds),
+            "uncertainty": {"type": "number", "minimum": 0},
+            "unit": {"const": row.unit},
+            "slices": {"type": "array", "items": plane},
+        },
+        "required": ["value", "uncertainty", "unit", "slices"],
+    }
+
+
+def _metrics() -> dict[str, Any]:
+    rows = {}
+    for metric in METRICS:
+        for key, says in metric.keys.items():
+            unit = f" Unit: {metric.unit}." if metric.unit else ""
+            rows[key] = NUMBER_OR_NULL | _bounded(*metric.bounds) | {"description": f"{says}{unit}"}
+    return {"type": "object", "properties": rows, "additionalProperties": NUMBER_OR_NULL}
+
+
+def _image() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 3, "maxItems": 3},
+            "spacing": {
+                "type": "array",
+                "items": {"type": "number", "exclusiveMinimum": 0},
+                "minItems": 3,
+                "maxItems": 3,
+            },
+            "orientation": {"type": "string", "pattern": "^[RL][AP][SI]$|^[RLAPSI]{3}$"},
+            "dtype": TEXT,
+            "background": {"enum": ["natural", "zeroed", "defaced", "stripped"]},
+            "anatomy": OBJECT,
+        },
+    }
+
+
+def _failure() -> dict[str, Any]:
+    parts = {"step": TEXT, "cause": TEXT | {"minLength": 1}, "hint": TEXT, "crashfile": {"type": ["string", "null"]}}
+    return {"type": ["object", "null"], "properties": parts, "required": list(parts), "additionalProperties": False}
+
+
+def _provenance() -> dict[str, Any]:
+    seconds = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}}
+    return {
+        "type": "object",
+        "properties": {
+            "bidsqa": TEXT,
+            "record_schema": {"const": SCHEMA_VERSION},
+            "suffix": TEXT,
+            "models": {"type": "object", "additionalProperties": OBJECT},
+            "settings": OBJECT,
+            "input": OBJECT,
+            "software": {"type": "object", "additionalProperties": TEXT},
+            "platform": OBJECT,
+            "seconds": seconds,
+            "peak_mb": seconds,
+        },
+        "required": ["bidsqa", "record_schema"],
+    }

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sites and scanners of a study, and scans that stand out from their own."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from bidsqa.group.rows import SITE_KEYS, UNKNOWN_SITE, Row
+from bidsqa.metrics import METRIC_KEYS
+from bidsqa.models import MODELS
+
+CHIEF_METRICS = ("cjv", "cnr", "snr_total", "efc", "fwhm_avg", "inu_range")
+SMALLEST_GROUP = 8
+OUTLIER_Z = 3.5
+MAD_TO_SD = 1.4826
+# a spread below this is no spread: otherwise a study of equal scans would call every small change an outlier
+SMALLEST_SPREAD_OF_SCORE = 0.05
+SMALLEST_RELATIVE_SPREAD = 0.05
+
+
+def chief_values() -> list[str]:
+    """The values that are compared between scans: every score, then the chief metrics."""
+    scores = [name for name, row in MODELS.items() if row.kind == "score"]
+    return [*scores, *(key for key in CHIEF_METRICS if key in METRIC_KEYS)]
+
+
+def direction_of(key: str) -> str:
+    """``higher`` or ``lower`` is better, or ``none``."""
+    if key in MODELS:
+        return MODELS[key].direction.split(" ")[0] or "none"
+    return METRIC_KEYS[key].direction if key in METRIC_KEYS else "none"
+
+
+def name_sites(rows: Sequence[Row]) -> None:
+    """Fill in every row's ``site``: institution, model and field strength; the serial number where it is needed."""
+    labels = {scanner: _label(scanner) for scanner in {row.scanner for row in rows}}
+    shared = Counter(labels.values())
+    for row in rows:
+        label = labels[row.scanner]
+        serial = row.scanner[SITE_KEYS.index("DeviceSerialNumber")]
+        row.site = f"{label} #{serial}" if shared[label] > 1 and serial else label
+
+
+def _label(scanner: tuple[str, ...]) -> str:
+    institution, maker, model, field, _ = (" ".join(part.split()) for part in scanner)
+    machine = model if model.lower().startswith(maker.lower()) else f"{maker} {model}".strip()
+    tesla = f"{field} T" if field else ""
+    return ", ".join(part for part in (institution, " ".join((machine, tesla)).strip()) if part) or UNKNOWN_SITE
+
+
+def mark_outliers(rows: Sequence[Row]) -> None:
+    """Fill in every row's ``outliers``.
+
+    A scan is an outlier in a score or chief metric when, within its suffix and site, its robust z
+    (x - median) / (1.4826 MAD) is beyond 3.5 on the bad side. Groups of fewer than eight scans have none.
+    """
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        row.outliers = []
+        if row.status == "ok":
+            groups[row.suffix, row.site].append(row)
+    for members in groups.values():
+        for key in chief_values():
+            known = [row for row in members if isinstance(row.values.get(key), float)]
+            if len(known) < SMALLEST_GROUP:
+                continue
+            values = [float(row.values[key]) for row in known]
+            for row, z in zip(known, robust_z(values, key in MODELS), strict=True):
+                bad = {"higher": -z, "lower": z}.get(direction_of(key), 0.0)
+                if bad > OUTLIER_Z:
+                    row.outliers.append(key)
+
+
+def robust_z(values: Sequence[float], is_score: bool = False) -> list[float]:
+    """Distance of each value from the median in robust standard deviations (1.4826 MAD, with a smallest spread)."""
+    middle = statistics.median(values)
+    spread = MAD_TO_SD * statistics.median(abs(value - middle) for value in values)
+    floor = SMALLEST_SPREAD_OF_SCORE if is_score else SMALLEST_RELATIVE_SPREAD * abs(middle)
+    spread = max(spread, floor)
+    return [(value - middle) / spread if spread > 0 else 0.0 for value in values]
+
+
+def site_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Counts and medians for each suffix and site, sorted."""
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.suffix, row.site].append(row)
+    found = []
+    for (suffix, site), members in sorted(groups.items()):
+        decisions = Counter(row.decision for row in members)
+        entry: dict[str, Any] = {"suffix": suffix, "site": site}
+        for place, key in enumerate(SITE_KEYS):
+            known = {row.scanner[place] for row in members} - {""}
+            entry[key] = ", ".join(sorted(known)) or None
+        entry |= {"scans": len(members), **{name: decisions[name] for name in ("pass", "review", "fail")}}
+        entry["not_assessed"] = sum(row.status == "failed" for row in members)
+        entry["outliers"] = sum(bool(row.outliers) for row in members)
+        for key in chief_values():
+            values = [float(row.values[key]) for row in members if isinstance(row.values.get(key), float)]
+            entry[f"{key}_median"] = float(f"{statistics.median(values):.6g}") if values else None
+        found.append(entry)
+    return found

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of a study as text: values by suffix, proposals to exclude, sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bidsqa.bids.scan import ENTITIES
+from bidsqa.group.rows import Row, long_entity
+from bidsqa.group.sites import site_rows
+from bidsqa.metrics import METRIC_KEYS
+from bidsqa.models import MODELS
+
+MISSING = "n/a"
+PROPOSALS = {"fail": "exclude", "review": "look"}
+
+
+def value_columns(rows: Iterable[Row]) -> list[str]:
+    """Scores in the order of the model table, metrics in that of the metric table, then what neither knows."""
+    seen: dict[str, None] = {}
+    for row in rows:
+        seen.update(dict.fromkeys(row.values))
+    models = [key for name in MODELS for key in seen if key == name or key.startswith(f"{name}_")]
+    models = [key for key in models if key not in METRIC_KEYS]
+    ordered = dict.fromkeys([*models, *(key for key in METRIC_KEYS if key in seen), *seen])
+    return list(ordered)
+
+
+def entity_columns(rows: Iterable[Row]) -> list[str]:
+    """The BIDS keys that occur, in the order of the specification."""
+    seen = {key for row in rows for key in row.entities}
+    return [key for key in ENTITIES if key in seen] + sorted(seen - set(ENTITIES))
+
+
+def group_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
+    """All values of one suffix: the first column is MRIQC's ``bids_name``."""
+    entities, values = entity_columns(rows), value_columns(rows)
+    header = [
+        "bids_name",
+        *map(long_entity, entities),
+        "site",
+        "status",
+        "decision",
+        "outliers",
+        *values,
+        "background",
+        "version",
+        "rules_version",
+    ]
+    body = [
+        [
+            row.name,
+            *(row.entities.get(key) for key in entities),
+            row.site,
+            row.status,
+            row.decision,
+            ", ".join(row.outliers),
+            *(row.values.get(key) for key in values),
+            row.background,
+            row.versions.get("bidsqa"),
+            row.versions.get("rules"),
+        ]
+        for row in rows
+    ]
+    return header, body
+
+
+def exclusion_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
+    """Every scan that isn't good as it is: failures first, then those to look at."""
+    header = [
+        "bids_name",
+        "participant_id",
+        "session_id",
+        "suffix",
+        "proposal",
+        "decision",
+        "rules",
+        "reasons",
+        "advice",
+    ]
+    body = []
+    for decision in ("fail", "review"):
+        for row in rows:
+            if row.decision != decision:
+                continue
+            session = row.entities.get("ses")
+            body.append(
+                [
+                    row.name,
+                    f"sub-{row.entities['sub']}",
+                    f"ses-{session}" if session else None,
+                    row.suffix,
+                    PROPOSALS[decision],
+                    decision,
+                    _joined(row, "rule"),
+                    _joined(row, "text"),
+                    _joined(row, "advice"),
+                ]
+            )
+    return header, body
+
+
+def _joined(row: Row, key: str) -> str:
+    return " | ".join(dict.fromkeys(str(reason.get(key) or "") for reason in row.reasons if reason.get(key)))
+
+
+def site_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
+    """One row for each suffix and site: counts by decision and the medians of scores and chief metrics."""
+    found = site_rows(rows)
+    header = list(dict.fromkeys(key for row in found for key in row))
+    return header, [[row.get(key) for key in header] for row in found]
+
+
+def tsv(header: Sequence[str], body: Iterable[Sequence[Any]]) -> str:
+    """Tab-separated text after BIDS: UTF-8, ``n/a`` for what is missing, one line a row whatever the values hold."""
+    lines = ["\t".join(map(_cell, header))]
+    lines.extend("\t".join(map(_cell, row)) for row in body)
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if value is None or value == "":
+        return MISSING
+    if isinstance(value, str):
+        return " ".join(value.split()) or MISSING
+    return str(value)

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Charts as inline SVG: scores slice by slice, and distributions over a study.
+
+Colours come from the page's style sheet by class; a mark's shape tells the same as its colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from bidsqa.verdict.reasons import plain
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+WIDTH, HEIGHT = 360, 150
+LEFT, RIGHT, TOP, BOTTOM = 34, 62, 8, 26
+STRIP_WIDTH, ROW_HEIGHT = 460, 26
+# shapes around (0, 0): dot, triangle, cross
+MARKS = {
+    "pass": "M-2.6 0a2.6 2.6 0 1 0 5.2 0a2.6 2.6 0 1 0-5.2 0z",
+    "review": "M0-4L3.8 3H-3.8z",
+    "fail": "M-3.4-3.4L3.4 3.4M-3.4 3.4L3.4-3.4",
+}
+
+
+def slice_chart(
+    plane: str,
+    index: Sequence[float],
+    values: Sequence[float],
+    readings: Sequence[tuple[str, float, float]],
+    title: str,
+) -> Markup:
+    """Scores of one plane, slice by slice.
+
+    Parameters
+    ----------
+    plane : str
+    index, values : sequence of float
+        Slice numbers and their scores, equally long, not empty.
+    readings : sequence of (name, low, high)
+        Ranges with a meaning, best first: drawn as bands, and choosing the marks (first: pass, last: fail).
+    title : str
+        What the picture shows, for screen readers.
+    """
+    from markupsafe import Markup
+
+    inner = [low for _, low, _ in readings] + [high for _, _, high in readings]
+    inner = [edge for edge in inner if inner.count(edge) > 1]  # where one reading ends and the next begins
+    bottom, top = min([*values, *inner]), max([*values, *inner])
+    pad = 0.08 * (top - bottom or 1.0)
+    bottom, top = bottom - pad, top + pad
+
+    def y(value: float) -> float:
+        return TOP + (top - value) / (top - bottom) * (HEIGHT - TOP - BOTTOM)
+
+    first, last = min(index), max(index)
+
+    def x(at: float) -> float:
+        return LEFT + (at - first) / ((last - first) or 1) * (WIDTH - LEFT - RIGHT)
+
+    parts = [_bands(readings, bottom, top, y)]
+    path = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in zip(index, values, strict=True))
+    parts.append(f'<polyline class="trace" points="{path}"/>')
+    for at, value in zip(index, values, strict=True):
+        kind = _kind(value, readings)
+        parts.append(
+            f'<path class="mark {kind}" transform="translate({x(at):.1f} {y(value):.1f})" d="{MARKS[kind]}">'
+            f"<title>slice {at:g}: {plain(value)}</title></path>"
+        )
+    for at in (first, last):
+        parts.append(f'<text class="tick" x="{x(at):.0f}" y="{HEIGHT - 10}" text-anchor="middle">{at:g}</text>')
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(
+        f'<text class="tick" x="{middle:.0f}" y="{HEIGHT - 10}" text-anchor="middle">{escape(plane)} slice</text>'
+    )
+    label = escape(title)
+    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
+    return Markup(head + "".join(parts) + "</svg>")
+
+
+def _bands(readings: Sequence[tuple[str, float, float]], bottom: float, top: float, y: Any) -> str:
+    """A band for each reading within the drawn range, with its name at the right and its limit at the left."""
+    parts = []
+    for place, (name, low, high) in enumerate(readings):
+        upper, lower = min(high, top), max(low, bottom)
+        if upper <= lower:
+            continue
+        kind = _grade(place, len(readings))
+        span = y(lower) - y(upper)
+        parts.append(
+            f'<rect class="band {kind}" x="{LEFT}" y="{y(upper):.1f}" width="{WIDTH - LEFT - RIGHT}" height="{span:.1f}"/>'
+        )
+        if span > 9:
+            parts.append(
+                f'<text class="tick" x="{WIDTH - RIGHT + 5}" y="{(y(upper) + span / 2 + 4):.1f}">{escape(name)}</text>'
+            )
+        if bottom < low < top:
+            parts.append(f'<text class="tick" x="{LEFT - 4}" y="{y(low) + 4:.1f}" text-anchor="end">{low:g}</text>')
+    return "".join(parts)
+
+
+def _grade(place: int, count: int) -> str:
+    return "pass" if place == 0 else "fail" if place == count - 1 else "review"
+
+
+def _kind(value: float, readings: Sequence[tuple[str, float, float]]) -> str:
+    """The mark for a value: a value at the upper bound belongs to the reading that ends there."""
+    for place, (_, low, high) in enumerate(readings):
+        if low <= value < high:
+            return _grade(place, len(readings))
+    return next((_grade(place, len(readings)) for place, row in enumerate(readings) if value == row[2]), "pass")
+
+
+def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, limits: Sequence[float] = ()) -> Markup:
+    """Every scan of a study as one mark, a row for each group.
+
+    Parameters
+    ----------
+    rows : dict
+        A group's name to its scans: ``{value, decision, name, page}`` each; ``value`` is a finite number.
+    title : str
+        For screen readers.
+    limits : sequence of float
+        Drawn as upright lines.
+
+    Notes
+    -----
+    Passing scans are one path without links, so that thousands stay light; the others are links to their pages.
+    """
+    from markupsafe import Markup
+
+    values = sorted(float(scan["value"]) for scans in rows.values() for scan in scans)
+    if not values:
+        return Markup("")
+    low, high = _view(values)
+    for limit in limits:
+        if low - (high - low) <= limit <= high + (high - low):
+            low, high = min(low, limit), max(high, limit)
+    pad = 0.03 * ((high - low) or 1.0)
+    low, high = low - pad, high + pad
+    left, right = 96, 12
+
+    def x(value: float) -> float:
+        return left + (min(max(value, low), high) - low) / (high - low) * (STRIP_WIDTH - left - right)
+
+    height = ROW_HEIGHT * len(rows) + 24
+    parts = [f'<svg class="chart strip" viewBox="0 0 {STRIP_WIDTH} {height}" role="img" aria-label="{escape(title)}">']
+    for limit in limits:
+        if low <= limit <= high:
+            parts.append(
+                f'<path class="limit" d="M{x(limit):.1f} 0V{height - 20}"><title>limit {limit:g}</title></path>'
+            )
+    for place, (name, scans) in enumerate(rows.items()):
+        parts.append(_strip_row(name, scans, ROW_HEIGHT * place + ROW_HEIGHT / 2, x, left))
+    for value, anchor in ((low + pad, "start"), (high - pad, "end")):
+        parts.append(
+            f'<text class="tick" x="{x(value):.0f}" y="{height - 6}" text-anchor="{anchor}">{plain(value)}</text>'
+        )
+    return Markup("".join(parts) + "</svg>")
+
+
+def _strip_row(name: str, scans: Sequence[Mapping[str, Any]], y: float, x: Any, left: int) -> str:
+    """One group: its name, median, passing scans as one path, the others as links."""
+    ordered = sorted(float(scan["value"]) for scan in scans)
+    short = name if len(name) <= 14 else name[:13] + "…"
+    parts = [
+        f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(short)}<title>{escape(name)}</title></text>'
+    ]
+    passing, links = [], []
+    for place, scan in enumerate(scans):
+        at, jitter = x(float(scan["value"])), (place * 0.618034 % 1.0 - 0.5) * 14
+        if scan["decision"] == "pass":
+            passing.append(f"M{at:.1f} {y + jitter:.1f}h0")
+        else:
+            kind = scan["decision"] if scan["decision"] in MARKS else "review"
+            told = escape(f"{scan['name']}: {plain(float(scan['value']))} ({kind})")
+            links.append(
+                f'<a href="{escape(scan["page"], quote=True)}"><path class="mark {kind}" '
+                f'transform="translate({at:.1f} {y + jitter:.1f})" d="{MARKS[kind]}"><title>{told}</title></path></a>'
+            )
+    parts.append(f'<path class="dots" d="{"".join(passing)}"/>' if passing else "")
+    if ordered:
+        middle = ordered[len(ordered) // 2]
+        parts.append(
+            f'<path class="median" d="M{x(middle):.1f} {y - 10:.1f}v20"><title>median {plain(middle)}</title></path>'
+        )
+    return "".join(parts + links)
+
+
+def _view(ordered: Sequence[float]) -> tuple[float, float]:
+    """Where the axis begins and ends: all values, or without the wildest where they would squeeze the rest."""
+    low, high = ordered[0], ordered[-1]
+    quarter, three = ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
+    reach = 6 * (three - quarter)
+    if len(ordered) >= 8 and reach > 0:
+        low, high = max(low, quarter - reach), min(high, three + reach)
+    return low, high

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What both pages share: the template environment, the security policy, pictures and data inside the page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+SYMBOLS = {"pass": "✓", "review": "?", "fail": "✕"}
+WORDS = {"pass": "Pass", "review": "Review", "fail": "Fail"}
+_KINDS = {b"RIFF": "image/webp", b"\x89PNG": "image/png"}
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """The templates; every value is escaped unless it was made as markup here."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("bidsqa.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@lru_cache(maxsize=8)
+def static(name: str) -> str:
+    """A style sheet or script of the package as text."""
+    return resources.files("bidsqa.report").joinpath("static", name).read_text(encoding="utf-8")
+
+
+def render(template: str, styles: str, script: str = "", **values: Any) -> str:
+    """A whole page from a template.
+
+    The page's security policy lets it load nothing from outside and run nothing but this style sheet and script,
+    which it names by their checksums.
+    """
+    from markupsafe import Markup
+
+    policy = [
+        "default-src 'none'",
+        "img-src data:",
+        f"style-src '{_digest(styles)}'",
+        f"script-src '{_digest(script)}'" if script else "script-src 'none'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    return (
+        environment()
+        .get_template(template)
+        .render(
+            policy="; ".join(policy),
+            styles=Markup(styles),
+            script=Markup(script),
+            symbols=SYMBOLS,
+            words=WORDS,
+            **values,
+        )
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def data_block(value: Any) -> Markup:
+    """JSON for a data block in the page; no text in it can end the block."""
+    from markupsafe import Markup
+
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def picture(content: bytes) -> dict[str, Any]:
+    """Source, width and height of a picture for an ``img`` element.
+
+    Raises
+    ------
+    ValueError
+        When these are not the bytes of a picture that this package draws.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    kind = _KINDS.get(content[:4])
+    if kind is None:
+        raise ValueError("neither WebP nor PNG")
+    try:
+        with Image.open(io.BytesIO(content)) as opened:
+            width, height = opened.size
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"damaged picture: {error}") from error
+    return {"src": f"data:{kind};base64,{base64.b64encode(content).decode()}", "width": width, "height": height}

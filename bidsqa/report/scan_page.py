@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page of one scan, from its record and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bidsqa.models import MODELS, Model
+from bidsqa.record import Record
+from bidsqa.report import charts, page
+from bidsqa.report.figures import OUTLINES
+from bidsqa.report.metric_tables import metric_groups
+from bidsqa.verdict.reading import number, suffix_of
+from bidsqa.verdict.reasons import plain
+
+PLANES = ("axial", "coronal", "sagittal")
+OUTLINE_NAMES = {"brain": "brain", "white": "white matter", "head": "head", "air": "air used for noise"}
+HEADLINES = {
+    "pass": "Nothing speaks against this scan.",
+    "review": "Look at this scan before using it.",
+    "fail": "Don't use this scan as it is.",
+}
+EXTRAS = {
+    "median": "median of the slices",
+    "p10": "worst tenth of the slices below",
+    "p90": "worst tenth of the slices above",
+    "share_below_060": "share of slices below 0.60",
+    "share_below_085": "share of slices below 0.85",
+    "clinical_class": "clinical class",
+}
+STUDY_PAGE = "group.html"
+
+
+def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
+    """The scan's page: one HTML file that needs nothing beside it.
+
+    Parameters
+    ----------
+    record : Record
+        Also that of a failed scan. Texts in it are data: they appear as they are, whatever they hold.
+    figures : dict of str to bytes
+        As :func:`bidsqa.report.draw_figures` gives them; may be empty.
+
+    Returns
+    -------
+    str
+        Complete, readable and printable without JavaScript; allowed to load nothing from outside.
+    """
+    decision = record.verdict.get("decision")
+    decision = decision if decision in HEADLINES else "review"
+    failed = record.status == "failed"
+    colours = "".join(f"--{name}:rgb{colour};" for name, colour in OUTLINES.items())
+    styles = f":root{{{colours}}}\n{page.static('page.css')}{page.static('scan.css')}"
+    return page.render(
+        "scan.html",
+        styles,
+        record=record,
+        name=record.bids_name,
+        suffix=suffix_of(record),
+        decision=decision,
+        headline="This scan could not be assessed." if failed else HEADLINES[decision],
+        reasons=_reasons(record),
+        failure=record.failure if isinstance(record.failure, dict) else {},
+        failed=failed,
+        warnings=[str(text) for text in record.warnings] if isinstance(record.warnings, list) else [],
+        scores=[_score(name, record) for name in _score_names(record)],
+        pictures=_pictures(figures),
+        outlines=OUTLINE_NAMES,
+        background=str(record.image.get("background") or "unknown"),
+        groups=metric_groups(record) if not failed else [],
+        image=_pairs(_image_facts(record)),
+        acquisition=_pairs(record.acquisition),
+        provenance=_pairs(record.provenance),
+        rules_version=str(record.verdict.get("rules_version", "")),
+        study_page=STUDY_PAGE,
+        data=page.data_block(record.to_dict()),
+    )
+
+
+def _reasons(record: Record) -> list[dict[str, str]]:
+    """The verdict's reasons as texts, each with the level it stands for."""
+    found = record.verdict.get("reasons")
+    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    return [
+        {
+            "level": entry["level"] if entry.get("level") in HEADLINES else "review",
+            "text": str(entry.get("text", "")),
+            "advice": str(entry.get("advice", "")),
+            "rule": str(entry.get("rule", "")),
+        }
+        for entry in entries
+    ]
+
+
+def _score_names(record: Record) -> list[str]:
+    """Scores in the table's order, those the table doesn't know last, and those that should be there but aren't."""
+    missing = [name for name, row in MODELS.items() if name in record.reasons_missing and row.kind == "score"]
+    wanted = {*record.scores, *missing}
+    return [name for name in MODELS if name in wanted] + sorted(wanted - set(MODELS))
+
+
+def _score(name: str, record: Record) -> dict[str, Any]:
+    """What the page says about one score."""
+    row = MODELS.get(name)
+    score = record.scores.get(name)
+    score = score if isinstance(score, dict) else {}
+    value, uncertainty = number(score.get("value")), number(score.get("uncertainty"))
+    reading = row.reading(value) if row is not None and value is not None else None
+    model = record.provenance.get("models")
+    used = model.get(name, {}) if isinstance(model, dict) else {}
+    return {
+        "name": name,
+        "title": row.title if row else name,
+        "value": plain(value) if value is not None else None,
+        "uncertainty": plain(uncertainty, 2) if uncertainty is not None else None,
+        "unit": str(score.get("unit") or ""),
+        "why": str(record.reasons_missing.get(name, "no reason was recorded")),
+        "reading": reading,
+        "says": row.says if row else "",
+        "limits": row.limits if row else "",
+        "direction": row.direction if row else "",
+        "source": f"{row.citation}; {row.source}" if row else "",
+        "version": str(used.get("version", "")) if isinstance(used, dict) else "",
+        "charts": _slice_charts(row, name, score),
+        "extras": _extras(score),
+    }
+
+
+def _slice_charts(row: Model | None, name: str, score: Mapping[str, Any]) -> list[Any]:
+    """A chart for each plane that was scored."""
+    readings = [(entry.name, entry.low, entry.high) for entry in row.readings] if row else []
+    drawn = []
+    planes = score.get("slices")
+    for part in planes if isinstance(planes, list) else []:
+        pairs = _slice_pairs(part)
+        if not pairs:
+            continue
+        index, values = [at for at, _ in pairs], [value for _, value in pairs]
+        plane = str(part.get("plane", ""))
+        worst = max(values) if row and row.direction.startswith("lower") else min(values)
+        title = (
+            f"{row.title if row else name} of {len(values)} {plane} slices, from {plain(min(values))} to "
+            f"{plain(max(values))}, worst at slice {index[values.index(worst)]:g}"
+        )
+        drawn.append(charts.slice_chart(plane, index, values, readings, title))
+    return drawn
+
+
+def _slice_pairs(part: Any) -> list[tuple[float, float]]:
+    index = part.get("index") if isinstance(part, dict) else None
+    values = part.get("value") if isinstance(part, dict) else None
+    if not isinstance(index, list) or not isinstance(values, list):
+        return []
+    both = zip(map(number, index), map(number, values), strict=False)
+    return [(at, value) for at, value in both if at is not None and value is not None]
+
+
+def _extras(score: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Further readings of a score in words."""
+    found = []
+    for key, entry in score.items():
+        if key in ("value", "uncertainty", "unit", "slices") or entry is None:
+            continue
+        if isinstance(entry, dict):
+            found.extend((f"{key}: {name}", _text(inner)) for name, inner in entry.items())
+        elif not isinstance(entry, list):
+            found.append((EXTRAS.get(key, key.replace("_", " ")), _text(entry)))
+    return found
+
+
+def _pictures(figures: Mapping[str, bytes]) -> dict[str, Any]:
+    """The pictures by kind, the acquisition plane first; a damaged one is left out."""
+    ready = {}
+    for name, content in figures.items():
+        try:
+            ready[name] = page.picture(content)
+        except ValueError:
+            continue
+    first = [plane for plane in PLANES if f"worst-{plane}.webp" in ready]
+    planes = [*first, *(plane for plane in PLANES if plane not in first)]
+    mosaics = [
+        {
+            "plane": plane,
+            "image": ready[f"mosaic-{plane}.webp"],
+            "layers": {
+                mask: ready[f"outline-{mask}-{plane}.png"]
+                for mask in OUTLINES
+                if f"outline-{mask}-{plane}.png" in ready
+            },
+        }
+        for plane in planes
+        if f"mosaic-{plane}.webp" in ready
+    ]
+    kept = {
+        kind: [(plane, ready[f"{kind}-{plane}.webp"]) for plane in planes if f"{kind}-{plane}.webp" in ready]
+        for kind in ("background", "worst")
+    }
+    present = [mask for mask in OUTLINE_NAMES if any(mask in mosaic["layers"] for mosaic in mosaics)]
+    return {"mosaics": mosaics, "masks": present, **kept}
+
+
+def _image_facts(record: Record) -> dict[str, Any]:
+    """Facts of the file with the anatomy's own pulled up one level."""
+    facts = dict(record.image)
+    anatomy = facts.pop("anatomy", None)
+    if isinstance(anatomy, dict):
+        for kind in ("facts", "problems"):
+            inner = anatomy.get(kind)
+            if isinstance(inner, dict):
+                facts.update({f"anatomy {kind}: {name}": entry for name, entry in inner.items()})
+    return facts
+
+
+def _pairs(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as rows of name and text."""
+    rows: list[tuple[str, str]] = []
+    for key, entry in values.items():
+        name = f"{prefix}{key}".replace("_", " ") if prefix or key.islower() else str(key)
+        if isinstance(entry, Mapping):
+            rows.extend(_pairs(entry, f"{name} · "))
+        else:
+            rows.append((name, _text(entry)))
+    return rows
+
+
+def _text(value: Any) -> str:
+    """A value of any kind for the eye."""
+    if value is None:
+        return "not known"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    shown = number(value)
+    if shown is not None:
+        return str(value) if isinstance(value, int) else plain(shown, 4)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_text, value))
+    return str(value)
