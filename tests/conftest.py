@@ -62,8 +62,8 @@ def bids_dataset(tmp_path: Path, phantom_3mm: Phantom) -> BidsMaker:
     The maker is called with the names of the scans without extension, e.g.
     ``bids_dataset("sub-01_T1w", "sub-01_ses-a_run-1_T2w")``, and returns the dataset's folder. Keywords: ``volumes``
     (name -> Volume, instead of the 3 mm phantom), ``sidecar`` (dict for all scans, None for no sidecars), ``sidecars``
-    (name -> dict), ``extension``, ``folder`` (name of the dataset's folder), ``datatype``. Calling it again with the same ``folder``
-    adds scans.
+    (name -> dict), ``extension``, ``folder`` (name of the dataset's folder), ``datatype``. Calling it again with the
+    same ``folder`` adds scans.
     """
     cache: dict[str, Volume] = {}
 

@@ -53,8 +53,8 @@ TISSUES: tuple[Tissue, ...] = (
     Tissue("dura", 0.60, 1000, 35),
     Tissue("vessel", 0.30, 1500, 40),
     Tissue("bone", 0.06, 400, 15, 0.2),
-    Tissue("marrow", 0.50, 500, 70, 0.16),
-    Tissue("fat", 0.80, 370, 110, 0.06),
+    Tissue("marrow", 0.50, 620, 65, 0.16),
+    Tissue("fat", 0.66, 400, 110, 0.06),
     Tissue("muscle", 0.75, 1350, 38, 0.06),
     Tissue("skin", 0.62, 950, 38, 0.10),
     Tissue("vitreous", 1.00, 4000, 1400, 0.01),
@@ -132,8 +132,8 @@ def tissue_signal(tissue: Tissue, protocol: Protocol) -> float:
 def prepared_gradient_signal(tissue: Tissue, protocol: Protocol) -> float:
     """Signal at the centre of the readout train of an inversion-prepared gradient echo in its steady state.
 
-    Between pulses a distance ``tau`` apart the longitudinal magnetisation nears ``(1 - E) / (1 - E cos a)`` with the factor
-    ``E cos a``, ``E = exp(-tau/T1)``; the inversion (perfect) and the two free recoveries around the train are
+    Between pulses a time ``tau`` apart the longitudinal magnetisation nears ``(1 - E) / (1 - E cos a)`` with the
+    factor ``E cos a``, ``E = exp(-tau/T1)``; the inversion (perfect) and the two free recoveries around the train are
     linear as well, so the steady state has a closed form (sequence: Mugler and Brookeman 1990,
     doi 10.1002/mrm.1910150117).
     """
@@ -232,7 +232,7 @@ def texture_field(generator: np.random.Generator, shape: tuple[int, ...], spacin
 def shading_field(
     generator: np.random.Generator, shape: tuple[int, ...], spacing: tuple[float, ...], strength: float
 ) -> FloatArray:
-    """Smooth coil shading, a factor between about ``1 - strength`` and ``1 + strength`` with waves of 10 cm and more."""
+    """Smooth coil shading, a factor between about ``1 - strength`` and ``1 + strength`` in long waves (10 cm)."""
     field = _interpolated_noise(generator, shape, spacing, 95.0)
     return np.asarray(1.0 + (strength / np.abs(field).max()) * field, dtype=np.float32)
 

@@ -225,7 +225,7 @@ def make_phantom(
     seed: int = 0,
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
     size: float = 1.0,
-    pose: float = 3.0,
+    pose: float = 2.5,
     variety: float = 1.0,
 ) -> Phantom:
     """A head.
@@ -285,14 +285,14 @@ def _head_canvas(generator: np.random.Generator, size: float, pose: float, varie
         (start + CANVAS_MM * np.arange(count)).astype(np.float32) for start, count in zip(origin, counts, strict=True)
     ]
     angles = np.radians(pose) * np.clip(generator.standard_normal(3), -2, 2)
-    scales = size * (1.0 + variety * 0.02 * np.clip(generator.standard_normal(3), -2, 2))
+    scales = 0.976 * size * (1.0 + variety * 0.014 * np.clip(generator.standard_normal(3), -2, 2))
     turn = _rotation(angles) / scales[:, None]
     parts = []
     for axis in range(3):
         row = turn[axis].astype(np.float32)
         plane = row[0] * world[0][:, None, None] + row[1] * world[1][None, :, None] + row[2] * world[2][None, None, :]
         bend = smooth_noise(generator, (counts[0], counts[1], counts[2]), 55.0)
-        parts.append(np.asarray(plane + np.float32(1.6 * variety) * bend, dtype=np.float32))
+        parts.append(np.asarray(plane + np.float32(1.1 * variety) * bend, dtype=np.float32))
     return Canvas(origin=origin, x=parts[0], y=parts[1], z=parts[2])
 
 

@@ -24,8 +24,8 @@ from bidsqa.simulation.phantom_fields import (
     soft_union,
 )
 
-FOLD_WAVE_MM = 27.0
-SMALL_FOLD_WAVE_MM = 17.0
+FOLD_WAVE_MM = 24.0
+SMALL_FOLD_WAVE_MM = 15.0
 FOLD_REACH_MM = 34.0
 FISSURE_HALF_MM = 1.3
 
@@ -48,9 +48,9 @@ def draw_brain(canvas: Canvas, generator: np.random.Generator) -> dict[str, Fiel
     """
     fields = _draw_posterior_fossa(canvas, generator)
     cerebrum = _draw_cerebrum(canvas)
-    hull = soft_union(soft_union(cerebrum, fields["cerebellum"], 16.0), fields["stem"], 12.0)
+    hull = soft_union(soft_union(cerebrum, fields["cerebellum"], 9.0), fields["stem"], 9.0)
     cistern = canvas.blank()
-    canvas.ellipsoid(cistern, (0, 0, -24), (19, 25, 13))
+    canvas.ellipsoid(cistern, (0, -2, -25), (17, 21, 12))
     cerebrum = soft_intersection(cerebrum, -cistern, 6.0)
     cerebrum = soft_intersection(cerebrum, np.float32(2.6) - fields["cerebellum"], 4.0)
     cerebrum += np.float32(0.5) * smooth_noise(generator, canvas.shape, 18.0)
@@ -58,6 +58,7 @@ def draw_brain(canvas: Canvas, generator: np.random.Generator) -> dict[str, Fiel
     hemispheres = soft_intersection(cerebrum, np.float32(FISSURE_HALF_MM) - np.abs(middle), 7.0)
     fields.update(hull=hull, hemispheres=hemispheres, middle=middle)
     fields.update(_draw_folds(canvas, hemispheres, generator))
+    fields.update(_draw_sylvian(canvas, generator))
     fields.update(_draw_inside(canvas))
     return fields
 
@@ -109,9 +110,9 @@ def _draw_folds(canvas: Canvas, hemispheres: Field, generator: np.random.Generat
     paired, single = band_noise(generator, shape, FOLD_WAVE_MM), band_noise(generator, shape, FOLD_WAVE_MM)
     small = band_noise(generator, shape, SMALL_FOLD_WAVE_MM)
     bends = [smooth_noise(generator, shape, 15.0) for _ in range(3)]
-    depth = 14.0 + 4.5 * smooth_noise(generator, shape, 17.0)
+    depth = 17.0 + 4.5 * smooth_noise(generator, shape, 17.0)
     near = np.nonzero((hemispheres < 7.0) & (hemispheres > -FOLD_REACH_MM))
-    smoothed = ndimage.gaussian_filter(hemispheres, 1.0)
+    smoothed = ndimage.gaussian_filter(hemispheres, 1.6)
     slopes, length = gradient_length(smoothed)
     scale = hemispheres[near] / np.maximum(length[near], 0.4) ** 2
     world: list[Any] = [canvas.origin[axis] + 2.0 * near[axis] for axis in range(3)]
@@ -130,6 +131,8 @@ def _draw_folds(canvas: Canvas, hemispheres: Field, generator: np.random.Generat
 
 def _signed_distance(values: Field, near: tuple[Any, ...], flattest: float) -> Field:
     """About the distance in mm to the zero crossing; ``flattest`` keeps it finite where the field is flat."""
+    # where normals of the hull meet deep inside, the folds would crowd below what the canvas can hold
+    values = ndimage.gaussian_filter(values, 0.8)
     _, length = gradient_length(values)
     distance = np.full(values.shape, 12.0, dtype=np.float32)
     distance[near] = np.clip(values[near] / np.hypot(length[near], flattest), -12.0, 12.0)
@@ -140,7 +143,7 @@ def _draw_inside(canvas: Canvas) -> dict[str, Field]:
     """White core with the corpus callosum, ventricles and deep grey matter."""
     core, ventricles, grey, pallidum = (canvas.blank() for _ in range(4))
     arch: list[Point] = [(0, 24, -3), (0, 31, 5), (0, 25, 15), (0, 6, 24), (0, -18, 24), (0, -34, 18), (0, -38, 11)]
-    canvas.tube(core, arch, [2.5, 5.0, 4.0, 3.2, 3.2, 4.0, 5.5], blend=2.0, flat=0.15)
+    canvas.tube(core, arch, [2.5, 5.0, 4.0, 3.2, 3.2, 4.0, 5.5], blend=2.0, flat=0.22)
     canvas.ellipsoid(core, (0, -6, 4), (18, 33, 15), blend=3.0)
     horns: list[Point] = [(11, 30, 3), (9, 22, 9), (8, 4, 15.5), (10, -14, 17), (17, -31, 14), (22, -41, 8)]
     canvas.tube(ventricles, horns, [2.5, 4.5, 4.2, 4.0, 5.0, 6.5], paired=True, blend=2.0)
@@ -156,5 +159,13 @@ def _draw_inside(canvas: Canvas) -> dict[str, Field]:
     canvas.ellipsoid(grey, (24, -2, -19), (7, 7, 7), paired=True)
     canvas.ellipsoid(grey, (0, -12, -7), (5, 9, 5))
     canvas.ellipsoid(pallidum, (20, 0, 0), (3.6, 9, 7), paired=True)
-    sylvian = canvas.z + np.float32(9.0) + np.float32(0.38) * np.minimum(canvas.y, 30)
-    return {"core": core, "ventricles": ventricles, "deep_grey": grey, "pallidum": pallidum, "sylvian_up": sylvian}
+    return {"core": core, "ventricles": ventricles, "deep_grey": grey, "pallidum": pallidum}
+
+
+def _draw_sylvian(canvas: Canvas, generator: np.random.Generator) -> dict[str, Field]:
+    """Signed distances to the sheets of the lateral fissure (``sylvian_up``) and of the island (``sylvian_side``)."""
+    waves = [smooth_noise(generator, canvas.shape, 16.0) for _ in range(2)]
+    up = canvas.z + np.float32(9.0) + np.float32(0.38) * np.minimum(canvas.y, 30) + np.float32(2.2) * waves[0]
+    arch = np.float32(0.02) * (canvas.z - 2) ** 2 + np.float32(0.006) * (canvas.y + 8) ** 2
+    side = np.abs(canvas.x) - np.float32(40.0) + np.minimum(arch, 7.0) + np.float32(1.5) * waves[1]
+    return {"sylvian_up": np.asarray(up, dtype=np.float32), "sylvian_side": np.asarray(side, dtype=np.float32)}

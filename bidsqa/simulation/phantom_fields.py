@@ -26,8 +26,14 @@ MARGIN_MM = 14.0
 
 def soft_union(first: Field, second: Field, radius: float) -> Field:
     """Union of two level sets with a fillet of about ``radius`` mm (polynomial smooth minimum)."""
-    overlap = np.maximum(radius - np.abs(first - second), 0.0) / radius
-    return np.asarray(np.minimum(first, second) - 0.25 * radius * overlap * overlap, dtype=np.float32)
+    overlap = first - second
+    np.abs(overlap, out=overlap)
+    np.subtract(np.float32(radius), overlap, out=overlap)
+    np.maximum(overlap, 0, out=overlap)
+    overlap *= overlap
+    overlap *= np.float32(-0.25 / radius)
+    overlap += np.minimum(first, second)
+    return np.asarray(overlap, dtype=np.float32)
 
 
 def soft_intersection(first: Field, second: Field, radius: float) -> Field:
@@ -129,7 +135,9 @@ def _segment(ends: np.ndarray[Any, Any], start: float, stop: float, flat: float)
     return shape
 
 
-def band_noise(generator: np.random.Generator, shape: tuple[int, int, int], wavelength: float, width: float = 0.25) -> Field:
+def band_noise(
+    generator: np.random.Generator, shape: tuple[int, int, int], wavelength: float, width: float = 0.25
+) -> Field:
     """Gaussian random field whose waves are about ``wavelength`` mm long, mean 0 and standard deviation 1.
 
     Parameters
@@ -152,14 +160,27 @@ def band_noise(generator: np.random.Generator, shape: tuple[int, int, int], wave
     return np.asarray(noise / noise.std(), dtype=np.float32)
 
 
-def smooth_noise(generator: np.random.Generator, shape: tuple[int, int, int], scale: float) -> Field:
-    """Smooth random field that changes over about ``scale`` mm, mean 0 and standard deviation about 1."""
-    knots = [max(4, int(np.ceil(size * CANVAS_MM / scale)) + 3) for size in shape]
+def smooth_noise(
+    generator: np.random.Generator,
+    shape: tuple[int, int, int],
+    scale: float,
+    stretch: tuple[float, float, float] = (1.0, 1.0, 1.0),
+) -> Field:
+    """Smooth random field, mean 0 and standard deviation about 1.
+
+    It changes over about ``scale`` mm, times ``stretch`` along each axis.
+    """
+    knots = [
+        max(4, int(np.ceil(size * CANVAS_MM / (scale * factor))) + 3)
+        for size, factor in zip(shape, stretch, strict=True)
+    ]
     noise = generator.standard_normal(knots, dtype=np.float32)
-    for axis, (count, size) in enumerate(zip(knots, shape, strict=True)):
-        weights = cubic_weights(1.0 + np.arange(size) * CANVAS_MM / scale, count)
-        noise = np.moveaxis(np.tensordot(weights, noise, axes=(1, axis)), 0, axis)
-    return np.asarray(noise / 0.55, dtype=np.float32)
+    weights = [
+        cubic_weights(1.0 + np.arange(size) * CANVAS_MM / (scale * factor), count)
+        for size, factor, count in zip(shape, stretch, knots, strict=True)
+    ]
+    noise = np.tensordot(weights[0], noise, axes=(1, 0))
+    return np.asarray(np.matmul(np.matmul(weights[1], noise), weights[2].T) / np.float32(0.55), dtype=np.float32)
 
 
 def cubic_weights(positions: np.ndarray[Any, Any], count: int) -> Field:

@@ -7,7 +7,7 @@ import numpy as np
 
 from bidsqa.simulation.phantom_fields import Canvas, Field, smooth_noise, soft_intersection, soft_union
 
-SUBARACHNOID_MM = 2.6
+SUBARACHNOID_MM = 1.1
 
 
 def draw_head(canvas: Canvas, hull: Field, generator: np.random.Generator) -> dict[str, Field]:
@@ -31,7 +31,7 @@ def draw_head(canvas: Canvas, hull: Field, generator: np.random.Generator) -> di
     fields.update(_draw_face(canvas))
     fields.update(_draw_bones(canvas))
     fields["outside"] = _draw_surface(canvas, fields["scalp"], generator)
-    fields["septa"] = smooth_noise(generator, canvas.shape, 9.0)
+    fields["septa"] = smooth_noise(generator, canvas.shape, 9.0, stretch=(1.0, 1.3, 4.0))
     fields["cells"] = smooth_noise(generator, canvas.shape, 6.0)
     return fields
 
@@ -53,20 +53,24 @@ def _draw_surface(canvas: Canvas, scalp: Field, generator: np.random.Generator) 
     """The skin: scalp, face, nose, ears and neck in one smooth surface."""
     face = canvas.blank()
     canvas.ellipsoid(face, (0, 34, -46), (62, 52, 46))
+    canvas.ellipsoid(face, (32, 50, -28), (27, 29, 26), blend=10.0, paired=True)
     canvas.ellipsoid(face, (0, 38, -88), (46, 46, 32), blend=14.0)
-    canvas.ellipsoid(face, (0, 70, -106), (18, 18, 13), blend=12.0)
-    canvas.ellipsoid(face, (0, 77, -78), (20, 13, 12), blend=10.0)
+    canvas.ellipsoid(face, (0, 73, -106), (17, 18, 13), blend=10.0)
+    canvas.ellipsoid(face, (0, 80, -74), (22, 12, 15), blend=9.0)
     surface = soft_union(scalp, face, 12.0)
     neck = canvas.blank()
     points = [(0.0, -28.0, -50.0), (0.0, -26.0, -80.0), (0.0, -30.0, -112.0), (0.0, -38.0, -175.0)]
     canvas.tube(neck, points, [56.0, 55.0, 56.0, 66.0], flat=1.02)
+    canvas.ellipsoid(neck, (0, -66, -62), (46, 36, 34), blend=20.0)
     surface = soft_union(surface, neck, 22.0)
-    canvas.tube(surface, [(0, 82, -14), (0, 92, -30), (0, 99, -42)], [6.0, 7.0, 9.0], blend=9.0)
-    canvas.ellipsoid(surface, (9, 90, -46), (7, 9, 6), blend=6.0, paired=True)
+    canvas.tube(surface, [(0, 80, -12), (0, 90, -30), (0, 100, -46)], [6.0, 6.0, 7.5], blend=9.0)
+    canvas.ellipsoid(surface, (9, 91, -49), (7, 9, 6), blend=6.0, paired=True)
+    canvas.ellipsoid(surface, (0, 89, -68), (19, 7, 5), blend=4.0)
+    canvas.ellipsoid(surface, (0, 87, -81), (17, 7.5, 5.5), blend=4.0)
     canvas.ellipsoid(surface, (80, -26, -26), (4.5, 15, 27), blend=5.0, paired=True)
     sockets = canvas.blank()
-    canvas.ellipsoid(sockets, (32, 90, -24), (16, 13, 10), paired=True)
-    surface = soft_intersection(surface, -sockets, 8.0)
+    canvas.ellipsoid(sockets, (31, 92, -22), (15, 13, 9), paired=True)
+    surface = soft_intersection(surface, -sockets, 10.0)
     surface += np.float32(0.6) * smooth_noise(generator, canvas.shape, 24.0)
     return surface
 
@@ -74,8 +78,8 @@ def _draw_surface(canvas: Canvas, scalp: Field, generator: np.random.Generator) 
 def _draw_face(canvas: Canvas) -> dict[str, Field]:
     """Eyes with their muscles and nerves, and the air of nose, sinuses, throat and ears."""
     eyes, lenses, orbits, strings, nerves, air = (canvas.blank() for _ in range(6))
-    canvas.ellipsoid(eyes, (32, 61, -24), (12, 12.3, 12), paired=True)
-    canvas.ellipsoid(lenses, (32, 69.5, -24), (4.8, 2.4, 4.8), paired=True)
+    canvas.ellipsoid(eyes, (32, 58, -24), (12, 12.3, 12), paired=True)
+    canvas.ellipsoid(lenses, (32, 66.5, -24), (4.8, 2.4, 4.8), paired=True)
     canvas.tube(orbits, [(32, 64, -24), (24, 40, -22), (14, 20, -19)], [16.5, 14.0, 5.0], paired=True)
     for shift_x, shift_z in ((9.5, 0.0), (-9.5, 0.0), (0.0, 9.5), (0.0, -9.5)):
         points = [(31 + shift_x, 58.0, -24 + shift_z), (26 + shift_x, 44.0, -22 + shift_z), (14.0, 20.0, -19.0)]
@@ -85,10 +89,10 @@ def _draw_face(canvas: Canvas) -> dict[str, Field]:
     canvas.tube(air, [(8, 80, -46), (8, 94, -54)], [5.0, 4.0], paired=True, blend=3.0)
     canvas.ellipsoid(air, (30, 48, -49), (13, 15, 15), paired=True)
     canvas.ellipsoid(air, (8, 14, -27), (7.2, 10, 9), paired=True)
-    canvas.ellipsoid(air, (10, 78, 0), (9, 3.6, 9), paired=True)
+    canvas.ellipsoid(air, (9, 74, -4), (7.5, 2.6, 7.5), paired=True)
     canvas.tube(air, [(0, 28, -48), (0, 14, -62), (0, 4, -88), (0, 2, -135)], [9.0, 7.0, 7.0, 9.5], blend=4.0)
     canvas.tube(air, [(0, 72, -75), (0, 48, -69), (0, 22, -74)], [1.5, 2.2, 2.5], flat=0.35)
-    canvas.tube(air, [(74, -24, -30), (58, -24, -30)], [3.0, 2.2], paired=True)
+    canvas.tube(air, [(69, -24, -30), (58, -24, -30)], [2.4, 2.0], paired=True)
     shelf = canvas.blank()
     canvas.tube(shelf, [(8, 76, -31), (8, 40, -29)], [2.8, 3.4], paired=True)
     canvas.tube(shelf, [(8, 78, -43), (8, 36, -42)], [3.2, 4.0], paired=True)
@@ -120,7 +124,9 @@ def _draw_bones(canvas: Canvas) -> dict[str, Field]:
     canvas.tube(teeth, arch, [3.0, 3.6, 4.2], paired=True)
     for height in (-72.0, -90.0, -108.0, -126.0):
         canvas.ellipsoid(bones, (0, -25 + 0.06 * (height + 72), height), (13, 9, 7.6))
-        canvas.tube(bones, [(13, -34, height + 4), (15, -46, height + 4), (0, -61, height)], [4.0, 3.0, 3.0], paired=True)
+        canvas.tube(
+            bones, [(13, -34, height + 4), (15, -46, height + 4), (0, -61, height)], [4.0, 3.0, 3.0], paired=True
+        )
         canvas.tube(bones, [(0, -62, height), (0, -76, height - 8)], [2.8, 3.4])
     canvas.tube(canal, [(0, -36, -58), (0, -42, -76), (0, -47, -100), (0, -47, -130)], [12.0, 9.5, 8.8, 9.0], flat=0.85)
     return {"bones": bones, "teeth": teeth, "canal": canal}

@@ -2,8 +2,7 @@
 """From level sets to shares of tissue: what lies over what in the phantom, and how much of each voxel it fills.
 
 Layers are laid from the top: each takes its share of what the layers before left of a voxel. The share is that of a
-voxel cut by a plane at the level set's distance; voxels larger than about 1.25 mm in some direction only are computed in thinner
-pieces and averaged.
+voxel cut by a plane at the level set's distance; thick slices are computed in thinner pieces and averaged.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from bidsqa.simulation.phantom_fields import Box, Canvas, Field, Upsampler, soft
 
 SLAB_ROWS = 16
 SKIN_MM = 1.8
-GREY_MM = 2.75
+GREY_MM = 3.1
 FOLIA = 15.0
 FOLIUM_GREY_MM = 1.9
 Paint = Callable[..., Iterable[tuple[str, Field]]]
@@ -47,19 +46,20 @@ class Layer:
     paint: Paint
 
 
-def _cortex(hull: Field, fold: Field, small: Field, reach: Field, x: Field, y: Field, up: Field) -> list[tuple[str, Field]]:
+def _cortex(
+    hull: Field, fold: Field, small: Field, reach: Field, y: Field, up: Field, side: Field
+) -> list[tuple[str, Field]]:
     depth = -hull
     over = np.maximum(depth - reach, 0)
-    sulcus = np.hypot(fold, over) - (np.float32(0.45) + np.float32(1.0) * np.exp(depth * np.float32(-0.16)))
-    distance = soft_union(depth, sulcus, 3.0)
+    sulcus = np.hypot(fold, over) - (np.float32(0.25) + np.float32(0.8) * np.exp(depth * np.float32(-0.2)))
+    distance = soft_union(depth, sulcus, 2.5)
     over = np.maximum(depth - np.float32(0.4) * reach, 0)
-    dimple = np.hypot(small, over) - (np.float32(0.15) + np.float32(0.8) * np.exp(depth * np.float32(-0.3)))
-    distance = soft_union(distance, dimple, 2.0)
-    side = np.abs(x)
+    dimple = np.hypot(small, over) - (np.float32(0.1) + np.float32(0.6) * np.exp(depth * np.float32(-0.3)))
+    distance = soft_union(distance, dimple, 1.5)
     end = np.maximum(np.maximum(y - 24, -46 - y), 0) ** 2
-    cleft = np.sqrt(up * up + np.maximum(39 - side, 0) ** 2 + end)
-    island = np.sqrt((side - 39) ** 2 + np.maximum(np.abs(up - 3) - 10, 0) ** 2 + end)
-    distance = np.minimum(distance, np.minimum(cleft - np.float32(1.5), island - np.float32(1.2)))
+    cleft = np.sqrt(up * up + np.maximum(-side, 0) ** 2 + end)
+    island = np.sqrt(side * side + np.maximum(np.abs(up - 3) - 9, 0) ** 2 + end)
+    distance = np.minimum(distance, np.minimum(cleft - np.float32(1.3), island - np.float32(0.9)))
     return [("white", GREY_MM - distance), ("cortex", -distance)]
 
 
@@ -68,14 +68,19 @@ def _cerebellum(hull: Field, angle: Field, radius: Field) -> list[tuple[str, Fie
     phase = angle * np.float32(FOLIA)
     sheet = np.sin(phase) * radius * np.float32(1.0 / FOLIA)
     reach = 5.5 + 3.0 * np.cos(phase * np.float32(1.0 / 3.0)) + 2.5 * np.cos(phase * np.float32(0.2))
-    cleft = np.hypot(sheet, np.maximum(depth - reach, 0)) - np.float32(0.55) * np.exp(depth * np.float32(-0.08))
+    over = np.maximum(np.maximum(depth - reach, 14 - radius), 0)
+    cleft = np.hypot(sheet, over) - np.float32(0.55) * np.exp(depth * np.float32(-0.08))
     distance = soft_union(depth, cleft, 1.5)
     return [("white", FOLIUM_GREY_MM - distance), ("cortex", -distance)]
 
 
-def _midline(middle: Field, inner: Field, core: Field, cerebellum: Field, y: Field, z: Field) -> list[tuple[str, Field]]:
+def _midline(
+    middle: Field, inner: Field, core: Field, cerebellum: Field, y: Field, z: Field
+) -> list[tuple[str, Field]]:
     side = np.abs(middle)
-    sinus = np.maximum(side + np.float32(0.5) * np.abs(inner) - np.float32(4.4), np.maximum(inner, -4 - z + (y > 0) * 25))
+    sinus = np.maximum(
+        side + np.float32(0.5) * np.abs(inner) - np.float32(4.4), np.maximum(inner, -4 - z + (y > 0) * 25)
+    )
     falx = np.maximum(np.maximum(side - np.float32(0.55), inner), np.maximum(8 - core, 2 - cerebellum))
     falx = np.maximum(falx, -14 - z + np.maximum(0, 20 - np.abs(y + 8)))
     return [("vessel", sinus), ("dura", falx)]
@@ -84,6 +89,11 @@ def _midline(middle: Field, inner: Field, core: Field, cerebellum: Field, y: Fie
 def _skull(outer: Field, inner: Field, cells: Field) -> list[tuple[str, Field]]:
     diploe = np.maximum(outer + np.float32(1.9), np.float32(1.9) - inner) + np.float32(0.25) * cells
     return [("marrow", diploe), ("bone", outer)]
+
+
+def _eyes(lens: Field, eye: Field, outside: Field) -> list[tuple[str, Field]]:
+    lidded = np.maximum(eye, outside + np.float32(2.5))
+    return [("lens", np.maximum(lens, lidded + 1)), ("vitreous", lidded), ("dura", lidded - 1)]
 
 
 def _air(air: Field) -> list[tuple[str, Field]]:
@@ -114,14 +124,14 @@ LAYERS: tuple[Layer, ...] = (
     Layer("stem", 2.0, ("stem",), lambda field: [("white", field)]),
     Layer(
         "hemispheres", 2.0,
-        ("hemispheres", "fold", "small_fold", "fold_depth", "x", "y", "sylvian_up"), _cortex,
+        ("hemispheres", "fold", "small_fold", "fold_depth", "y", "sylvian_up", "sylvian_side"), _cortex,
     ),
     Layer("cerebellum", 2.0, ("cerebellum", "folia_angle", "folia_radius"), _cerebellum),
     Layer("midline", 7.0, ("middle", "intracranial", "core", "cerebellum", "y", "z"), _midline),
     Layer("intracranial", 2.0, ("intracranial",), lambda field: [("csf", field)]),
     Layer("cord", 2.0, ("cord",), lambda field: [("cord", field)]),
     Layer("canal", 2.0, ("canal",), lambda field: [("spinal_csf", field + 3), ("fat", field + 2)]),
-    Layer("eyes", 3.0, ("lenses", "eyes"), lambda lens, eye: [("lens", lens), ("vitreous", eye), ("dura", eye - 1)]),
+    Layer("eyes", 3.0, ("lenses", "eyes", "outside"), _eyes),
     Layer("nerves", 2.0, ("nerves",), lambda field: [("cord", field)]),
     Layer("strings", 2.0, ("strings",), lambda field: [("muscle", field)]),
     Layer("air", 4.5, ("air",), _air),
@@ -136,7 +146,11 @@ LAYERS: tuple[Layer, ...] = (
 
 
 def tissue_shares(
-    canvas: Canvas, fields: dict[str, Field], grid: Sequence[np.ndarray[Any, Any]], pieces: tuple[int, int, int], width: float
+    canvas: Canvas,
+    fields: dict[str, Field],
+    grid: Sequence[np.ndarray[Any, Any]],
+    pieces: tuple[int, int, int],
+    width: float,
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Share of each tissue in each voxel.
 
@@ -188,7 +202,10 @@ def _paint_slab(
             continue
         box = _aligned(box, pieces)
         inner = (slice(None), box[1], box[2])
-        coarse = (slice(None), *(slice(part.start // n, part.stop // n) for part, n in zip(box[1:], pieces[1:], strict=True)))
+        coarse = (
+            slice(None),
+            *(slice(part.start // n, part.stop // n) for part, n in zip(box[1:], pieces[1:], strict=True)),
+        )
         values = [upsampler.interpolate(fields[name], box) for name in layer.fields]
         for tissue, level in layer.paint(*values):
             left[inner] *= np.clip(np.float32(0.5) + level * np.float32(1.0 / width), 0, 1)
