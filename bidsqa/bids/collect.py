@@ -71,7 +71,7 @@ def collect_scans(root: Path, selection: Selection | None = None, database: Path
     judgeable = _judgeable(found, asked.strict_names, skipped)
     _check_labels(judgeable, asked)
     if database is None:
-        layout = index.index_images(root, judgeable)
+        layout = index.index_images(judgeable)
     wanted = {path for suffix in asked.suffixes for path in index.query(layout, _filters(suffix, asked))}
     sidecars = Sidecars(root)
     scans = []
@@ -86,7 +86,9 @@ def _judgeable(found: Iterable[Found], strict: bool, skipped: list[tuple[str, st
     """Images that this version can judge; the others are noted, one line a kind."""
     kept: dict[str, Found] = {}
     kinds: Counter[str] = Counter()
-    for image in sorted(found, key=lambda image: (image.relative, image.extension != EXTENSIONS[0])):
+    for image in sorted(
+        found, key=lambda image: (image.relative.removesuffix(image.extension), image.extension != EXTENSIONS[0])
+    ):
         if image.suffix not in JUDGED_SUFFIXES:
             kinds[image.suffix] += 1
             continue

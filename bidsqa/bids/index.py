@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-import sqlite3
+import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ from bidsqa.errors import UsageError
 DATABASE_FILE = "layout_index.sqlite"
 
 
-def index_images(root: Path, images: Iterable[Found]) -> Any:
+def index_images(images: Iterable[Found]) -> Any:
     """A PyBIDS layout in memory that knows the given images and nothing else.
 
     PyBIDS takes any callable as its indexer. Ours hands over what was found already: the stock one walks the whole
@@ -27,8 +27,6 @@ def index_images(root: Path, images: Iterable[Found]) -> Any:
 
     Parameters
     ----------
-    root : Path
-        The dataset.
     images : iterable of Found
 
     Returns
@@ -55,7 +53,9 @@ def index_images(root: Path, images: Iterable[Found]) -> Any:
         layout.session.bulk_insert_mappings(Tag, tags)
         layout.session.commit()
 
-    return _open(BIDSLayout, root, indexer=indexer)
+    # an empty folder stands in for the dataset: PyBIDS reads its description and trusts the types in it
+    with tempfile.TemporaryDirectory(prefix="bidsqa-") as nowhere:
+        return BIDSLayout(nowhere, validate=False, indexer=indexer)
 
 
 def open_database(root: Path, folder: Path) -> Any:
@@ -75,32 +75,28 @@ def open_database(root: Path, folder: Path) -> Any:
     """
     from bids import BIDSLayout
     from bids.layout.index import BIDSLayoutIndexer
+    from sqlalchemy.exc import SQLAlchemyError
 
     indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, config_filename=".no-such-file")
     try:
-        layout = _open(BIDSLayout, root, indexer=indexer, database_path=folder)
-    except (OSError, sqlite3.Error) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            layout = BIDSLayout(root, validate=False, indexer=indexer, database_path=folder)
+    except (OSError, SQLAlchemyError) as error:
+        reason = str(error).partition("\n")[0]
         raise UsageError(
-            f"The BIDS index in {folder} can't be opened: {error}.",
+            f"The BIDS index in {folder} can't be opened: {reason}.",
             "Check the folder, or remove it to have it made anew.",
+        ) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"PyBIDS can't index the dataset: {error}.", "Check dataset_description.json with the BIDS validator."
         ) from error
     if Path(layout.root) != root:
         raise UsageError(
             f"The BIDS index in {folder} belongs to the dataset {layout.root}.", "Give another --bids-database-dir."
         )
     return layout
-
-
-def _open(layout_class: Any, root: Path, **options: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return layout_class(root, validate=False, **options)
-        except (AttributeError, KeyError, TypeError) as error:
-            # PyBIDS trusts the types in dataset_description.json
-            raise UsageError(
-                f"{root / 'dataset_description.json'} can't be used: {error}.", "Check it with the BIDS validator."
-            ) from error
 
 
 def images_of(layout: Any, root: Path, participants: Iterable[Path]) -> tuple[list[Found], Notes]:
