@@ -115,11 +115,11 @@ def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
         if len(counts) > 1:
             told = ", ".join(f"{version} ({count} scans)" for version, count in sorted(counts.items()))
             found.append(
-                f"The scans differ in {kind}: {told}. Run the participant level again to make them comparable."
+                f"The scans differ in {kind}: {told}. Assess them again before comparing them."
             )
     if rules is not None:
         found.append(
-            f"Decisions here were made anew by rules {rules.version}; a scan's own page shows the verdict of its record."
+            f"Decisions here were made anew by rules {rules.version}; a scan's own page keeps its record's verdict."
         )
     return found
 

@@ -91,7 +91,8 @@ def _bands(readings: Sequence[tuple[str, float, float]], bottom: float, top: flo
         kind = _grade(place, len(readings))
         span = y(lower) - y(upper)
         parts.append(
-            f'<rect class="band {kind}" x="{LEFT}" y="{y(upper):.1f}" width="{WIDTH - LEFT - RIGHT}" height="{span:.1f}"/>'
+            f'<rect class="band {kind}" x="{LEFT}" y="{y(upper):.1f}" '
+            f'width="{WIDTH - LEFT - RIGHT}" height="{span:.1f}"/>'
         )
         if span > 9:
             parts.append(
@@ -135,10 +136,7 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
     values = sorted(float(scan["value"]) for scans in rows.values() for scan in scans)
     if not values:
         return Markup("")
-    low, high = _view(values)
-    for limit in limits:
-        if low - (high - low) <= limit <= high + (high - low):
-            low, high = min(low, limit), max(high, limit)
+    low, high = (min(values[0], *limits), max(values[-1], *limits)) if limits else _view(values)
     pad = 0.03 * ((high - low) or 1.0)
     low, high = low - pad, high + pad
     left, right = 96, 12
@@ -155,7 +153,8 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
             )
     for place, (name, scans) in enumerate(rows.items()):
         parts.append(_strip_row(name, scans, ROW_HEIGHT * place + ROW_HEIGHT / 2, x, left))
-    for value, anchor in ((low + pad, "start"), (high - pad, "end")):
+    ends = [(low + pad, "start"), (high - pad, "end")]
+    for value, anchor in [*ends, *((limit, "middle") for limit in limits if low + 4 * pad < limit < high - 4 * pad)]:
         parts.append(
             f'<text class="tick" x="{x(value):.0f}" y="{height - 6}" text-anchor="{anchor}">{plain(value)}</text>'
         )
@@ -167,7 +166,8 @@ def _strip_row(name: str, scans: Sequence[Mapping[str, Any]], y: float, x: Any, 
     ordered = sorted(float(scan["value"]) for scan in scans)
     short = name if len(name) <= 14 else name[:13] + "…"
     parts = [
-        f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(short)}<title>{escape(name)}</title></text>'
+        f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(short)}'
+        f"<title>{escape(name)}</title></text>"
     ]
     passing, links = [], []
     for place, scan in enumerate(scans):
@@ -194,7 +194,7 @@ def _view(ordered: Sequence[float]) -> tuple[float, float]:
     """Where the axis begins and ends: all values, or without the wildest where they would squeeze the rest."""
     low, high = ordered[0], ordered[-1]
     quarter, three = ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
-    reach = 6 * (three - quarter)
-    if len(ordered) >= 8 and reach > 0:
+    reach = 20 * (three - quarter)
+    if len(ordered) >= 20 and reach > 0:
         low, high = max(low, quarter - reach), min(high, three + reach)
     return low, high
