@@ -47,7 +47,8 @@ def resampling_matrix(count: int, edge: float, centre: float, window: int, targe
     """
     offsets = np.arange(window) - (window - 1) / 2
     if abs(edge / target - 1) < NEAR:
-        chosen = np.round(centre + 0.5 * (window % 2 == 0)) - 0.5 * (window % 2 == 0) + offsets
+        middle = np.floor(centre) + 0.5 if window % 2 == 0 else np.floor(centre + 0.5)
+        chosen = middle + offsets
         return np.asarray(np.arange(count)[None] == chosen[:, None], dtype=np.float32)
     position = centre + offsets * target / edge
     stretch = max(1.0, target / edge)
