@@ -18,7 +18,7 @@ import numpy as np
 from bidsqa.image import Volume, rough_head, take_slice
 from bidsqa.models.aggregation import choose_slices, plane_scores, standard_error
 from bidsqa.models.loading import Network
-from bidsqa.models.score import Score
+from bidsqa.models.score import Score, SliceScores
 from bidsqa.models.windows import plane_edges
 
 Array = np.ndarray[Any, Any]
@@ -135,7 +135,7 @@ def slice_scalars(windows: Array, heads: Array, edges: Array) -> Array:
     ]).astype(np.float32)
 
 
-def field_range(volume: Volume, head: Array) -> float:
+def field_range(volume: Volume, head: Array) -> tuple[float, float]:
     """How uneven the head's brightness is on a large scale, untrained: p98 - p2 of a fitted log field.
 
     The head's box is divided in 16 x 16 x 16 cells; the fourth-power mean of each cell follows its brightest tissue;
@@ -143,18 +143,20 @@ def field_range(volume: Volume, head: Array) -> float:
 
     Returns
     -------
-    float
+    spread : float
         0 and more; about 0.7 for a field that doubles the brightness across the head. 0 where the head is too small.
+    error : float
+        Half the difference between the fits of two halves of the cells (a checkerboard).
     """
     boxes = [np.flatnonzero(head.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)]
     if any(box.size < 2 for box in boxes):
-        return 0.0
+        return 0.0, 0.0
     strides = [max(1, box.size // 96) for box in boxes]
     cut = tuple(slice(int(box[0]), int(box[-1]) + 1, step) for box, step in zip(boxes, strides, strict=True))
     data, mask = np.abs(volume.data[cut]).astype(np.float64), head[cut]
     level = float(data[mask].mean())
     if level <= 0:
-        return 0.0
+        return 0.0, 0.0
     cells = [np.minimum(np.arange(size) * GRID // size, GRID - 1) for size in data.shape]
     number = (cells[0][:, None, None] * GRID + cells[1][None, :, None]) * GRID + cells[2][None, None, :]
     inside = number[mask]
@@ -163,28 +165,29 @@ def field_range(volume: Volume, head: Array) -> float:
     powers = np.bincount(inside, weights=(np.minimum(data[mask] / level, CEILING)) ** POWER, minlength=GRID**3)
     kept = np.flatnonzero((counts >= 4) & (counts > 0.5 * totals) & (powers > 1e-6 * counts))
     if kept.size < 60:
-        return 0.0
+        return 0.0, 0.0
     values = np.log(powers[kept] / counts[kept]) / POWER
     place = (np.column_stack([kept // GRID**2, kept // GRID % GRID, kept % GRID]) + 0.5) * 2 / GRID - 1
     terms = np.column_stack([
         np.ones(kept.size), place, place**2, place[:, 0] * place[:, 1], place[:, 0] * place[:, 2], place[:, 1] * place[:, 2]
     ])
-    fitted = _robust_fit(terms, values)
-    low, high = np.percentile(fitted, (2, 98))
-    return float(high - low)
+    colour = (kept // GRID**2 + kept // GRID + kept) % 2 == 0
+    halves = [_fitted_range(terms[part], values[part], terms) for part in (colour, ~colour)]
+    return _fitted_range(terms, values, terms), 0.5 * abs(halves[0] - halves[1])
 
 
-def _robust_fit(terms: Array, values: Array) -> Array:
-    """Fitted values of a least-squares fit, re-weighted six times with Cauchy weights."""
+def _fitted_range(terms: Array, values: Array, everywhere: Array) -> float:
+    """p98 - p2, over ``everywhere``, of a least-squares fit that is re-weighted six times with Cauchy weights."""
     weight = np.ones(len(values))
-    fitted = values
+    solution = np.zeros(terms.shape[1])
     for _ in range(6):
         root = np.sqrt(weight)[:, None]
-        fitted = terms @ np.linalg.lstsq(terms * root, values * root[:, 0], rcond=None)[0]
-        residual = values - fitted
+        solution = np.linalg.lstsq(terms * root, values * root[:, 0], rcond=None)[0]
+        residual = values - terms @ solution
         scale = max(1.4826 * float(np.median(np.abs(residual))), 1e-4)
         weight = 1 / (1 + (residual / (2 * scale)) ** 2)
-    return fitted
+    low, high = np.percentile(everywhere @ solution, (2, 98))
+    return float(high - low)
 
 
 def network_inputs(volume: Volume, head: Array, axis: int, indices: Array) -> dict[str, Array]:
@@ -203,3 +206,154 @@ def network_inputs(volume: Volume, head: Array, axis: int, indices: Array) -> di
         "head": heads[:, None].astype(np.float32),
         "scalars": slice_scalars(windows, heads, edges),
     }
+
+
+def hays_inputs(volume: Volume, head: Array, axis: int, indices: Array) -> dict[str, Array]:
+    """Input of the published network: the volume's 0.5th-99.5th percentile to 0-1, native pixels, 224 x 224.
+
+    Returns
+    -------
+    dict of ndarray
+        ``image``, float32, shape (N, 1, 224, 224).
+    """
+    low, high = np.percentile(volume.data[::2, ::2, ::2], (0.5, 99.5))
+    windows, _ = native_windows(volume, head, axis, indices, HAYS_WINDOW)
+    scaled = np.clip((windows - low) / max(float(high - low), 1e-20), 0, 1)
+    return {"image": scaled[:, None].astype(np.float32)}
+
+
+class SeverityScorer:
+    """Scores volumes with a severity network.
+
+    Parameters
+    ----------
+    network : Network
+        The compact network (inputs ``image``, ``head``, ``scalars``; output (N, 12)) or the published one (``image``;
+        output (N,)). Its settings may hold ``calibration``, JSON: ``{"clean": {reading: median of clean scans},
+        "limit": {reading: their 95th percentile}, "use": [readings], "scale": number}``.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._calibration: dict[str, Any] = json.loads(network.settings.get("calibration", "{}"))
+
+    def provenance(self) -> dict[str, str]:
+        """``{name, version, sha256}``."""
+        return self._network.provenance()
+
+    def readings(self, volume: Volume, slice_fraction: float = 0.6) -> tuple[list[tuple[int, Array, Array]], dict[str, float]]:
+        """Uncalibrated readings of a volume.
+
+        Returns
+        -------
+        planes : list of (axis, indices, outputs)
+            Network outputs by plane; (N, 12) or (N, 1).
+        field : dict
+            ``field`` (p98 - p2 of the log field) and ``field_error``.
+        """
+        head = rough_head(volume)
+        compact = "scalars" in self._network.inputs
+        prepare = network_inputs if compact else hays_inputs
+        planes = []
+        for axis, indices in choose_slices(volume, head, slice_fraction, SLICES_PER_PLANE):
+            inputs = prepare(volume, head, axis, indices)
+            parts = [
+                self._network.run({name: value[start : start + BATCH] for name, value in inputs.items()})[0]
+                for start in range(0, len(indices), BATCH)
+            ]
+            planes.append((axis, indices, np.concatenate(parts).reshape(len(indices), -1)))
+        field, error = field_range(volume, head) if compact else (0.0, 0.0)
+        return planes, {"field": field, "field_error": error}
+
+    def score(self, volume: Volume, slice_fraction: float = 0.6) -> Score:
+        """Severity of a volume.
+
+        Parameters
+        ----------
+        volume : Volume
+        slice_fraction : float
+            Middle share of the head's slices, 0-1.
+
+        Returns
+        -------
+        Score
+            ``value`` 0 (clean) and up, 1 = the review threshold; slices are on the same scale (the field is no slice's,
+            so that only the volume's value counts it). ``extra``: ``median``, ``p90``, ``sd``, ``n_slices``, ``planes``
+            (mean by plane), and for the compact network ``families`` (severity by kind on the same scale),
+            ``family`` (the worst kind, ``"none"`` below 0.5) and ``readings`` (raw values).
+        """
+        planes, field = self.readings(volume, slice_fraction)
+        if planes[0][2].shape[1] == 1:
+            return self._plain(planes)
+        return self._by_family(planes, field)
+
+    def _plain(self, planes: Sequence[tuple[int, Array, Array]]) -> Score:
+        scale = float(self._calibration.get("scale", 1.0))
+        slices = tuple(plane_scores(axis, indices, output[:, 0] / scale) for axis, indices, output in planes)
+        values = [np.asarray(part.value) for part in slices]
+        joined = np.concatenate(values)
+        return Score(float(joined.mean()), standard_error(values), "", slices, _spread(slices, joined))
+
+    def _by_family(self, planes: Sequence[tuple[int, Array, Array]], field: dict[str, float]) -> Score:
+        raw = [slice_readings(output) for _, _, output in planes]
+        means = {name: float(np.concatenate([part[name] for part in raw]).mean()) for name in raw[0]}
+        means["field"] = field["field"]
+        severities = {name: self._calibrated(name, value) for name, value in means.items()}
+        used = [name for name in self._calibration.get("use", severities) if name in severities]
+        worst = max(used, key=lambda name: severities[name])
+        within = [name for name in used if name in raw[0]]
+        slices = tuple(
+            plane_scores(axis, indices, np.max([self._calibrated_slices(name, part[name]) for name in within], axis=0))
+            for (axis, indices, _), part in zip(planes, raw, strict=True)
+        )
+        if worst == "field":
+            error = field["field_error"] * self._slope("field")
+        else:
+            error = standard_error([part[worst] for part in raw]) * self._slope(worst)
+        families = {name: severities["field" if name == "bias" else name] for name in FAMILIES}
+        value = max(0.0, severities[worst])
+        kind = max(families, key=lambda name: families[name])
+        joined = np.concatenate([np.asarray(part.value) for part in slices])
+        extra = {
+            **_spread(slices, joined),
+            "families": families,
+            "family": kind if value >= 0.5 else "none",
+            "readings": means,
+        }
+        return Score(value, float(error), "", slices, extra)
+
+    def _slope(self, name: str) -> float:
+        clean = self._calibration.get("clean", {}).get(name, 0.0)
+        limit = self._calibration.get("limit", {}).get(name, 1.0)
+        return 1.0 / max(limit - clean, 1e-6) / float(self._calibration.get("scale", 1.0))
+
+    def _calibrated_slices(self, name: str, values: Array) -> Array:
+        clean = self._calibration.get("clean", {}).get(name, 0.0)
+        calibrated: Array = np.maximum((values - clean) * self._slope(name), 0.0)
+        return calibrated
+
+    def _calibrated(self, name: str, value: float) -> float:
+        return float(self._calibrated_slices(name, np.array(value)))
+
+
+def slice_readings(output: Array) -> dict[str, Array]:
+    """Named readings of slices from the compact network's output (N, 12): ``overall`` (damage + NRMSE) and the families."""
+    readings = {"overall": output[:, 0] + output[:, 1]}
+    for place, name in enumerate(FAMILIES):
+        readings[name] = output[:, 2 + place]
+    return readings
+
+
+def _spread(slices: Sequence[SliceScores], joined: Array) -> dict[str, Any]:
+    return {
+        "median": float(np.median(joined)),
+        "p90": float(np.percentile(joined, 90)),
+        "sd": float(joined.std(ddof=1)) if joined.size > 1 else 0.0,
+        "n_slices": int(joined.size),
+        "planes": {part.plane: float(np.mean(part.value)) for part in slices},
+    }
+
+
+def make_scorer(network: Network) -> SeverityScorer:
+    """Scorer for the model table."""
+    return SeverityScorer(network)

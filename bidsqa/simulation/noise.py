@@ -13,7 +13,7 @@ SIGMA_AT_1 = 0.2
 
 def sample_noise(generator: torch.Generator, strength: Tensor, spacing: Tensor) -> Parameters:
     """Noise level ``sigma`` in units of the head's median (0 to 0.2) and a seed."""
-    return {"sigma": SIGMA_AT_1 * strength, "seed": seeds(generator, len(strength))}
+    return {"sigma": SIGMA_AT_1 * strength, "noise_seed": seeds(generator, len(strength))}
 
 
 def sample_coils(generator: torch.Generator, strength: Tensor, spacing: Tensor) -> Parameters:
@@ -31,13 +31,13 @@ def draw_normal(image: Tensor, seed: Tensor, channels: int) -> Tensor:
 def apply_gaussian(image: Tensor, parameters: Parameters, head: Tensor) -> Tensor:
     """x + σε."""
     sigma = per_sample(parameters["sigma"] * head_level(image, head), image)
-    return image + sigma * draw_normal(image, parameters["seed"], 1)
+    return image + sigma * draw_normal(image, parameters["noise_seed"], 1)
 
 
 def apply_rician(image: Tensor, parameters: Parameters, head: Tensor) -> Tensor:
     """√((x+σε₁)² + (σε₂)²): E y² = x² + 2σ² (Gudbjartsson and Patz 1995, doi 10.1002/mrm.1910340618, Eq. 1)."""
     sigma = per_sample(parameters["sigma"] * head_level(image, head), image)
-    deviate = draw_normal(image, parameters["seed"], 2) * sigma
+    deviate = draw_normal(image, parameters["noise_seed"], 2) * sigma
     return torch.hypot(image + deviate[:, :1], deviate[:, 1:])
 
 
@@ -46,7 +46,7 @@ def apply_coils(image: Tensor, parameters: Parameters, head: Tensor) -> Tensor:
     sigma = parameters["sigma"] * head_level(image, head)
     result = []
     for number, coils in enumerate(parameters["coils"].tolist()):
-        deviate = sigma[number] * draw_normal(image[number : number + 1], parameters["seed"][number : number + 1], 2 * coils)
+        deviate = sigma[number] * draw_normal(image[number : number + 1], parameters["noise_seed"][number : number + 1], 2 * coils)
         real = image[number : number + 1] / coils**0.5 + deviate[:, :coils]
         result.append((real.square() + deviate[:, coils:].square()).sum(dim=1, keepdim=True).sqrt())
     return torch.cat(result)

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from bidsqa.image import Volume, rough_head
+from bidsqa.image import Volume, acquisition_axis, rough_head
+from bidsqa.image.slices import THICK_SLICE_RATIO
+from bidsqa.simulation.artifact import Parameters
 from bidsqa.simulation.visible_damage import damage
 from bidsqa.simulation.table import ARTIFACTS
+
+PHASE_ENCODED = frozenset({"ghosting", "motion", "wrap", "undersampling"})
 
 
 def degrade_volume(
@@ -52,6 +56,7 @@ def degrade_volume(
     artifact = ARTIFACTS[name]
     generator = torch.Generator().manual_seed(seed)
     parameters = artifact.sample(generator, strength, volume.spacing)
+    _encode_in_plane(volume, name, parameters)
     described: dict[str, Any] = {"name": name, "seed": int(seed)}
     described.update({key: value[0].tolist() for key, value in parameters.items()})
     paper = artifact.paper_severity
@@ -76,3 +81,12 @@ def degrade_volume(
         sha256="",
     )
     return Volume(data=data, affine=volume.affine.copy(), facts=facts), described, damage(volume.data, data, head)
+
+
+def _encode_in_plane(volume: Volume, name: str, parameters: Parameters) -> None:
+    """Thick slices are excited one by one: their phase encoding lies in the plane, never across it."""
+    if name not in PHASE_ENCODED or volume.anisotropy < THICK_SLICE_RATIO:
+        return
+    across = acquisition_axis(volume)
+    if int(parameters["axis"][0]) == across:
+        parameters["axis"][0] = (across + 1) % 3
