@@ -177,3 +177,10 @@ def _provenance() -> dict[str, Any]:
         },
         "required": ["bidsqa", "record_schema"],
     }
+
+
+if __name__ == "__main__":
+    from pathlib import Path
+
+    # for developers: brings the shipped file up to date with the tables
+    (Path(__file__).parents[1] / FILE).write_text(schema_text(), encoding="utf-8")

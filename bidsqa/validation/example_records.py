@@ -136,5 +136,6 @@ def _metrics(dice: random.Random, suffix: str, damage: float) -> dict[str, float
             typical = TYPICAL.get(key, 0.5)
             worse = {"higher": 1 / (1 + 3 * damage), "lower": 1 + 1.5 * damage}.get(row.direction, 1.0)
             value = typical * worse * math.exp(dice.gauss(0, 0.08))
-            found[key] = min(max(value, low if low is not None else value), high if high is not None else value)
+            value = max(value, low) if low is not None else value
+            found[key] = min(value, high) if high is not None else value
     return found
