@@ -208,7 +208,7 @@ class Phantom:
         ]
         slope = (planes[1][:, None] - 26.0) * 0.9 - (planes[2][None, :] + 22.0)
         face = (slope > 24.0) & (planes[1][:, None] > 8.0)
-        return np.broadcast_to(~face, self.shape).astype(np.float32)
+        return np.asarray(~face | (self.truth.brain > 0), dtype=np.float32)
 
     def _volume(self, data: Field, crop: tuple[tuple[float, float], ...] | None) -> Volume:
         affine = self.affine.copy()

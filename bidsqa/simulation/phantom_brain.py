@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from bidsqa.simulation.phantom_fields import (
+    CANVAS_MM,
     Canvas,
     Field,
     Point,
@@ -27,6 +28,7 @@ from bidsqa.simulation.phantom_fields import (
 FOLD_WAVE_MM = 24.0
 SMALL_FOLD_WAVE_MM = 15.0
 FOLD_REACH_MM = 34.0
+FOLD_FAR_MM = 12.0
 FISSURE_HALF_MM = 1.3
 
 
@@ -111,31 +113,34 @@ def _draw_folds(canvas: Canvas, hemispheres: Field, generator: np.random.Generat
     small = band_noise(generator, shape, SMALL_FOLD_WAVE_MM)
     bends = [smooth_noise(generator, shape, 15.0) for _ in range(3)]
     depth = 17.0 + 4.5 * smooth_noise(generator, shape, 17.0)
-    near = np.nonzero((hemispheres < 7.0) & (hemispheres > -FOLD_REACH_MM))
-    smoothed = ndimage.gaussian_filter(hemispheres, 1.6)
-    slopes, length = gradient_length(smoothed)
-    scale = hemispheres[near] / np.maximum(length[near], 0.4) ** 2
-    world: list[Any] = [canvas.origin[axis] + 2.0 * near[axis] for axis in range(3)]
-    foot = [world[axis] - scale * slopes[axis][near] + 1.8 * bends[axis][near] for axis in range(3)]
-    large = np.zeros(shape, dtype=np.float32)
-    large[near] = 0.75 * sample_at(paired, canvas, np.abs(foot[0]), foot[1], foot[2])
-    large[near] += 0.66 * sample_at(single, canvas, foot[0], foot[1], foot[2])
-    fine = np.zeros(shape, dtype=np.float32)
-    fine[near] = sample_at(small, canvas, foot[0], foot[1], foot[2])
-    return {
-        "fold": _signed_distance(large, near, 0.03),
-        "small_fold": _signed_distance(fine, near, 0.05),
-        "fold_depth": np.asarray(np.clip(depth, 5.0, 24.0), dtype=np.float32),
-    }
+    part = canvas.box((-72, -108, -56), (72, 76, 84), margin=6.0)
+    surface = hemispheres[part]
+    near = np.nonzero((surface < 7.0) & (surface > -FOLD_REACH_MM))
+    slopes, length = gradient_length(ndimage.gaussian_filter(surface, 1.6, truncate=3.0))
+    scale = surface[near] / np.maximum(length[near], 0.4) ** 2
+    foot = []
+    for axis in range(3):
+        world = canvas.origin[axis] + CANVAS_MM * (part[axis].start + near[axis])
+        foot.append(world - scale * slopes[axis][near] + 1.8 * bends[axis][part][near])
+    large = 0.75 * sample_at(paired, canvas, np.abs(foot[0]), foot[1], foot[2])
+    large += 0.66 * sample_at(single, canvas, foot[0], foot[1], foot[2])
+    fine = sample_at(small, canvas, foot[0], foot[1], foot[2])
+    folds = {"fold": np.full(shape, FOLD_FAR_MM, np.float32), "small_fold": np.full(shape, FOLD_FAR_MM, np.float32)}
+    folds["fold"][part] = _signed_distance(large, near, surface.shape, 0.03)
+    folds["small_fold"][part] = _signed_distance(fine, near, surface.shape, 0.05)
+    folds["fold_depth"] = np.asarray(np.clip(depth, 5.0, 24.0), dtype=np.float32)
+    return folds
 
 
-def _signed_distance(values: Field, near: tuple[Any, ...], flattest: float) -> Field:
+def _signed_distance(values: Field, near: tuple[Any, ...], shape: tuple[int, ...], flattest: float) -> Field:
     """About the distance in mm to the zero crossing; ``flattest`` keeps it finite where the field is flat."""
+    field = np.zeros(shape, dtype=np.float32)
+    field[near] = values
     # where normals of the hull meet deep inside, the folds would crowd below what the canvas can hold
-    values = ndimage.gaussian_filter(values, 0.8)
-    _, length = gradient_length(values)
-    distance = np.full(values.shape, 12.0, dtype=np.float32)
-    distance[near] = np.clip(values[near] / np.hypot(length[near], flattest), -12.0, 12.0)
+    field = ndimage.gaussian_filter(field, 0.8, truncate=3.0)
+    _, length = gradient_length(field)
+    distance = np.full(shape, FOLD_FAR_MM, dtype=np.float32)
+    distance[near] = np.clip(field[near] / np.hypot(length[near], flattest), -FOLD_FAR_MM, FOLD_FAR_MM)
     return distance
 
 

@@ -146,18 +146,27 @@ def band_noise(
     shape : tuple of int
         Points of the canvas.
     wavelength : float
-        In mm.
+        In mm, at least 14 (the field is made on every other point and interpolated).
     width : float
         Relative width of the band of spatial frequencies (standard deviation over centre).
     """
-    padded = tuple(fft.next_fast_len(size + 8, real=True) for size in shape)
+    knots = [size // 2 + 3 for size in shape]
+    padded = [fft.next_fast_len(count + 4, real=True) for count in knots]
     spectrum = fft.rfftn(generator.standard_normal(padded, dtype=np.float32))
-    rates = [np.fft.fftfreq(size, CANVAS_MM).astype(np.float32) for size in padded[:2]]
-    last = np.fft.rfftfreq(padded[2], CANVAS_MM).astype(np.float32)
+    rates = [np.fft.fftfreq(size, 2 * CANVAS_MM).astype(np.float32) for size in padded[:2]]
+    last = np.fft.rfftfreq(padded[2], 2 * CANVAS_MM).astype(np.float32)
     rate = np.sqrt(rates[0][:, None, None] ** 2 + rates[1][None, :, None] ** 2 + last[None, None, :] ** 2)
     spectrum *= np.exp(-0.5 * ((rate * wavelength - 1.0) / width) ** 2)
-    noise = fft.irfftn(spectrum, s=padded)[tuple(slice(0, size) for size in shape)]
-    return np.asarray(noise / noise.std(), dtype=np.float32)
+    noise = fft.irfftn(spectrum, s=padded)[tuple(slice(0, count) for count in knots)]
+    noise = np.asarray(noise / noise.std(), dtype=np.float32)
+    return _spread(noise, [1.0 + 0.5 * np.arange(size) for size in shape])
+
+
+def _spread(knots: Field, positions: list[np.ndarray[Any, Any]]) -> Field:
+    """Values between the knots, at fractional positions along each axis."""
+    weights = [cubic_weights(places, count) for places, count in zip(positions, knots.shape, strict=True)]
+    rows = np.tensordot(weights[0], knots, axes=(1, 0))
+    return np.asarray(np.matmul(np.matmul(weights[1], rows), weights[2].T), dtype=np.float32)
 
 
 def smooth_noise(
@@ -174,13 +183,11 @@ def smooth_noise(
         max(4, int(np.ceil(size * CANVAS_MM / (scale * factor))) + 3)
         for size, factor in zip(shape, stretch, strict=True)
     ]
-    noise = generator.standard_normal(knots, dtype=np.float32)
-    weights = [
-        cubic_weights(1.0 + np.arange(size) * CANVAS_MM / (scale * factor), count)
-        for size, factor, count in zip(shape, stretch, knots, strict=True)
-    ]
-    noise = np.tensordot(weights[0], noise, axes=(1, 0))
-    return np.asarray(np.matmul(np.matmul(weights[1], noise), weights[2].T) / np.float32(0.55), dtype=np.float32)
+    noise = generator.standard_normal(knots, dtype=np.float32) / np.float32(0.55)
+    return _spread(
+        noise,
+        [1.0 + np.arange(size) * CANVAS_MM / (scale * factor) for size, factor in zip(shape, stretch, strict=True)],
+    )
 
 
 def cubic_weights(positions: np.ndarray[Any, Any], count: int) -> Field:

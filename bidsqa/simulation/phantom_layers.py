@@ -112,7 +112,7 @@ def _soft_tissue(outside: Field, septa: Field, cells: Field, y: Field, z: Field)
     cheek = np.clip((-z - 20) / 40, 0, 1) * np.float32(4.0)
     thickness = np.float32(3.6) + cheek + np.float32(0.7) * septa
     deep = outside + SKIN_MM + thickness
-    streaks = np.maximum(np.abs(septa + np.float32(0.3) * cells) * np.float32(5.0) - np.float32(1.1), deep)
+    streaks = np.maximum(np.abs(septa + np.float32(0.3) * cells) * np.float32(5.5) - np.float32(0.75), deep)
     return [("fat", streaks), ("muscle", deep), ("fat", outside + SKIN_MM)]
 
 
