@@ -20,7 +20,6 @@ GRID_STEP = 0.5
 GRID_TOP = 150.0
 SMOOTHING = 4.0
 NOISE_VOXELS = 1000
-MAXIMUM_ZEROS = 0.2
 MAXIMUM_STEP = 20.0
 # channels that the quartiles can tell apart: half-normal noise to nearly normal noise
 CHANNELS = (0.5, 64.0)
@@ -121,20 +120,17 @@ def noise_misfit(samples: Samples) -> float:
     Raises
     ------
     NotComputable
-        If air can't be had, has fewer than 1000 voxels, was partly zeroed or has fewer than five grey levels.
+        If air can't be had, has fewer than 1000 voxels or fewer than five grey levels.
     """
     values = samples.air_values
     if values.size < NOISE_VOXELS:
         raise NotComputable(f"the air mask has fewer than {NOISE_VOXELS} voxels")
-    zeros = float(np.mean(values == 0))
     top = float(np.percentile(values, 99))
     if top <= 0:
-        raise NotComputable("the air around the head is empty: its noise was removed")
+        raise NotComputable("the air around the head is not above zero")
     step = 100.0 * quantisation_step(values) / top
     if step > MAXIMUM_STEP:
         raise NotComputable("the noise in air has fewer than five grey levels")
-    if zeros > MAXIMUM_ZEROS:
-        raise NotComputable(f"{100 * zeros:.0f} % of the air is exactly zero")
     scaled = values * np.float32(100.0 / top)
     centres = np.arange(0.5 * GRID_STEP, GRID_TOP, GRID_STEP)
     edges = np.arange(0.0, GRID_TOP + 0.5 * GRID_STEP, GRID_STEP)

@@ -25,8 +25,10 @@ TISSUE_SHARE = 0.5
 PURE_SHARE = 0.9
 MINIMUM_VOXELS = 30
 WHITE_MATTER_UNITS = 1000.0
-# the background must be more than remnants of a filled one
-MINIMUM_BACKGROUND_SHARE = 0.1
+# where less of the background than this was measured, its remnants don't stand for it
+MINIMUM_BACKGROUND_SHARE = 0.5
+# noise rounded to levels of 4/3 sigma has as many zeros; more were put there by a threshold
+MAXIMUM_ZEROS = 0.2
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,13 @@ class Samples:
 
     @cached_property
     def air_values(self) -> Array:
-        """Stored values of the air mask, 1D: pure noise."""
+        """Stored values of the air mask, 1D: pure noise, not cut off at a threshold."""
         values = self.volume.data[self.anatomy.air != 0]
         if values.size < MINIMUM_VOXELS:
             raise NotComputable("the air mask is empty")
+        zeros = float(np.mean(values == 0))
+        if zeros > MAXIMUM_ZEROS:
+            raise NotComputable(f"{100 * zeros:.0f} % of the air is exactly zero: its noise was cut off or removed")
         return values
 
     @cached_property

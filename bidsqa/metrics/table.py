@@ -87,7 +87,8 @@ METRICS: tuple[Metric, ...] = (
         direction="higher",
         bounds=(0.0, None),
         source="Magnotta & Friedman 2006, doi 10.1007/s10278-006-0264-x",
-        formula=f"|median_wm - median_gm| / sqrt(sd_air^2 + sd_wm^2 + sd_gm^2). {_SAMPLE} Air: stored values.",
+        formula=f"|median_wm - median_gm| / sqrt(sd_air^2 + sd_wm^2 + sd_gm^2). {_SAMPLE} Air: stored values, at "
+        "most 20 % zeros.",
         mriqc=f"{_NO_CLIP} {_WEIGHTS}",
     ),
     Metric(
@@ -147,7 +148,7 @@ METRICS: tuple[Metric, ...] = (
         source="Atkinson 1997, doi 10.1109/42.650886, Eq. 2-3",
         formula="-sum((x / B) ln(x / B)) / (sqrt(N) ln sqrt(N)), B = sqrt(sum(x^2)), over the N voxels outside the "
         "frame; "
-        "negative values count as 0; null where over 90 % of the background is filled in.",
+        "negative values count as 0; null where over half of the background is filled in.",
         mriqc=f"{_NO_CLIP} Frames of other shapes than its rotation mask enter.",
     ),
     Metric(
@@ -160,7 +161,8 @@ METRICS: tuple[Metric, ...] = (
         bounds=(0.0, None),
         source="Shehzad 2015, doi 10.3389/conf.fnins.2015.91.00047",
         formula="median(x^2) of the head / median(x^2) of all outside head and frame (medians, as MRIQC computes; the "
-        "abstract says mean energy, which the rim of the head would rule).",
+        "abstract says mean energy, which the rim of the head would rule); null where over half of the background is "
+        "filled in.",
         mriqc=f"{_NO_CLIP} That zeroes half of the air and raises the ratio up to 120-fold. {_SENTINEL}",
     ),
     Metric(

@@ -68,11 +68,12 @@ def test_fault_1_clipping_to_256_levels_changes_the_numbers_that_we_get_right(sc
     low, high = np.percentile(volume.data[anatomy.air != 0], 50), np.percentile(volume.data, 99.9)
     clipped = np.rint(255 * (np.clip(volume.data, low, high) - low) / (high - low))
     right, _ = measure(volume, anatomy)
-    wrong, _ = measure(type(volume).from_array(clipped), anatomy)
+    wrong, reasons = measure(type(volume).from_array(clipped), anatomy)
     assert right["snrd_wm"] == pytest.approx(50.0, rel=0.03)
     assert right["summary_bg_mad"] == pytest.approx(0.6648775 * 20, rel=0.03)
     assert wrong["fber"] is None or wrong["fber"] > 5 * right["fber"]
-    assert abs(wrong["snrd_wm"] - 50.0) > 5.0
+    # half of the air has become zero: such a copy is told from a scan
+    assert wrong["snrd_wm"] is None and "exactly zero" in reasons["snrd_wm"]
 
 
 def test_fault_7_small_numbers_are_not_a_sentinel(scene) -> None:
@@ -108,6 +109,33 @@ def test_fault_27_a_filled_background_nulls_every_air_metric_and_none_is_a_senti
     # even where nobody marked the air, nothing but nulls comes out
     unmarked, reasons = measure(filled, changed(anatomy, frame=outside.astype(np.uint8), hat=empty, air=empty))
     assert all(unmarked[key] is None and reasons[key] for key in ("qi_1", "qi_2", "snrd_wm", "cnr", "summary_bg_mean"))
+
+
+@pytest.mark.parametrize("share", [0.4, 0.995])
+def test_fault_6_air_cut_off_at_a_threshold_is_null_everywhere(scene, share: float) -> None:
+    volume, anatomy = scene()
+    data = volume.data.copy()
+    air = np.flatnonzero(anatomy.air)
+    data.ravel()[air[np.argsort(data.ravel()[air])[: int(share * air.size)]]] = 0
+    metrics, reasons = measure(type(volume).from_array(data), anatomy)
+    for key in ("qi_2", "snrd_wm", "snrd_total", "cnr", "summary_bg_median"):
+        assert metrics[key] is None and "exactly zero" in reasons[key], key
+
+
+def test_a_half_filled_background_still_counts_and_remnants_do_not(scene, changed) -> None:
+    volume, anatomy = scene()
+    outside = np.flatnonzero(anatomy.head == 0)
+    plain, _ = measure(volume, anatomy)
+    for share in (0.4, 0.6):
+        frame = np.zeros_like(anatomy.frame)
+        frame.ravel()[outside[: int(share * outside.size)]] = 1
+        data = np.where(frame != 0, 0, volume.data)
+        metrics, reasons = measure(type(volume).from_array(data), changed(anatomy, frame=frame))
+        if share < 0.5:
+            assert metrics["fber"] == pytest.approx(plain["fber"], rel=0.02)
+        else:
+            assert metrics["fber"] is None and "60 % of the background" in reasons["fber"]
+            assert metrics["efc"] is None and "60 % of the background" in reasons["efc"]
 
 
 # ------------------------------------------------------------------------------------------------ frame
@@ -203,12 +231,6 @@ def test_fault_6_unusable_air_is_null_never_perfect(scene, changed) -> None:
     few.ravel()[np.flatnonzero(anatomy.air)[:500]] = 1
     with pytest.raises(NotComputable, match="fewer than 1000"):
         background.noise_misfit(Samples(volume, changed(anatomy, air=few)))
-    for share, words in ((0.995, "removed|zero"), (0.4, "zero")):
-        data = volume.data.copy()
-        air = np.flatnonzero(anatomy.air)
-        data.ravel()[air[: int(share * air.size)]] = 0
-        with pytest.raises(NotComputable, match=words):
-            background.noise_misfit(Samples(type(volume).from_array(data), anatomy))
     coarse = type(volume).from_array(np.rint(volume.data / 40) * 40)
     with pytest.raises(NotComputable, match=r"grey levels|zero"):
         background.noise_misfit(Samples(coarse, anatomy))

@@ -68,6 +68,7 @@ def test_fault_14_equal_tissues_give_a_reason_not_a_division_by_zero(scene) -> N
     volume, anatomy = scene(sigma=0.0)
     data = volume.data.copy()
     data[anatomy.brain != 0] = 500.0
+    data[anatomy.air != 0] = 1.0
     samples = Samples(type(volume).from_array(data), anatomy)
     with pytest.raises(NotComputable, match="same median"):
         contrast.coefficient_of_joint_variation(samples)

@@ -61,7 +61,7 @@ def test_noise_of_whole_numbers_is_measured_below_their_step(scene, sigma: float
 def test_constant_air_gives_a_reason(scene) -> None:
     volume, anatomy = scene()
     data = volume.data.copy()
-    data[anatomy.air != 0] = 0.0
+    data[anatomy.air != 0] = 3.0
     with pytest.raises(NotComputable, match="constant"):
         noise.signal_to_air_noise(Samples(type(volume).from_array(data), anatomy))
 
