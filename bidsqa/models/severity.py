@@ -2,8 +2,8 @@
 """Artifact severity of a scan: slices at native pixels through a small network, the field by a polynomial.
 
 After Hays et al. (MIDL 2025): 0 is clean, 1 the review threshold. The network reads the strength of noise, motion,
-ghosting, bias and blur from each slice; the field of the whole head comes from an untrained fit, since one slice can't
-tell a field from anatomy. Every reading is divided by what clean scans of sites not trained on reach at most (their
+ghosting, bias and blur from each slice. Two readings of the whole head need no training: its field, since one slice
+can't tell a field from anatomy, and the echo that a ghost leaves in the spectrum. Every reading is divided by what clean scans of sites not trained on reach at most (their
 95th percentile), and the scan's severity is the largest.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,17 +20,24 @@ from bidsqa.image import Volume, rough_head, take_slice
 from bidsqa.models.aggregation import choose_slices, plane_scores, standard_error
 from bidsqa.models.loading import Network
 from bidsqa.models.score import Score, SliceScores
+from bidsqa.models.severity_volume import field_range, ghost_echo
 from bidsqa.models.windows import plane_edges
 
 Array = np.ndarray[Any, Any]
 FAMILIES = ("noise", "motion", "ghosting", "bias", "blur")
-WINDOW = 192
+READINGS_OF = {
+    "noise": ("noise",),
+    "motion": ("motion",),
+    "ghosting": ("ghosting", "echo"),
+    "bias": ("field",),
+    "blur": ("blur",),
+}
+NAMED_FROM = 0.5
+WINDOW = 160
 HAYS_WINDOW = 224
 BATCH = 8
 SLICES_PER_PLANE = 10
 CEILING = 6.0
-GRID = 16
-POWER = 4
 
 
 def window_middle(outline: Array, window: int) -> tuple[float, float]:
@@ -135,68 +143,13 @@ def slice_scalars(windows: Array, heads: Array, edges: Array) -> Array:
     ]).astype(np.float32)
 
 
-def field_range(volume: Volume, head: Array) -> tuple[float, float]:
-    """How uneven the head's brightness is on a large scale, untrained: p98 - p2 of a fitted log field.
-
-    The head's box is divided in 16 x 16 x 16 cells; the fourth-power mean of each cell follows its brightest tissue;
-    its logarithm is fitted by a second-order polynomial with weights that lessen outliers.
-
-    Returns
-    -------
-    spread : float
-        0 and more; about 0.7 for a field that doubles the brightness across the head. 0 where the head is too small.
-    error : float
-        Half the difference between the fits of two halves of the cells (a checkerboard).
-    """
-    boxes = [np.flatnonzero(head.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)]
-    if any(box.size < 2 for box in boxes):
-        return 0.0, 0.0
-    strides = [max(1, box.size // 96) for box in boxes]
-    cut = tuple(slice(int(box[0]), int(box[-1]) + 1, step) for box, step in zip(boxes, strides, strict=True))
-    data, mask = np.abs(volume.data[cut]).astype(np.float64), head[cut]
-    level = float(data[mask].mean())
-    if level <= 0:
-        return 0.0, 0.0
-    cells = [np.minimum(np.arange(size) * GRID // size, GRID - 1) for size in data.shape]
-    number = (cells[0][:, None, None] * GRID + cells[1][None, :, None]) * GRID + cells[2][None, None, :]
-    inside = number[mask]
-    counts = np.bincount(inside, minlength=GRID**3)
-    totals = np.bincount(number.ravel(), minlength=GRID**3)
-    powers = np.bincount(inside, weights=(np.minimum(data[mask] / level, CEILING)) ** POWER, minlength=GRID**3)
-    kept = np.flatnonzero((counts >= 4) & (counts > 0.5 * totals) & (powers > 1e-6 * counts))
-    if kept.size < 60:
-        return 0.0, 0.0
-    values = np.log(powers[kept] / counts[kept]) / POWER
-    place = (np.column_stack([kept // GRID**2, kept // GRID % GRID, kept % GRID]) + 0.5) * 2 / GRID - 1
-    terms = np.column_stack([
-        np.ones(kept.size), place, place**2, place[:, 0] * place[:, 1], place[:, 0] * place[:, 2], place[:, 1] * place[:, 2]
-    ])
-    colour = (kept // GRID**2 + kept // GRID + kept) % 2 == 0
-    halves = [_fitted_range(terms[part], values[part], terms) for part in (colour, ~colour)]
-    return _fitted_range(terms, values, terms), 0.5 * abs(halves[0] - halves[1])
-
-
-def _fitted_range(terms: Array, values: Array, everywhere: Array) -> float:
-    """p98 - p2, over ``everywhere``, of a least-squares fit that is re-weighted six times with Cauchy weights."""
-    weight = np.ones(len(values))
-    solution = np.zeros(terms.shape[1])
-    for _ in range(6):
-        root = np.sqrt(weight)[:, None]
-        solution = np.linalg.lstsq(terms * root, values * root[:, 0], rcond=None)[0]
-        residual = values - terms @ solution
-        scale = max(1.4826 * float(np.median(np.abs(residual))), 1e-4)
-        weight = 1 / (1 + (residual / (2 * scale)) ** 2)
-    low, high = np.percentile(everywhere @ solution, (2, 98))
-    return float(high - low)
-
-
 def network_inputs(volume: Volume, head: Array, axis: int, indices: Array) -> dict[str, Array]:
     """Inputs of the compact network for some slices of one plane.
 
     Returns
     -------
     dict of ndarray of float32
-        ``image`` and ``head`` (N, 1, 192, 192), ``scalars`` (N, 7).
+        ``image`` and ``head`` (N, 1, 160, 160), ``scalars`` (N, 7).
     """
     windows, heads = native_windows(volume, head, axis, indices, WINDOW)
     windows = normalise(windows, heads)
@@ -222,6 +175,45 @@ def hays_inputs(volume: Volume, head: Array, axis: int, indices: Array) -> dict[
     return {"image": scaled[:, None].astype(np.float32)}
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """All that the score needs of a volume.
+
+    Parameters
+    ----------
+    planes : tuple of (axis, indices, inputs)
+        Network inputs by plane, the acquisition plane first.
+    volume : dict of float
+        Readings of the whole volume: ``field`` and ``field_error``, ``echo`` (empty for the published network).
+    """
+
+    planes: tuple[tuple[int, Array, dict[str, Array]], ...]
+    volume: dict[str, float]
+
+
+def prepare(volume: Volume, slice_fraction: float = 0.6, compact: bool = True) -> Prepared:
+    """Cut the slices and take the volume's own readings.
+
+    Parameters
+    ----------
+    volume : Volume
+    slice_fraction : float
+        Middle share of the head's slices, 0-1.
+    compact : bool
+        For the compact network, else for the published one.
+    """
+    head = rough_head(volume)
+    cut = network_inputs if compact else hays_inputs
+    planes = tuple(
+        (axis, indices, cut(volume, head, axis, indices))
+        for axis, indices in choose_slices(volume, head, slice_fraction, SLICES_PER_PLANE)
+    )
+    if not compact:
+        return Prepared(planes, {})
+    field, error = field_range(volume, head)
+    return Prepared(planes, {"field": field, "field_error": error, "echo": ghost_echo(volume, head)[0]})
+
+
 class SeverityScorer:
     """Scores volumes with a severity network.
 
@@ -241,30 +233,6 @@ class SeverityScorer:
         """``{name, version, sha256}``."""
         return self._network.provenance()
 
-    def readings(self, volume: Volume, slice_fraction: float = 0.6) -> tuple[list[tuple[int, Array, Array]], dict[str, float]]:
-        """Uncalibrated readings of a volume.
-
-        Returns
-        -------
-        planes : list of (axis, indices, outputs)
-            Network outputs by plane; (N, 12) or (N, 1).
-        field : dict
-            ``field`` (p98 - p2 of the log field) and ``field_error``.
-        """
-        head = rough_head(volume)
-        compact = "scalars" in self._network.inputs
-        prepare = network_inputs if compact else hays_inputs
-        planes = []
-        for axis, indices in choose_slices(volume, head, slice_fraction, SLICES_PER_PLANE):
-            inputs = prepare(volume, head, axis, indices)
-            parts = [
-                self._network.run({name: value[start : start + BATCH] for name, value in inputs.items()})[0]
-                for start in range(0, len(indices), BATCH)
-            ]
-            planes.append((axis, indices, np.concatenate(parts).reshape(len(indices), -1)))
-        field, error = field_range(volume, head) if compact else (0.0, 0.0)
-        return planes, {"field": field, "field_error": error}
-
     def score(self, volume: Volume, slice_fraction: float = 0.6) -> Score:
         """Severity of a volume.
 
@@ -277,49 +245,69 @@ class SeverityScorer:
         Returns
         -------
         Score
-            ``value`` 0 (clean) and up, 1 = the review threshold; slices are on the same scale (the field is no slice's,
-            so that only the volume's value counts it). ``extra``: ``median``, ``p90``, ``sd``, ``n_slices``, ``planes``
-            (mean by plane), and for the compact network ``families`` (severity by kind on the same scale),
+            ``value`` 0 (clean) and up, 1 = the review threshold; slices are on the same scale (field and echo are no
+            slice's, so that only the volume's value counts them). ``extra``: ``median``, ``p90``, ``sd``, ``n_slices``,
+            ``planes`` (mean by plane), and for the compact network ``families`` (severity by kind on the same scale),
             ``family`` (the worst kind, ``"none"`` below 0.5) and ``readings`` (raw values).
         """
-        planes, field = self.readings(volume, slice_fraction)
-        if planes[0][2].shape[1] == 1:
-            return self._plain(planes)
-        return self._by_family(planes, field)
+        return self.score_prepared(prepare(volume, slice_fraction, "scalars" in self._network.inputs))
 
-    def _plain(self, planes: Sequence[tuple[int, Array, Array]]) -> Score:
+    def outputs(self, prepared: Prepared) -> list[Array]:
+        """Network outputs by plane, (N, 12) or (N, 1)."""
+        planes = []
+        for _, indices, inputs in prepared.planes:
+            parts = [
+                self._network.run({name: value[start : start + BATCH] for name, value in inputs.items()})[0]
+                for start in range(0, len(indices), BATCH)
+            ]
+            planes.append(np.concatenate(parts).reshape(len(indices), -1))
+        return planes
+
+    def score_prepared(self, prepared: Prepared) -> Score:
+        """As :meth:`score`, of what :func:`prepare` gave."""
+        outputs = self.outputs(prepared)
+        places = [(axis, indices) for axis, indices, _ in prepared.planes]
+        if outputs[0].shape[1] == 1:
+            return self._plain(places, outputs)
+        return self._by_family(places, outputs, prepared.volume)
+
+    def _plain(self, places: Sequence[tuple[int, Array]], outputs: Sequence[Array]) -> Score:
         scale = float(self._calibration.get("scale", 1.0))
-        slices = tuple(plane_scores(axis, indices, output[:, 0] / scale) for axis, indices, output in planes)
+        slices = tuple(
+            plane_scores(axis, indices, output[:, 0] / scale) for (axis, indices), output in zip(places, outputs, strict=True)
+        )
         values = [np.asarray(part.value) for part in slices]
         joined = np.concatenate(values)
         return Score(float(joined.mean()), standard_error(values), "", slices, _spread(slices, joined))
 
-    def _by_family(self, planes: Sequence[tuple[int, Array, Array]], field: dict[str, float]) -> Score:
-        raw = [slice_readings(output) for _, _, output in planes]
-        means = {name: float(np.concatenate([part[name] for part in raw]).mean()) for name in raw[0]}
-        means["field"] = field["field"]
-        severities = {name: self._calibrated(name, value) for name, value in means.items()}
+    def _by_family(self, places: Sequence[tuple[int, Array]], outputs: Sequence[Array], whole: dict[str, float]) -> Score:
+        raw = [slice_readings(output) for output in outputs]
+        means = volume_readings(raw, whole)
+        severities = {name: self._calibrated(name, np.array(value)).item() for name, value in means.items()}
         used = [name for name in self._calibration.get("use", severities) if name in severities]
         worst = max(used, key=lambda name: severities[name])
         within = [name for name in used if name in raw[0]]
         slices = tuple(
-            plane_scores(axis, indices, np.max([self._calibrated_slices(name, part[name]) for name in within], axis=0))
-            for (axis, indices, _), part in zip(planes, raw, strict=True)
+            plane_scores(axis, indices, np.max([self._calibrated(name, part[name]) for name in within], axis=0))
+            for (axis, indices), part in zip(places, raw, strict=True)
         )
-        if worst == "field":
-            error = field["field_error"] * self._slope("field")
-        else:
-            error = standard_error([part[worst] for part in raw]) * self._slope(worst)
-        families = {name: severities["field" if name == "bias" else name] for name in FAMILIES}
-        value = max(0.0, severities[worst])
+        families = {
+            name: max((severities[reading] for reading in READINGS_OF[name] if reading in used), default=0.0)
+            for name in FAMILIES
+        }
+        value = severities[worst]
         kind = max(families, key=lambda name: families[name])
         joined = np.concatenate([np.asarray(part.value) for part in slices])
         extra = {
             **_spread(slices, joined),
             "families": families,
-            "family": kind if value >= 0.5 else "none",
+            "family": kind if value >= NAMED_FROM else "none",
             "readings": means,
         }
+        if worst in raw[0]:
+            error = standard_error([part[worst] for part in raw]) * self._slope(worst)
+        else:
+            error = whole["field_error"] * self._slope("field") if worst == "field" else joined.std() / joined.size**0.5
         return Score(value, float(error), "", slices, extra)
 
     def _slope(self, name: str) -> float:
@@ -327,13 +315,17 @@ class SeverityScorer:
         limit = self._calibration.get("limit", {}).get(name, 1.0)
         return 1.0 / max(limit - clean, 1e-6) / float(self._calibration.get("scale", 1.0))
 
-    def _calibrated_slices(self, name: str, values: Array) -> Array:
+    def _calibrated(self, name: str, values: Array) -> Array:
+        """0 at the median of clean scans, 1 at the limit; never negative."""
         clean = self._calibration.get("clean", {}).get(name, 0.0)
         calibrated: Array = np.maximum((values - clean) * self._slope(name), 0.0)
         return calibrated
 
-    def _calibrated(self, name: str, value: float) -> float:
-        return float(self._calibrated_slices(name, np.array(value)))
+
+def volume_readings(raw: Sequence[dict[str, Array]], whole: dict[str, float]) -> dict[str, float]:
+    """Mean of each slice reading over all slices of all planes, and the readings of the whole volume."""
+    means = {name: float(np.concatenate([part[name] for part in raw]).mean()) for name in raw[0]}
+    return {**means, "field": whole["field"], "echo": whole["echo"]}
 
 
 def slice_readings(output: Array) -> dict[str, Array]:

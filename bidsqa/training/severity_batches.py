@@ -31,6 +31,8 @@ MIX = {
 }
 COUNTS = (0.65, 0.25, 0.10)
 GIBBS_AS_BLUR = 0.5
+# artifacts arise on a field a little larger than what the network sees
+FIELD = 192
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Batch:
 
     Parameters
     ----------
-    image, head : tensor of float32, shape (3 B, 1, 192, 192)
+    image, head : tensor of float32, shape (3 B, 1, 160, 160)
     scalars : tensor of float32, shape (3 B, 7)
     damage : tensor of float32, shape (3 B, 2)
         1 - SSIM and NRMSE in the head; 0 for clean slices.
@@ -66,8 +68,9 @@ def make_batch(slices: Slices, size: int, generator: torch.Generator) -> Batch:
         The only source of chance.
     """
     chosen = torch.multinomial(torch.from_numpy(slices.weight), size, replacement=True, generator=generator).numpy()
-    clean = torch.from_numpy(slices.image[chosen].astype(np.float32))[:, None]
-    head = torch.from_numpy(slices.head[chosen])[:, None]
+    top, left = (int(torch.randint(0, slices.image.shape[side] - FIELD + 1, (1,), generator=generator)) for side in (1, 2))
+    clean = torch.from_numpy(slices.image[chosen, top : top + FIELD, left : left + FIELD].astype(np.float32))[:, None]
+    head = torch.from_numpy(slices.head[chosen, top : top + FIELD, left : left + FIELD])[:, None]
     edges = torch.from_numpy(slices.edges[chosen])
     clean, head, edges = _turned(clean, head, edges, generator)
     zero = _zero_mask(clean, head, generator)
