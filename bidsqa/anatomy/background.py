@@ -42,7 +42,7 @@ def find_frame(volume: Volume) -> Array:
 
 
 def filled_value(data: Array) -> float | None:
-    """The constant that fills the surroundings: 0, else the minimum if it is frequent at the border; None without one."""
+    """The constant that fills the surroundings: 0, else the minimum if it is frequent; None without one."""
     faces = [data[0], data[-1], data[:, 0], data[:, -1], data[:, :, 0], data[:, :, -1]]
     border = np.concatenate([face.ravel() for face in faces])
     for value in (0.0, float(data.min())):

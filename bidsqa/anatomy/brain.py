@@ -59,7 +59,9 @@ def brain_mask(volume: Volume, parts: Parts, coarse: Array, frame: Array) -> tup
     if not coarse.any():
         return mask, bounding_box(mask)
     near = ndimage.binary_dilation(coarse)
-    share = ndimage.gaussian_filter(np.where(near, np.maximum(parts.brain, 0.9 * ndimage.binary_erosion(coarse)), 0), 0.5)
+    share = ndimage.gaussian_filter(
+        np.where(near, np.maximum(parts.brain, 0.9 * ndimage.binary_erosion(coarse)), 0), 0.5
+    )
     box = voxels_of(bounding_box(coarse, 1), parts.grid, volume.spacing, volume.shape, 2.0)
     fine = refine(share, parts.grid, volume.spacing, box) > 0.5
     fine &= ~frame[box]

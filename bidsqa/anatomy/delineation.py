@@ -161,8 +161,15 @@ def _tissues(
 
 
 def _surroundings(
-    volume: Volume, grid: Grid, parts: Parts, rough: Array, core: Array, brain: Array, frame: Array,
-    facts: dict[str, Any], problems: dict[str, str],
+    volume: Volume,
+    grid: Grid,
+    parts: Parts,
+    rough: Array,
+    core: Array,
+    brain: Array,
+    frame: Array,
+    facts: dict[str, Any],
+    problems: dict[str, str],
 ) -> dict[str, Array]:
     """Head, frame, hat and air, and the kind of background."""
     wide = np.zeros(grid.shape, dtype=bool)

@@ -96,7 +96,9 @@ def refine(coarse: Array, grid: Grid, spacing: tuple[float, float, float], box: 
     return np.ascontiguousarray(result)
 
 
-def voxels_of(box: Box, grid: Grid, spacing: tuple[float, float, float], shape: tuple[int, int, int], margin: float) -> Box:
+def voxels_of(
+    box: Box, grid: Grid, spacing: tuple[float, float, float], shape: tuple[int, int, int], margin: float
+) -> Box:
     """The block of the scan that holds a block of the coarse grid and ``margin`` mm around it."""
     windows = []
     for axis in range(3):
@@ -109,14 +111,16 @@ def voxels_of(box: Box, grid: Grid, spacing: tuple[float, float, float], shape: 
 
 
 def bounding_box(mask: Array, margin: int = 0) -> Box:
-    """The smallest block with all voxels of a mask, ``margin`` voxels more on each side; the whole grid for an empty mask."""
+    """The smallest block with all voxels of a mask and a margin in voxels; the whole grid for an empty mask."""
     windows = []
     for axis in range(3):
         touched = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
         if touched.size == 0:
             windows.append(slice(0, mask.shape[axis]))
         else:
-            windows.append(slice(max(0, int(touched[0]) - margin), min(mask.shape[axis], int(touched[-1]) + 1 + margin)))
+            windows.append(
+                slice(max(0, int(touched[0]) - margin), min(mask.shape[axis], int(touched[-1]) + 1 + margin))
+            )
     return windows[0], windows[1], windows[2]
 
 

@@ -41,7 +41,8 @@ class Anatomy:
     background : str
         ``natural``, ``zeroed``, ``defaced`` or ``stripped``.
     problems : dict
-        Of the names ``brain``, ``head``, ``tissue``, ``air``, ``bias_field`` those that can't be trusted here, with the reason.
+        Of the names ``brain``, ``head``, ``tissue``, ``air``, ``bias_field`` those that can't be trusted here, with
+        the reason.
     facts : dict
         Plain numbers worth recording (volumes in ml, agreement measures).
     """

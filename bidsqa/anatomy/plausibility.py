@@ -43,8 +43,9 @@ def tissue_problem(facts: dict[str, Any]) -> str:
     Parameters
     ----------
     facts : dict
-        ``csf_share``, ``gm_share``, ``wm_share`` of the brain, ``tissue_agreement`` (mean Dice of network and mixture in
-        grey and white matter) and ``tissue_contrast`` (distance of the grey and white means in pooled deviations).
+        ``csf_share``, ``gm_share``, ``wm_share`` of the brain, ``tissue_agreement`` (mean Dice of network and
+        mixture in grey and white matter) and ``tissue_contrast`` (distance of the grey and white means in pooled
+        deviations).
     """
     for name, (low, high) in TISSUE_SHARE.items():
         share = facts[f"{name}_share"]
@@ -83,7 +84,11 @@ def air_problem(hat_voxels: int, possible: int, air_voxels: int, minimum: int, b
         return "the field of view holds no background above the face"
     if hat_voxels < 0.02 * possible or air_voxels < minimum:
         kind = "the head was stripped" if background == "stripped" else "its values were replaced by a constant"
-        return f"the background holds no measured noise: {kind}" if hat_voxels < possible else "the background is too small"
+        return (
+            f"the background holds no measured noise: {kind}"
+            if hat_voxels < possible
+            else "the background is too small"
+        )
     return ""
 
 

@@ -29,7 +29,7 @@ class Parts:
     shares : ndarray of float32, shape (5, X, Y, Z)
         Order of ``CLASSES``, sum 1.
     grid : Grid
-        2 mm, a block of the scan's coarse grid.
+        2.5 mm, a block of the scan's coarse grid.
     box : tuple of slice
         That block.
     method : str
@@ -67,7 +67,7 @@ def segment(coarse: Array, foreground: Array, grid: Grid, threads: int) -> Parts
     Parameters
     ----------
     coarse : ndarray of float32
-        The scan on ``grid`` (2 mm).
+        The scan on ``grid`` (2.5 mm).
     foreground : ndarray of bool
         Rough head on ``grid``.
     grid : Grid
@@ -107,7 +107,7 @@ def classical(block: Array, foreground: Array) -> Array:
     Parameters
     ----------
     block : ndarray of float32
-        The scan at 2 mm.
+        The scan at 2.5 mm.
     foreground : ndarray of bool
 
     Returns

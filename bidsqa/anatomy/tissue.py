@@ -51,7 +51,9 @@ def fit(values: Array, prior: Array, rounds: int = ROUNDS) -> Mixture:
     spread = max(float(np.std(sample)), 1e-6 * max(float(np.abs(sample).max()), 1e-12), 1e-30)
     sure = weights**4 + 1e-9
     means = np.array([_weighted_median(sample, row) for row in sure])
-    deviations = np.array([1.4826 * _weighted_median(np.abs(sample - m), row) for m, row in zip(means, sure, strict=True)])
+    deviations = np.array(
+        [1.4826 * _weighted_median(np.abs(sample - m), row) for m, row in zip(means, sure, strict=True)]
+    )
     deviations = np.maximum(deviations, 0.03 * spread)
     for _ in range(rounds):
         shares = posterior(sample, weights, Mixture(means, deviations), power=1.0)
@@ -66,7 +68,7 @@ def fit(values: Array, prior: Array, rounds: int = ROUNDS) -> Mixture:
 
 
 def posterior(values: Array, prior: Array, mixture: Mixture, power: float = LIKELIHOOD_POWER) -> Array:
-    """Probability of each tissue: prior times likelihood to a power, normalised; shape (3, N), float type of the prior."""
+    """Probability of each tissue, prior times likelihood to a power, normalised; shape and type of the prior."""
     means = mixture.means.astype(prior.dtype)[:, None]
     deviations = mixture.deviations.astype(prior.dtype)[:, None]
     distance = (values[None].astype(prior.dtype) - means) / deviations

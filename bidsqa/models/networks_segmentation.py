@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 CLASSES = ("air", "head", "csf", "gm", "wm")
-GRID_MM = 2.0
-MULTIPLE = 16
+GRID_MM = 2.5
+MULTIPLE = 8
 
 
 def normalise(image: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -18,7 +18,7 @@ def normalise(image: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float3
     Parameters
     ----------
     image : ndarray, shape (X, Y, Z)
-        On the 2 mm grid, any unit.
+        On the 2.5 mm grid, any unit.
 
     Returns
     -------
@@ -36,20 +36,20 @@ def normalise(image: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float3
 
 
 def build(width: int = 32, middle: int = 48, deep: int = 64) -> Any:
-    """A U-Net whose convolutions run at 4, 8 and 16 mm and whose input and output are at 2 mm.
+    """A U-Net whose convolutions run at 5, 10 and 20 mm and whose input and output are at 2.5 mm.
 
     Few channels at full resolution use a CPU badly (an eighth of the arithmetic rate of 32 channels), so the image
-    is folded to 4 mm by a strided convolution at once; a transposed convolution brings the answer back to 2 mm.
+    is folded to 5 mm by a strided convolution at once; a transposed convolution brings the answer back to 2.5 mm.
 
     Parameters
     ----------
     width, middle, deep : int
-        Channels at 4, 8 and 16 mm.
+        Channels at 5, 10 and 20 mm.
 
     Returns
     -------
     torch.nn.Module
-        Maps (B, 1, D, H, W) to logits (B, 5, D, H, W), each edge a multiple of 16; classes as in ``CLASSES``.
+        Maps (B, 1, D, H, W) to logits (B, 5, D, H, W), each edge a multiple of 8; classes as in ``CLASSES``.
     """
     import torch
     from torch import nn

@@ -3,7 +3,7 @@
 
 The idea is SynthSeg's (Billot et al. 2023, doi 10.1016/j.media.2023.102789): a network that has seen every contrast
 needs none in particular. The code is our own and small enough for one CPU core: intensities are drawn at 1 mm,
-averaged to 2 mm (true partial volume), and image and class fractions are deformed together at 2 mm.
+averaged to 2.5 mm (true partial volume), and image and class fractions are deformed together there.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from bidsqa.models.networks_segmentation import CLASSES, normalise
+from bidsqa.anatomy.grids import coarsen, covering
+from bidsqa.models.networks_segmentation import CLASSES, GRID_MM, normalise
 
 Array = np.ndarray[Any, Any]
-PATCH = (80, 112, 96)
+PATCH = (64, 80, 72)
 HELD_OUT = ("training_seg_04", "training_seg_11", "training_seg_15")
 CSF = frozenset({4, 5, 14, 15, 24, 30, 62, 72, 136, 137, 163, 164, 43, 44})
 WHITE = frozenset({2, 7, 16, 25, 28, 41, 46, 57, 60, 85})
@@ -32,9 +33,9 @@ class HeadMap:
     ----------
     name : str
     labels : ndarray of uint8, shape (X, Y, Z)
-        At 1 mm, edges even.
-    fractions : ndarray of float16, shape (5, X/2, Y/2, Z/2)
-        Share of each class of ``CLASSES`` in a 2 mm voxel.
+        At 1 mm.
+    fractions : ndarray of float16, shape (5, X / 2.5, Y / 2.5, Z / 2.5)
+        Share of each class of ``CLASSES`` in a 2.5 mm voxel.
     """
 
     name: str
@@ -70,26 +71,26 @@ def load_maps(folder: Path, held_out: bool = False) -> list[HeadMap]:
             continue
         image = nibabel.as_closest_canonical(nibabel.load(path))
         labels = np.asarray(image.dataobj, dtype=np.uint8)
-        labels = np.pad(labels, [(2, 2 + size % 2) for size in labels.shape])
-        fractions = np.stack([block_mean((classes[labels] == index).astype(np.float32)) for index in range(len(CLASSES))])
+        found = classes[labels]
+        fractions = np.stack([average((found == index).astype(np.float32)) for index in range(len(CLASSES))])
         maps.append(HeadMap(name, labels, fractions.astype(np.float16)))
     return maps
 
 
-def block_mean(data: Array) -> Array:
-    """Mean over blocks of 2 x 2 x 2 voxels."""
-    x, y, z = (size // 2 for size in data.shape)
-    return data.reshape(x, 2, y, 2, z, 2).mean(axis=(1, 3, 5))
+def average(data: Array) -> Array:
+    """Mean of a 1 mm image over 2.5 mm voxels."""
+    x, y, z = data.shape
+    return coarsen(data, (1.0, 1.0, 1.0), covering((x, y, z), (1.0, 1.0, 1.0), GRID_MM))
 
 
 def draw_intensities(generator: np.random.Generator, classes: Array) -> Array:
     """A random intensity for each label value; 256 entries, brain roughly in [0.05, 1].
 
-    Half the draws keep the order of a real contrast (T1w, T2w, FLAIR, PDw), the others are free with at least
+    Six of seven draws keep the order of a real contrast (T1w, T2w, FLAIR, PDw), the others are free with at least
     a small step between the tissues. Labels within a class scatter around it.
     """
     orders = {"T1w": (0.15, 0.5, 0.85), "T2w": (0.95, 0.55, 0.38), "FLAIR": (0.1, 0.7, 0.52), "PDw": (0.85, 0.75, 0.58)}
-    if generator.random() < 0.6:
+    if generator.random() < 0.85:
         middle = np.array(orders[str(generator.choice(list(orders)))])
         middle = middle * generator.uniform(0.75, 1.2) + generator.normal(0, 0.07, 3)
     else:
@@ -106,7 +107,9 @@ def draw_intensities(generator: np.random.Generator, classes: Array) -> Array:
         values[chosen] = middle[index] + scatter
     # deep grey lies between cortex and white matter; the cerebellum scatters as one
     for label in (10, 11, 12, 13, 26, 49, 50, 51, 52, 58):
-        values[label] += (middle[2] - middle[1]) * generator.uniform(0.0, 2.2 * spread if label not in (13, 52) else 0.9)
+        values[label] += (middle[2] - middle[1]) * generator.uniform(
+            0.0, 2.2 * spread if label not in (13, 52) else 0.9
+        )
     for label in (16, 28, 60):
         values[label] += (middle[1] - middle[2]) * generator.uniform(0.0, 0.6)
     for label in (25, 57):
@@ -140,21 +143,25 @@ def deform(generator: np.random.Generator, channels: Array, centre: Array) -> Ar
     if generator.random() < 0.5:
         matrix[:, 0] *= -1
     shape = np.array(channels.shape[1:])
-    shift = generator.normal(0, 1, 3) * np.array([4.0, 6.0, 8.0])
+    shift = generator.normal(0, 1, 3) * np.array([3.0, 4.0, 6.0])
     axes = [np.arange(size, dtype=np.float32) - (size - 1) / 2 for size in PATCH]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     bend = np.stack([smooth_field(generator, PATCH, 6) for _ in range(3)], axis=-1) * generator.uniform(0, 2.0)
     points = grid @ matrix.T.astype(np.float32) + (centre + shift).astype(np.float32) + bend
     scaled = (2 * points / (shape - 1) - 1).astype(np.float32)[..., ::-1].copy()
     moved = torch.nn.functional.grid_sample(
-        torch.from_numpy(channels)[None], torch.from_numpy(scaled)[None], mode="bilinear", padding_mode="zeros", align_corners=True
+        torch.from_numpy(channels)[None],
+        torch.from_numpy(scaled)[None],
+        mode="bilinear",
+        padding_mode="zeros",
+        align_corners=True,
     )
     return np.asarray(moved[0].numpy())
 
 
 def slice_profile(size: int, thickness: float, phase: float) -> Array:
-    """Matrix that averages a line of 2 mm voxels to slices of ``thickness`` mm and interpolates back, shape (n, n)."""
-    step = thickness / 2.0
+    """Matrix that averages a line of voxels to slices of ``thickness`` mm and spreads them back, shape (n, n)."""
+    step = thickness / GRID_MM
     positions = np.arange(phase * step, size - 1 + step, step)
     index = np.arange(size)
     down = np.exp(-0.5 * ((positions[:, None] - index[None]) / (0.4 * step)) ** 2)
@@ -164,14 +171,14 @@ def slice_profile(size: int, thickness: float, phase: float) -> Array:
     return np.asarray((up @ down).astype(np.float32))
 
 
-def coarsen(generator: np.random.Generator, image: Array) -> Array:
+def lower_resolution(generator: np.random.Generator, image: Array) -> Array:
     """Thick slices on one axis or a mild blur on all, in half of the draws each."""
     from scipy import ndimage
 
     choice = generator.random()
     if choice < 0.4:
         axis = int(generator.choice(3, p=[0.2, 0.2, 0.6]))
-        profile = slice_profile(image.shape[axis], float(generator.uniform(2.5, 6.0)), float(generator.random()))
+        profile = slice_profile(image.shape[axis], float(generator.uniform(2.8, 6.5)), float(generator.random()))
         moved = np.moveaxis(image, axis, 0)
         image = np.moveaxis((profile @ moved.reshape(moved.shape[0], -1)).reshape(moved.shape), 0, axis)
     elif choice < 0.7:
@@ -200,7 +207,9 @@ def cut(generator: np.random.Generator, image: Array, fractions: Array) -> tuple
         elif choice == 1:
             kept = ndimage.binary_erosion(brain > 0.5) | core
         else:
-            kept = ndimage.binary_dilation(ndimage.binary_closing(core, iterations=3), iterations=int(generator.integers(1, 3)))
+            kept = ndimage.binary_dilation(
+                ndimage.binary_closing(core, iterations=3), iterations=int(generator.integers(1, 3))
+            )
         gone |= ~kept
     elif kind < 0.5:
         inside = np.argwhere(brain[::4, ::4, ::4] > 0.5) * 4
@@ -209,7 +218,7 @@ def cut(generator: np.random.Generator, image: Array, fractions: Array) -> tuple
             normal = np.array([0.0, 1.0, -generator.uniform(0.5, 1.5)])
             axes = np.meshgrid(*[np.arange(size) for size in image.shape], indexing="ij")
             depth = sum(n * (axis - middle) for n, axis, middle in zip(normal, axes, centre, strict=True))
-            gone |= (np.asarray(depth) > generator.uniform(30, 55)) & (brain < 0.05)
+            gone |= (np.asarray(depth) > generator.uniform(24, 42)) & (brain < 0.05)
     if generator.random() < 0.5:
         gone |= fractions[0] > generator.uniform(0.5, 0.95)
     for axis in range(3):
@@ -235,23 +244,23 @@ def draw_sample(generator: np.random.Generator, head: HeadMap, classes: Array) -
     fractions : ndarray of float32, shape (5, *PATCH)
         Sum 1 in each voxel.
     """
-    painted = block_mean(draw_intensities(generator, classes)[head.labels])
+    painted = average(draw_intensities(generator, classes)[head.labels])
     channels = np.concatenate([painted[None], head.fractions[1:].astype(np.float32)])
     core = head.fractions[3:].sum(axis=0)[::4, ::4, ::4].astype(np.float32)
     centre = np.argwhere(core > 0.5).mean(axis=0) * 4 if (core > 0.5).any() else np.array(core.shape) * 2.0
-    moved = deform(generator, channels, centre - np.array([0.0, 0.0, 8.0]))
+    moved = deform(generator, channels, centre - np.array([0.0, 0.0, 6.0]))
     tissue = np.clip(moved[1:], 0, 1)
     fractions = np.concatenate([np.clip(1 - tissue.sum(axis=0, keepdims=True), 0, 1), tissue])
     image = moved[0]
     outside = fractions[1]
-    image = image * (1 + outside * np.clip(0.5 * smooth_field(generator, PATCH, int(generator.integers(8, 24))), -0.9, 1.5))
+    texture = 0.5 * smooth_field(generator, PATCH, int(generator.integers(8, 24)))
+    image = image * (1 + outside * np.clip(texture, -0.9, 1.5))
     image = image * np.exp(generator.uniform(0, 0.35) * smooth_field(generator, PATCH, int(generator.integers(3, 5))))
     if generator.random() < 0.15:  # ghost of the head, shifted along one axis
         image = image + generator.uniform(0, 0.12) * np.roll(image, PATCH[1] // 2, axis=1)
-    image = coarsen(generator, np.asarray(image, dtype=np.float32))
+    image = lower_resolution(generator, np.asarray(image, dtype=np.float32))
     level = float(generator.uniform(0, 0.09)) if generator.random() < 0.8 else 0.0
-    shape = (2, *PATCH)
-    noise = level * generator.standard_normal(shape, dtype=np.float32)
+    noise = level * generator.standard_normal((2, *PATCH), dtype=np.float32)
     image = np.hypot(image + noise[0], noise[1])
     image, fractions = cut(generator, image, fractions)
     top = max(float(image.max()), 1e-6)
