@@ -276,7 +276,8 @@ def _providers(device: str) -> list[str]:
         raise UsageError(f"there is no device '{device}'", "choose auto, cpu or cuda")
     if device == "cuda" and not has_cuda:
         raise UsageError("device 'cuda' was asked for, but ONNX Runtime has no CUDA here", "use --device cpu")
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if has_cuda and device != "cpu" else ["CPUExecutionProvider"]
+    first = ["CUDAExecutionProvider"] if has_cuda and device != "cpu" else []
+    return [*first, "CPUExecutionProvider"]
 
 
 def _first_line(error: Exception) -> str:
@@ -324,7 +325,8 @@ def _torch_network(
     try:
         network.load_state_dict(read_tensors(content), strict=True)
     except Exception as error:  # torch raises RuntimeError, safetensors its own class
-        raise WeightsError(f"{path.name} doesn't fit its architecture: {_first_line(error)}", "export it again") from error
+        what = f"{path.name} doesn't fit its architecture: {_first_line(error)}"
+        raise WeightsError(what, "export it again") from error
     network.eval()
     names: tuple[str, ...] = tuple(network.input_names)
 

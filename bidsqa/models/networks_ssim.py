@@ -130,7 +130,7 @@ class SsimMap(nn.Module):
     def __init__(self, widths: Sequence[int] = (16, 24, 48, 96)) -> None:
         super().__init__()
         first, second, third, fourth = widths
-        self.stem = nn.Sequential(_convolution(1, first, 5, 2), nn.BatchNorm2d(first), nn.ReLU())
+        self.stem = nn.Sequential(_convolution(3, first, 5, 2), nn.BatchNorm2d(first), nn.ReLU())
         self.fine = nn.Sequential(BasicBlock(first, second, 2), BasicBlock(second, second))
         self.middle = nn.Sequential(BasicBlock(second, third, 2), BasicBlock(third, third))
         self.coarse = nn.Sequential(
@@ -140,6 +140,12 @@ class SsimMap(nn.Module):
         self.join = _convolution(third + fourth, third, 1)
         self.merge = nn.Sequential(nn.BatchNorm2d(third), nn.ReLU(), BasicBlock(third, third))
         self.output = nn.Conv2d(third, 1, 1)
+
+    @staticmethod
+    def views(slices: Tensor) -> Tensor:
+        """The slice, its square root (shows faint ghosts) and what is finer than 5 pixels (ringing), (N, 3, H, W)."""
+        fine = 4 * (slices - nn.functional.avg_pool2d(slices, 5, 1, 2))
+        return torch.cat([slices, torch.sqrt(slices.clamp(min=0) + 1e-4), fine], dim=1)
 
     def forward(self, slices: Tensor, head: Tensor) -> tuple[Tensor, Tensor]:
         """Scores and maps.
@@ -158,7 +164,7 @@ class SsimMap(nn.Module):
         map : Tensor, shape (N, 1, H/8, W/8)
             Local SSIM estimates, 0-1.
         """
-        middle = self.middle(self.fine(self.stem(slices)))
+        middle = self.middle(self.fine(self.stem(self.views(slices))))
         coarse = self.coarse(middle)
         weight = nn.functional.avg_pool2d(head, 2)
         total = weight.sum(dim=(2, 3)) + 1e-3

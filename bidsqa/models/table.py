@@ -158,7 +158,10 @@ SSIM = Model(
     weights="ssim.onnx",
     card="ssim.md",
     source="https://arxiv.org/abs/2206.06725",
-    citation="Sciarra et al., Automated SSIM regression for detection and quantification of motion artefacts in brain MR images, 2022-2023",
+    citation=(
+        "Sciarra et al., Automated SSIM regression for detection and quantification of motion artefacts in brain MR "
+        "images, 2022"
+    ),
     scorer="bidsqa.models.ssim:make_scorer",
     limits=(
         "Learned from simulated motion; noise, bias field and low resolution are meant to leave it unchanged, "

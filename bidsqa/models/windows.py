@@ -26,8 +26,8 @@ def cubic_kernel(distance: Array) -> Array:
 def resampling_matrix(count: int, edge: float, centre: float, window: int, target: float) -> Array:
     """Matrix that takes a line of samples to a window of another spacing.
 
-    Where the samples are coarser than the target they are interpolated; where finer, the kernel is widened by the ratio so
-    that nothing aliases. Samples outside the line count as zero. Where the spacings agree within 2 % the samples are
+    Where the samples are coarser than the target they are interpolated; where finer, the kernel is widened by the ratio
+    so that nothing aliases. Samples outside the line count as zero. Where the spacings agree within 2 % the samples are
     copied, not interpolated.
 
     Parameters
@@ -100,8 +100,8 @@ def cut_windows(
     edges = plane_edges(spacing, axis)
     outline = take_slice(np.moveaxis(head.any(axis=axis)[None], 0, axis), axis, 0)
     rows, columns = (
-        resampling_matrix(outline.shape[side], edges[side], _middle(outline, side, edges[side], window, target), window, target)
-        for side in (0, 1)
+        resampling_matrix(count, edge, _middle(outline, side, edge, window, target), window, target)
+        for side, (count, edge) in enumerate(zip(outline.shape, edges, strict=True))
     )
     fractions = [_area(matrix) for matrix in (rows, columns)]
     windows = [rows @ take_slice(data, axis, int(index)) @ columns.T for index in indices]

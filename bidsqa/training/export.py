@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,16 +86,19 @@ def to_onnx(
 
     tensors = tuple(torch.from_numpy(np.asarray(value, dtype=np.float32)) for value in examples.values())
     buffer = io.BytesIO()
-    torch.onnx.export(
-        network.eval(),
-        tensors,
-        buffer,
-        input_names=list(examples),
-        output_names=list(outputs),
-        dynamic_axes={name: dict(free_axes or {0: "batch"}) for name in (*examples, *outputs)},
-        opset_version=OPSET,
-        dynamo=False,
-    )
+    with warnings.catch_warnings():
+        # the older exporter is deprecated; the newer one writes paths of the exporting machine into the file
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            network.eval(),
+            tensors,
+            buffer,
+            input_names=list(examples),
+            output_names=list(outputs),
+            dynamic_axes={name: dict(free_axes or {0: "batch"}) for name in (*examples, *outputs)},
+            opset_version=OPSET,
+            dynamo=False,
+        )
     graph = onnx.load_model_from_string(buffer.getvalue())
     if half:
         _store_half(graph)

@@ -29,6 +29,8 @@ Array = np.ndarray[Any, Any]
 MIX = {"real": 0.56, "maps": 0.18, "drawn": 0.18, "phantom": 0.08}
 CUT_SHARE = 0.7
 RESERVE = 40
+MOVED_SHARE = 0.375
+IID_SHARE = 0.2
 AVERAGE_DECAY = 0.995
 LOG_COLUMNS = ("seconds", "step", "window", "rate", "loss", "score_error", "watch_bias", "watch_sd", "watch_mae")
 
@@ -61,11 +63,11 @@ class Recipe:
     seconds: float = 3600.0
     batch: int = 16
     rate: float = 2e-3
-    cut: int = 160
+    cut: int = 128
     seed: int = 1
     contrast: bool = True
     phantoms: tuple[int, ...] = (101, 102, 103, 104)
-    drawn: int = 26
+    drawn: int = 13
 
 
 @dataclass
@@ -85,6 +87,20 @@ def build_pool(data: Path, recipe: Recipe) -> list[Slices]:
         *drawn_slices(data, recipe.drawn, recipe.seed, ("train",)),
         *phantom_slices(recipe.phantoms),
     ]
+
+
+def kept_pool(data: Path, recipe: Recipe, path: Path) -> list[Slices]:
+    """The pool from a file of an earlier start, else built and kept there."""
+    names = ("subject", "site", "suffix", "plane")
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as kept:
+            about = kept["about"].tolist()
+            return [Slices(*row, kept[f"images{place}"], kept[f"heads{place}"]) for place, row in enumerate(about)]
+    parts = build_pool(data, recipe)
+    arrays = {f"{name}{place}": getattr(part, name) for place, part in enumerate(parts) for name in ("images", "heads")}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, about=np.array([[getattr(part, name) for name in names] for part in parts]), **arrays)
+    return parts
 
 
 def part_chances(parts: Sequence[Slices]) -> Array:
@@ -149,11 +165,18 @@ class Reserve:
         self._kept: list[Pairs] = []
 
     def draw(self, seed: int, window: int | None) -> Pairs:
-        """A batch: half of it has just been simulated, half comes from the reserve."""
-        count = self._recipe.batch // 2
-        clean = draw_clean(self._parts, self._chances, self._classes, count, seed, self._recipe.contrast)
-        self._kept = [*self._kept[-RESERVE + 1 :], make_pairs(*clean, seed)]
+        """A batch: moved slices, the clean selves of half of them, and as much from the reserve.
+
+        A slice and its clean self in one batch differ by the motion alone, which is what there is to learn.
+        """
+        moved = max(2, round(MOVED_SHARE * self._recipe.batch))
+        clean = draw_clean(self._parts, self._chances, self._classes, moved, seed, self._recipe.contrast)
         generator = torch.Generator().manual_seed(seed)
+        drawn = torch.rand(moved, generator=generator).tolist()
+        kinds = ["motion_iid" if value < IID_SHARE else "motion" for value in drawn] + ["none"] * (moved // 2)
+        both = tuple(torch.cat([tensor, tensor[: moved // 2]]) for tensor in clean)
+        self._kept = [*self._kept[-RESERVE + 1 :], make_pairs(*both, seed, kinds)]
+        count = len(kinds)
         older = torch.randint(0, len(self._kept), (self._recipe.batch - count,), generator=generator).tolist()
         row = torch.randint(0, count, (self._recipe.batch - count,), generator=generator).tolist()
         rest = [pick(self._kept[number], [place], generator, window) for number, place in zip(older, row, strict=True)]
@@ -239,8 +262,8 @@ def train(recipe: Recipe, parts: Sequence[Slices], classes: Array, watched: Sequ
         if time.monotonic() - last > 60 or state.spent >= recipe.seconds:
             last = time.monotonic()
             mean = np.mean(losses, axis=0)
-            row = dict(zip(LOG_COLUMNS, (state.spent, state.step, window or 224, learning_rate(recipe, share), *mean), strict=False))
-            state.rows.append({**row, **watch(average.network, watched)})
+            reached = (state.spent, state.step, window or 224, learning_rate(recipe, share), *mean)
+            state.rows.append({**dict(zip(LOG_COLUMNS, reached, strict=False)), **watch(average.network, watched)})
             losses.clear()
             keep(out, network, average, optimiser, state)
     return average.network
@@ -296,7 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train; see the module's first lines."""
     parser = argparse.ArgumentParser(prog="python -m bidsqa.training.ssim", description="Train the SSIM network.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with scans/ and labels/")
-    parser.add_argument("--out", type=Path, default=Path("checkpoints/ssim"), help="folder for checkpoints and the curve")
+    parser.add_argument("--out", type=Path, default=Path("checkpoints/ssim"), help="folder of checkpoints, curve")
     parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default=Recipe.architecture)
     parser.add_argument("--seconds", type=float, default=Recipe.seconds, help="time budget")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
@@ -315,7 +338,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     classes = class_of_label(chosen.data / "labels" / "labels.json")
     began = time.monotonic()
-    parts = build_pool(chosen.data, recipe)
+    parts = kept_pool(chosen.data, recipe, chosen.out / "pool.npz")
     watched = watch_pairs(real_slices(chosen.data, ("watch",)), classes, 96, recipe.batch)
     count = sum(len(part.images) for part in parts)
     print(f"{count} clean slices of {len(parts)} scan planes in {time.monotonic() - began:.0f} s", flush=True)

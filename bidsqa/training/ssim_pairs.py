@@ -29,6 +29,7 @@ Array = np.ndarray[Any, Any]
 DILATION = 2
 AIR_MARGINS = (0, 2, 6)
 SAMPLE = 4000
+ZERO_SHARE = 0.05
 MOTION_KINDS = ("none", "motion", "motion_iid")
 KIND_SHARES = (0.12, 0.70, 0.18)
 IID_DEGREES = (0.03, 5.0)
@@ -237,7 +238,7 @@ def degrade(
 
 
 def add_noise(images: Sequence[Tensor], head: Tensor, generator: torch.Generator) -> list[Tensor]:
-    """The same complex noise on each version of the slices: none on a third, else SD 0.3 to 8 % of the head's median."""
+    """The same complex noise on each version: none on a third, else SD 0.3 to 8 % of the head's median."""
     count = len(images[0])
     level = torch.exp(uniform(generator, count, math.log(0.003), math.log(0.08)))
     level = level * (torch.rand(count, generator=generator) < 0.67)
@@ -258,7 +259,7 @@ def empty_air(
     pick = torch.randint(0, 3, (len(clean),), generator=generator)
     keep = torch.ones_like(head)
     for number in range(len(clean)):
-        has_zeros = bool(air[number].float().mean() > 0.05)
+        has_zeros = bool(air[number].float().mean() > ZERO_SHARE)
         if has_zeros and chance[0, number] < 0.8:
             keep[number] = ~air[number]
         elif chance[1, number] < 0.4:
@@ -309,7 +310,9 @@ def rescale(degraded: Tensor, head: Tensor, generator: torch.Generator | None) -
     return result.clamp(0, CEILING)
 
 
-def make_pairs(clean: Tensor, head: Tensor, air: Tensor, seed: int, kinds: Sequence[str] | None = None) -> Pairs:
+def make_pairs(
+    clean: Tensor, head: Tensor, air: Tensor, seed: int, kinds: Sequence[str] | None = None, plain: bool = False
+) -> Pairs:
     """Pairs from clean slices.
 
     Parameters
@@ -319,16 +322,22 @@ def make_pairs(clean: Tensor, head: Tensor, air: Tensor, seed: int, kinds: Seque
     seed : int
     kinds : sequence of str, optional
         Motion of each slice; drawn if not given.
+    plain : bool
+        For validation: no added noise, no jitter of the scale, and zeros of the source always put back.
     """
     generator = torch.Generator().manual_seed(seed)
     count = len(clean)
     drawn = torch.multinomial(torch.tensor(KIND_SHARES), count, replacement=True, generator=generator).tolist()
     chosen = tuple(kinds) if kinds is not None else tuple(MOTION_KINDS[number] for number in drawn)
     moved = degrade(clean, chosen, draw_strength(generator, count), generator)
-    clean, moved = add_noise([clean, moved], head, generator)
-    clean, moved = empty_air(clean, moved, head, air, generator)
+    if plain:
+        has_zeros = per_sample(air.float().mean(dim=(1, 2, 3)) > ZERO_SHARE, air)
+        moved = torch.where(air & has_zeros, torch.zeros_like(moved), moved)
+    else:
+        clean, moved = add_noise([clean, moved], head, generator)
+        clean, moved = empty_air(clean, moved, head, air, generator)
     score, target, weight = labelled(clean, moved, head)
-    return Pairs(rescale(moved, head, generator), weight, target, score, chosen)
+    return Pairs(rescale(moved, head, None if plain else generator), weight, target, score, chosen)
 
 
 def join(batches: Sequence[Pairs]) -> Pairs:

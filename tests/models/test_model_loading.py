@@ -136,10 +136,10 @@ class Trap:
 TRACE = "unpickled"
 
 
-@pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.ckpt", "model.pkl", "model.PT", "model.onnx", "model.safetensors"])
-def test_pickles_are_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("suffix", ["pt", "pth", "ckpt", "pkl", "PT", "onnx", "safetensors"])
+def test_pickles_are_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / name
+    path = tmp_path / f"model.{suffix}"
     path.write_bytes(pickle.dumps(Trap()))
     with pytest.raises(WeightsError):
         models.load("ssim", weights=path)

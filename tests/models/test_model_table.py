@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_readings_cover_the_bounds_without_gap_or_overlap(name: str) -> None:
     ordered = sorted(row.readings, key=lambda reading: reading.low)
     assert ordered[0].low == row.bounds[0]
     assert ordered[-1].high == row.bounds[1]
-    for below, above in zip(ordered, ordered[1:], strict=False):
+    for below, above in itertools.pairwise(ordered):
         assert below.high == above.low
     # best first
     assert list(row.readings) == (ordered if row.direction == "lower is better" else ordered[::-1])
