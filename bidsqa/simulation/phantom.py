@@ -206,7 +206,7 @@ class Phantom:
         planes = [
             np.arange(size) * self.affine[axis, axis] + self.affine[axis, 3] for axis, size in enumerate(self.shape)
         ]
-        slope = (planes[1][:, None] - 26.0) * 0.9 - (planes[2][None, :] + 22.0)
+        slope = (planes[1][:, None] - 26.0) * 0.9 - (planes[2][None, :] + 14.0)
         face = (slope > 24.0) & (planes[1][:, None] > 8.0)
         return np.asarray(~face | (self.truth.brain > 0), dtype=np.float32)
 

@@ -3,6 +3,7 @@
 
 Layers are laid from the top: each takes its share of what the layers before left of a voxel. The share is that of a
 voxel cut by a plane at the level set's distance; thick slices are computed in thinner pieces and averaged.
+Sulci thinner than a piece come out a little too wide (at 2 mm about 4 % more CSF than at 1 mm).
 """
 
 from __future__ import annotations
