@@ -12,14 +12,14 @@ from bidsqa.metrics import measure
 
 def test_known_distributions(plain_scene) -> None:
     metrics, _ = measure(*plain_scene)
-    for tissue, level in (("csf", 300), ("gm", 700), ("wm", 1000)):
+    for sample, level in (("summary_csf", 300), ("summary_gm", 700), ("summary_wm", 1000)):
         for name in ("mean", "median"):
-            assert metrics[f"summary_{tissue}_{name}"] == pytest.approx(level, rel=0.01)
+            assert metrics[f"{sample}_{name}"] == pytest.approx(level, rel=0.01)
         for name in ("stdv", "mad"):
-            assert metrics[f"summary_{tissue}_{name}"] == pytest.approx(20, rel=0.04)
-        assert metrics[f"summary_{tissue}_p95"] == pytest.approx(level + 1.645 * 20, rel=0.01)
-        assert metrics[f"summary_{tissue}_p05"] == pytest.approx(level - 1.645 * 20, rel=0.01)
-        assert metrics[f"summary_{tissue}_k"] == pytest.approx(0.0, abs=0.15)
+            assert metrics[f"{sample}_{name}"] == pytest.approx(20, rel=0.04)
+        assert metrics[f"{sample}_p95"] == pytest.approx(level + 1.645 * 20, rel=0.01)
+        assert metrics[f"{sample}_p05"] == pytest.approx(level - 1.645 * 20, rel=0.01)
+        assert metrics[f"{sample}_k"] == pytest.approx(0.0, abs=0.15)
     assert metrics["summary_bg_mean"] == pytest.approx(20 * np.sqrt(np.pi / 2), rel=0.02)
     assert metrics["summary_bg_median"] == pytest.approx(20 * np.sqrt(2 * np.log(2)), rel=0.02)
     assert metrics["summary_bg_stdv"] == pytest.approx(20 * stats.rayleigh.std(), rel=0.02)
