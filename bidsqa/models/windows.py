@@ -98,7 +98,7 @@ def cut_windows(
         Share of head, 0-1.
     """
     edges = plane_edges(spacing, axis)
-    outline = take_slice(np.moveaxis(head.any(axis=axis)[None], 0, axis), axis, 0)
+    outline = take_slice(np.asarray(head.any(axis=axis, keepdims=True)), axis, 0)
     rows, columns = (
         resampling_matrix(count, edge, _middle(outline, side, edge, window, target), window, target)
         for side, (count, edge) in enumerate(zip(outline.shape, edges, strict=True))

@@ -92,7 +92,7 @@ def to_onnx(
         torch.onnx.export(
             network.eval(),
             tensors,
-            buffer,
+            buffer,  # type: ignore[arg-type]
             input_names=list(examples),
             output_names=list(outputs),
             dynamic_axes={name: dict(free_axes or {0: "batch"}) for name in (*examples, *outputs)},

@@ -94,8 +94,11 @@ def kept_pool(data: Path, recipe: Recipe, path: Path) -> list[Slices]:
     names = ("subject", "site", "suffix", "plane")
     if path.is_file():
         with np.load(path, allow_pickle=False) as kept:
-            about = kept["about"].tolist()
-            return [Slices(*row, kept[f"images{place}"], kept[f"heads{place}"]) for place, row in enumerate(about)]
+            about = [dict(zip(names, row, strict=True)) for row in kept["about"].tolist()]
+            return [
+                Slices(images=kept[f"images{place}"], heads=kept[f"heads{place}"], **row)
+                for place, row in enumerate(about)
+            ]
     parts = build_pool(data, recipe)
     arrays = {f"{name}{place}": getattr(part, name) for place, part in enumerate(parts) for name in ("images", "heads")}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -174,8 +177,8 @@ class Reserve:
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.rand(moved, generator=generator).tolist()
         kinds = ["motion_iid" if value < IID_SHARE else "motion" for value in drawn] + ["none"] * (moved // 2)
-        both = tuple(torch.cat([tensor, tensor[: moved // 2]]) for tensor in clean)
-        self._kept = [*self._kept[-RESERVE + 1 :], make_pairs(*both, seed, kinds)]
+        image, head, air = (torch.cat([tensor, tensor[: moved // 2]]) for tensor in clean)
+        self._kept = [*self._kept[-RESERVE + 1 :], make_pairs(image, head, air, seed, kinds)]
         count = len(kinds)
         older = torch.randint(0, len(self._kept), (self._recipe.batch - count,), generator=generator).tolist()
         row = torch.randint(0, count, (self._recipe.batch - count,), generator=generator).tolist()

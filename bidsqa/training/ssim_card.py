@@ -13,6 +13,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,15 +75,15 @@ def export_checkpoint(checkpoint: Path, architecture: str, version: str) -> byte
     """The averaged network of a training as ONNX."""
     from safetensors.torch import load_file
 
-    network = ARCHITECTURES[architecture]()
+    network: Any = ARCHITECTURES[architecture]()
     network.load_state_dict(load_file(checkpoint / "average.safetensors"))
     examples = {
         "slices": np.zeros((2, 1, WINDOW, WINDOW), dtype=np.float32),
         "head": np.ones((2, 1, WINDOW // BLOCK, WINDOW // BLOCK), dtype=np.float32),
     }
     settings = {"bidsqa_model": "ssim", "architecture": architecture, "version": version}
-    wanted = {name: examples[name] for name in type(network).input_names}
-    return to_onnx(half_rounded(network), wanted, type(network).output_names, settings)
+    wanted = {name: examples[name] for name in network.input_names}
+    return to_onnx(half_rounded(network), wanted, network.output_names, settings)
 
 
 def validation_text(folder: Path, digest: str) -> str:

@@ -343,8 +343,11 @@ def make_pairs(
 def join(batches: Sequence[Pairs]) -> Pairs:
     """Several batches as one."""
     return Pairs(
-        *(torch.cat([getattr(batch, name) for batch in batches]) for name in ("degraded", "head", "target", "score")),
-        tuple(kind for batch in batches for kind in batch.kind),
+        degraded=torch.cat([batch.degraded for batch in batches]),
+        head=torch.cat([batch.head for batch in batches]),
+        target=torch.cat([batch.target for batch in batches]),
+        score=torch.cat([batch.score for batch in batches]),
+        kind=tuple(kind for batch in batches for kind in batch.kind),
     )
 
 
