@@ -270,11 +270,14 @@ def _rules(thresholds: str | None) -> Any:
 def _provenance(
     source: Source, settings: Settings, digest: str | None, models: dict[str, dict[str, Any]], ledger: Ledger
 ) -> dict[str, Any]:
+    from bidsqa.metrics import metric_versions
+
     return {
         "bidsqa": bidsqa.__version__,
         "record_schema": SCHEMA_VERSION,
         "suffix": source.suffix,
         "models": models,
+        "metric_versions": metric_versions(),
         "settings": settings.changing_numbers(),
         "input": {"path": source.path, "size": source.size, "mtime": source.mtime, "sha256": digest},
         "software": _software(),

@@ -168,6 +168,7 @@ def _provenance() -> dict[str, Any]:
             "record_schema": {"const": SCHEMA_VERSION},
             "suffix": TEXT,
             "models": {"type": "object", "additionalProperties": OBJECT},
+            "metric_versions": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
             "settings": OBJECT,
             "input": OBJECT,
             "software": {"type": "object", "additionalProperties": TEXT},
