@@ -241,12 +241,13 @@ def add_rician_noise(image: FloatArray, sigma: float, generator: np.random.Gener
     """Magnitude of the image with Gaussian noise of ``sigma`` in both channels (Gudbjartsson and Patz 1995)."""
     if sigma <= 0:
         return image
-    real = generator.standard_normal(image.shape, dtype=np.float32)
+    real: FloatArray = generator.standard_normal(tuple(image.shape), dtype=np.float32)
     real *= np.float32(sigma)
     real += image
-    other = generator.standard_normal(image.shape, dtype=np.float32)
+    other: FloatArray = generator.standard_normal(tuple(image.shape), dtype=np.float32)
     other *= np.float32(sigma)
-    return np.asarray(np.hypot(real, other, out=real), dtype=np.float32)
+    np.hypot(real, other, out=real)
+    return real
 
 
 def _interpolated_noise(

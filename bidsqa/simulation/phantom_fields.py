@@ -261,12 +261,12 @@ class Upsampler:
     def box_below(self, field: Field, rows: slice, reach: float) -> Box | None:
         """Smallest box of the grid, in the given rows of the first axis, where the field can be below ``reach``."""
         window = self.window(0, rows)
-        low = (field[window] < reach).any(axis=0)
-        if not low.any():
+        low = np.any(field[window] < reach, axis=0)
+        if not np.any(low):
             return None
         parts = [rows]
         for axis in (1, 2):
-            touched = np.flatnonzero(low.any(axis=2 - axis))
+            touched = np.flatnonzero(np.any(low, axis=2 - axis))
             first = self.origin[axis] + (touched[0] - 1) * CANVAS_MM
             last = self.origin[axis] + (touched[-1] + 1) * CANVAS_MM
             grid = self.axes[axis]
