@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsqa.bids.selection import suggestion
-from bidsqa.errors import UsageError
+from bidsqa.errors import UsageError, WeightsError
 
 
 def check_input(root: Path, *, strict: bool = True) -> list[str]:
@@ -156,6 +156,23 @@ def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
             raise UsageError(f"The weights file {path} doesn't exist.", "Check the path.")
         kept[name] = str(path)
     return tuple(kept.items())
+
+
+def check_shipped_weights(names: Sequence[str], own: Sequence[tuple[str, str]]) -> None:
+    """The weights of the chosen models are there: what concerns every scan is said once, before the work starts.
+
+    Raises
+    ------
+    WeightsError
+    """
+    from bidsqa.models import MODELS
+
+    missing = [name for name in names if name not in dict(own) and not MODELS[name].path.is_file()]
+    if missing:
+        raise WeightsError(
+            f"This installation has no weights for {' and '.join(missing)}.",
+            f"Install bidsqa again, or give your own: --weights {missing[0]}=FILE",
+        )
 
 
 def check_thresholds(path: Path | None) -> None:

@@ -98,7 +98,7 @@ def _run(settings: RunSettings) -> int:
     if "group" in settings.levels and not settings.dry_run:
         from bidsqa.cli.study import run_study
 
-        run_study(settings)
+        code = max(code, run_study(settings))
     elif settings.dry_run and settings.levels == ("group",):
         from bidsqa.cli.study import describe_study
 

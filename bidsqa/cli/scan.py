@@ -133,15 +133,17 @@ def _run(given: argparse.Namespace) -> int:
 def _examine(path: Path, suffix: str, given: argparse.Namespace, *, pictures: bool) -> Examination:
     from bidsqa import steps
     from bidsqa.bids.sidecar import load_sidecar
-    from bidsqa.cli.checks import check_device, check_models, check_thresholds
+    from bidsqa.cli.checks import check_device, check_models, check_shipped_weights, check_thresholds
 
     rules = Path(given.thresholds).expanduser().absolute() if given.thresholds else None
     check_thresholds(rules)
     check_device(given.device)
     if given.threads < 1:
         raise UsageError("--threads must be at least 1.")
+    models = check_models(given.models) or steps.DEFAULT_MODELS
+    check_shipped_weights(models, ())
     settings = steps.Settings(
-        models=check_models(given.models) or steps.DEFAULT_MODELS,
+        models=models,
         thresholds=str(rules) if rules else None,
         device=given.device,
         threads=given.threads,

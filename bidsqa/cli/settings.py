@@ -110,14 +110,17 @@ class RunSettings:
         UsageError
             Unknown models, weights that are not there, rules that can't be read.
         """
-        from bidsqa.cli.checks import check_device, check_models, check_thresholds, check_weights
+        from bidsqa.cli.checks import check_device, check_models, check_shipped_weights, check_thresholds, check_weights
         from bidsqa.steps import DEFAULT_MODELS, Settings
 
         check_device(self.device)
         check_thresholds(self.thresholds)
+        models = check_models(self.models) or DEFAULT_MODELS
+        weights = check_weights(self.weights)
+        check_shipped_weights(models, weights)
         return Settings(
-            models=check_models(self.models) or DEFAULT_MODELS,
-            weights=check_weights(self.weights),
+            models=models,
+            weights=weights,
             slice_fraction=self.slice_fraction,
             thresholds=str(self.thresholds) if self.thresholds else None,
             random_seed=self.random_seed,

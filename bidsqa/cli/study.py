@@ -6,15 +6,15 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from bidsqa.cli.progress import count
+from bidsqa.cli.progress import count, printable
 from bidsqa.errors import UsageError
 
 if TYPE_CHECKING:
     from bidsqa.cli.settings import RunSettings
 
 
-def run_study(settings: RunSettings) -> None:
-    """Write the group files and tell which page to open.
+def run_study(settings: RunSettings) -> int:
+    """Write the group files and tell which page to open; returns the exit code (0, or 1 for unusable records).
 
     Raises
     ------
@@ -27,14 +27,18 @@ def run_study(settings: RunSettings) -> None:
     from bidsqa.verdict import load_rules
 
     make_folder(settings.output_dir, "output")
-    # without a thresholds file the records' own verdicts stand
-    rules = load_rules(settings.thresholds) if settings.thresholds else None
-    result = run_group(settings.output_dir, rules)
+    # without rules of the user's own the records' verdicts stand
+    result = run_group(settings.output_dir, load_rules(settings.thresholds) if settings.thresholds else None)
     for problem in result.problems:
-        print(f"Left out: {problem}", file=sys.stderr)
-    print(f"Group: {count(len(result.paths), 'file')} from {count(result.scans, 'record')}.")
-    print(f"Open {result.paths[-1]}")
+        print(f"Warning: {printable(problem)}", file=sys.stderr)
+    for note in result.notes:
+        print(f"Note: {printable(note)}")
+    print(f"Group: tables and page of {count(result.scans, 'scan')}.")
+    page = next((path for path in result.paths if path.suffix == ".html"), None)
+    if page is not None:
+        print(f"Open {page}")
     sys.stdout.flush()
+    return 1 if result.problems else 0
 
 
 def describe_study(settings: RunSettings) -> None:
