@@ -10,4 +10,5 @@ cp -R "$root/bidsqa" "$copy/bidsqa"
 cp -R "$root/workflows" "$copy/bidsqa/workflows"
 mkdir "$copy/empty"
 cd "$copy/empty"
-MYPYPATH=$copy "${PYTHON:-python3}" -P -m mypy --config-file "$root/setup.cfg" --cache-dir "$root/.mypy_cache" -p bidsqa
+MYPYPATH=$copy "${PYTHON:-python3}" -P -m mypy --config-file "$root/setup.cfg" --cache-dir "$root/.mypy_cache" -p bidsqa |
+    sed -E -e 's#^[^ ]*/bidsqa/#bidsqa/#' -e 's#^bidsqa/workflows/#workflows/#'
