@@ -66,6 +66,7 @@ def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
         warnings=[str(text) for text in record.warnings] if isinstance(record.warnings, list) else [],
         scores=[_score(name, record) for name in _score_names(record)],
         pictures=_pictures(figures),
+        scored=any(isinstance(score, dict) and score.get("slices") for score in record.scores.values()),
         outlines=OUTLINE_NAMES,
         background=str(record.image.get("background") or "unknown"),
         groups=metric_groups(record) if not failed else [],

@@ -10,8 +10,8 @@ from typing import Any
 
 from bidsqa.record import Record
 
-# what is missing on every stripped or zeroed scan says nothing against the scan
-TELLING_MASKS = ("head", "brain", "tissue", "bias_field")
+# without these nothing holds; missing tissues, air or bias field count where a rule needs a metric of theirs
+TELLING_MASKS = ("head", "brain")
 READABLE = ("scores", "metrics", "image", "derived")
 
 
@@ -53,7 +53,7 @@ def why_missing(record: Record, place: str) -> str:
 
 
 def mask_problems(record: Record) -> dict[str, str]:
-    """The masks that can't be trusted although the scan should have them, with the reasons."""
+    """The masks that can't be trusted although every scan should have them, with the reasons."""
     noted = record.image.get("anatomy")
     problems = noted.get("problems") if isinstance(noted, dict) else None
     if not isinstance(problems, dict):

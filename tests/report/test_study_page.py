@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The study's page as text, and the charts on both pages."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+
+from bidsqa.report import charts, render_study
+from bidsqa.report.study_page import StudyScan, StudyValue
+
+NASTY = "</script><script>alert(1)</script><b onclick=x>\"'{{7*7}}"
+VALUES = [StudyValue("ssim", "Motion", "What it tells.", "higher is better"), StudyValue("cjv", "cjv", "Spread.", "")]
+
+
+def scan(name: str, decision: str = "pass", ssim: float | None = 0.9, **more: object) -> StudyScan:
+    fields: dict[str, object] = {
+        "name": name,
+        "suffix": "T1w",
+        "site": "here",
+        "entities": {"sub": "01"},
+        "status": "ok",
+        "decision": decision,
+        "reasons": [] if decision == "pass" else [("motion: too much", "repeat it")],
+        "outliers": [],
+        "values": {"ssim": ssim, "cjv": None},
+        "page": f"{name}.html",
+    }
+    return StudyScan(**{**fields, **more})  # type: ignore[arg-type]
+
+
+def test_counts_and_links() -> None:
+    html = render_study([scan("a"), scan("b", "fail", 0.3), scan("c", "review", 0.7), scan("d")], VALUES)
+    counts = re.findall(r"<strong>(\d+)</strong> (\w+)", html)
+    assert counts == [("1", "fail"), ("1", "review"), ("2", "pass")]
+    table = html[html.index('id="table"') :]
+    assert [match for match in re.findall(r'<th scope="row"><a href="(\w)\.html">', table)] == ["b", "c", "a", "d"]
+    assert "motion: too much" in html
+
+
+def test_shares_never_hide_a_scan() -> None:
+    html = render_study([scan(str(at)) for at in range(999)] + [scan("x", "fail")], VALUES)
+    assert "&lt;1 %" in html
+    assert "&gt;99 %" in html
+
+
+def test_hostile_texts_stay_text() -> None:
+    entry = scan(
+        NASTY, "fail", site=NASTY, suffix=NASTY, reasons=[(NASTY, NASTY)], page="x.html", thumbnail=b"junk" + NASTY.encode()
+    )
+    other = scan("b", site="there", suffix="T2w")
+    html = render_study([entry, other], VALUES, notes=[NASTY], problems=[NASTY])
+    assert html.count("<script") == 1
+    assert "<b " not in html
+    assert "49" not in html[html.index("<body") :].replace("\n", "")[:2000]
+
+
+def test_an_odd_value_is_a_dash() -> None:
+    html = render_study([scan("a", ssim=None), scan("b", ssim=math.nan)], VALUES)
+    assert html.count('data-sort="">–') == 4
+
+
+def test_limits_show_where_scores_change_their_reading() -> None:
+    html = render_study([scan("a"), scan("b", "review", 0.7)], VALUES)
+    assert "limit 0.85" in html
+    assert "limit 0.6" in html
+
+
+def test_strip_chart_marks_every_scan() -> None:
+    entries = [{"value": at / 10, "decision": "pass", "name": f"s{at}", "page": f"s{at}.html"} for at in range(10)]
+    entries.append({"value": 5.0, "decision": "fail", "name": "<bad>", "page": 'x".html'})
+    drawn = str(charts.strip_chart({"T1w": entries}, "all"))
+    assert drawn.count("h0") == 10
+    assert drawn.count("<a ") == 1
+    assert "&lt;bad&gt;: 5 (fail)" in drawn
+    assert 'href="x&quot;.html"' in drawn
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.5, 0.5, 0.5], [1e-9, 2e-9], [-1e6, 1e6], list(range(100))])
+def test_charts_stay_inside_their_frame(values: list[float]) -> None:
+    readings = [("good", 0.85, 1.0), ("usable", 0.6, 0.85), ("rescan", 0.0, 0.6)]
+    drawn = str(charts.slice_chart("axial", list(range(len(values))), values, readings, "x"))
+    for x, y in re.findall(r"translate\(([-\d.e]+) ([-\d.e]+)\)", drawn):
+        assert 0 <= float(x) <= charts.WIDTH
+        assert 0 <= float(y) <= charts.HEIGHT
+    assert "nan" not in drawn
+
+
+def test_marks_follow_the_readings() -> None:
+    readings = [("good", 0.85, 1.0), ("usable", 0.6, 0.85), ("rescan", 0.0, 0.6)]
+    drawn = str(charts.slice_chart("axial", [1, 2, 3, 4], [1.0, 0.85, 0.7, 0.1], readings, "x"))
+    assert re.findall(r'class="mark (\w+)"', drawn) == ["pass", "pass", "review", "fail"]
