@@ -76,7 +76,9 @@ def main() -> None:
             seconds, peak = child(out, again=False)
             anew, _ = child(out, again=True)
             page = (out / "group.html").stat().st_size
-            rows.append([str(count), f"{size / 1e6:.0f}", f"{seconds:.1f}", f"{peak:.0f}", f"{anew:.1f}", f"{page / 1e6:.2f}"])
+            rows.append(
+                [str(count), f"{size / 1e6:.0f}", f"{seconds:.1f}", f"{peak:.0f}", f"{anew:.1f}", f"{page / 1e6:.2f}"]
+            )
     note = "Made-up records with 3 x 24 slice scores for two models and all metrics; without pictures; one process."
     table = Table("The group level", COLUMNS, rows, note, "python benchmarks/group.py")
     print(table.text())

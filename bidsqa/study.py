@@ -114,9 +114,7 @@ def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
                 counts[row.versions[kind]] += 1
         if len(counts) > 1:
             told = ", ".join(f"{version} ({count} scans)" for version, count in sorted(counts.items()))
-            found.append(
-                f"The scans differ in {kind}: {told}. Assess them again before comparing them."
-            )
+            found.append(f"The scans differ in {kind}: {told}. Assess them again before comparing them.")
     if rules is not None:
         found.append(
             f"Decisions here were made anew by rules {rules.version}; a scan's own page keeps its record's verdict."

@@ -62,7 +62,9 @@ def read_rows(out: Path, rules: Rules | None = None) -> tuple[list[Row], list[st
     rows : list of Row
     problems : list of str
     """
-    rows, problems, seen = [], [], {}
+    rows: list[Row] = []
+    problems: list[str] = []
+    seen: dict[str, str] = {}
     for path, record, problem in iterate(Path(out)):
         if record is None:
             problems.append(problem)

@@ -166,8 +166,8 @@ def worst_slices(scores: Mapping[str, Score], plane: str, count: int) -> tuple[i
         sign = 1 if name in MODELS and MODELS[name].direction.startswith("higher") else -1
         for part in score.slices:
             if part.plane == plane:
-                order = sorted((sign * value, at) for at, value in zip(part.index, part.value, strict=True))
-                ranked.append([at for _, at in order])
+                pairs = sorted((sign * value, at) for at, value in zip(part.index, part.value, strict=True))
+                ranked.append([at for _, at in pairs])
     every = [at for order in ranked for at in order]
     apart = max((max(every) - min(every)) // 20, 1) if every else 1
     chosen: list[int] = []

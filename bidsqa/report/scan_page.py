@@ -159,7 +159,7 @@ def _slice_pairs(part: Any) -> list[tuple[float, float]]:
 
 def _extras(score: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Further readings of a score in words."""
-    found = []
+    found: list[tuple[str, str]] = []
     for key, entry in score.items():
         if key in ("value", "uncertainty", "unit", "slices") or entry is None:
             continue

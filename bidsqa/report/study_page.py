@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 import bidsqa
 from bidsqa.models import MODELS
 from bidsqa.report import charts, page
+from bidsqa.verdict.reading import number as finite
 from bidsqa.verdict.reasons import plain
 
 DECISIONS = ("fail", "review", "pass")
@@ -140,15 +140,9 @@ def _row(scan: StudyScan, values: Sequence[StudyValue]) -> dict[str, Any]:
     """One row of the table as texts and sort keys."""
     cells = []
     for value in values:
-        number = scan.values.get(value.key)
-        known = isinstance(number, (int, float)) and math.isfinite(number)
-        cells.append(
-            {
-                "text": plain(float(number)) if known else "–",
-                "sort": f"{number:.6g}" if known else "",
-                "odd": value.key in scan.outliers,
-            }
-        )
+        number = finite(scan.values.get(value.key))
+        text, sort = (plain(number), f"{number:.6g}") if number is not None else ("–", "")
+        cells.append({"text": text, "sort": sort, "odd": value.key in scan.outliers})
     return {
         "scan": scan,
         "rank": DECISIONS.index(scan.decision),
@@ -181,8 +175,8 @@ def _distributions(scans: Sequence[StudyScan], values: Sequence[StudyValue]) -> 
     for value in values:
         rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for scan in scans:
-            number = scan.values.get(value.key)
-            if not isinstance(number, (int, float)) or not math.isfinite(number):
+            number = finite(scan.values.get(value.key))
+            if number is None:
                 continue
             parts = [scan.suffix] if many or len(sites) == 1 else []
             if len(sites) > 1 and len(sites) * len(suffixes) <= MOST_GROUPS:

@@ -106,7 +106,7 @@ def failed_record(bids_name: str, suffix: str = "T1w", rules: Rules | None = Non
 
 def _score(dice: random.Random, centre: float, spread: float, bounds: tuple[float, float]) -> dict[str, Any]:
     """A score of 3 x 24 slices around a value."""
-    planes = []
+    planes: list[dict[str, Any]] = []
     for plane, first, step in (("axial", 52, 5), ("coronal", 48, 6), ("sagittal", 36, 4)):
         values = [
             min(max(centre + spread * math.sin(at / 4) + dice.gauss(0, spread), bounds[0]), bounds[1])

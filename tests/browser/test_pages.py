@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Both pages in Chromium: silent console, no request outside, working table, readable at any width and without script."""
+"""Both pages in Chromium: silent, self-contained, sortable, readable at any width and without script."""
 
 from __future__ import annotations
 

@@ -71,7 +71,10 @@ def bad() -> Record:
 
 def test_the_verdict_and_its_reasons_come_first(bad: Record, figures: dict[str, bytes]) -> None:
     text = visible(render_scan(bad, figures))
-    places = [text.index(part) for part in ("Don't use this scan", bad.verdict["reasons"][0]["text"], "Artifact severity", "What it tells")]
+    places = [
+        text.index(part)
+        for part in ("Don't use this scan", bad.verdict["reasons"][0]["text"], "Artifact severity", "What it tells")
+    ]
     assert places == sorted(places)
     for reason in bad.verdict["reasons"]:
         assert reason["text"] in text
@@ -150,14 +153,19 @@ def test_hostile_texts_stay_text(bad: Record, failed: bool, figures: dict[str, b
     plain = poisoned((failed_record("sub-01_T1w") if failed else bad).to_dict())
     plain["status"] = "failed" if failed else "ok"
     plain["acquisition"] = {NASTY: NASTY, "Manufacturer": [NASTY, {NASTY: 1}]}
-    plain["scores"][NASTY] = {"value": 1.0, NASTY: NASTY, "slices": [{"plane": NASTY, "index": [1, 2], "value": [1, 2]}]}
+    plain["scores"][NASTY] = {
+        "value": 1.0,
+        NASTY: NASTY,
+        "slices": [{"plane": NASTY, "index": [1, 2], "value": [1, 2]}],
+    }
     plain["metrics"][NASTY] = 1.0
     plain["reasons_missing"][NASTY] = NASTY
     html = render_scan(Record.from_dict(plain), {} if failed else figures)
     reader = parsed(html)
     scripts = [attributes for tag, attributes in reader.elements if tag == "script"]
     assert scripts == [{"type": "application/json", "id": "record"}]
-    assert not [tag for tag, attributes in reader.elements if tag == "img" and not attributes["src"].startswith("data:")]  # type: ignore[union-attr]
+    sources = [attributes["src"] or "" for tag, attributes in reader.elements if tag == "img"]
+    assert all(source.startswith("data:image/") for source in sources)
     assert NASTY in "".join(reader.text)
     assert "49" not in html[: html.index("<style>")]
 

@@ -36,7 +36,7 @@ def test_counts_and_links() -> None:
     counts = re.findall(r"<strong>(\d+)</strong> (\w+)", html)
     assert counts == [("1", "fail"), ("1", "review"), ("2", "pass")]
     table = html[html.index('id="table"') :]
-    assert [match for match in re.findall(r'<th scope="row"><a href="(\w)\.html">', table)] == ["b", "c", "a", "d"]
+    assert re.findall(r'<th scope="row"><a href="(\w)\.html">', table) == ["b", "c", "a", "d"]
     assert "motion: too much" in html
 
 
@@ -48,7 +48,13 @@ def test_shares_never_hide_a_scan() -> None:
 
 def test_hostile_texts_stay_text() -> None:
     entry = scan(
-        NASTY, "fail", site=NASTY, suffix=NASTY, reasons=[(NASTY, NASTY)], page="x.html", thumbnail=b"junk" + NASTY.encode()
+        NASTY,
+        "fail",
+        site=NASTY,
+        suffix=NASTY,
+        reasons=[(NASTY, NASTY)],
+        page="x.html",
+        thumbnail=b"junk" + NASTY.encode(),
     )
     other = scan("b", site="there", suffix="T2w")
     html = render_study([entry, other], VALUES, notes=[NASTY], problems=[NASTY])

@@ -36,7 +36,10 @@ def test_a_clean_scan_passes_without_reasons(suffix: str) -> None:
 def test_the_example_of_the_specification() -> None:
     record = good()
     values = [0.40 if 61 <= at <= 78 else 0.66 for at in range(40, 121)]
-    record.scores["ssim"] |= {"value": 0.58, "slices": [{"plane": "axial", "index": [*range(40, 121)], "value": values}]}
+    record.scores["ssim"] |= {
+        "value": 0.58,
+        "slices": [{"plane": "axial", "index": [*range(40, 121)], "value": values}],
+    }
     verdict = decide(record, RULES)
     assert verdict["decision"] == "fail"
     (reason,) = verdict["reasons"]
@@ -204,7 +207,15 @@ def test_a_value_never_reads_like_its_limit(value: float, threshold: float) -> N
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.5965, "0.597"), (12.34, "12.3"), (1234.5, "1234"), (0.00123, "0.00123"), (1e-7, "1e-07"), (3.0, "3"), (-0.4, "-0.400")],
+    [
+        (0.5965, "0.597"),
+        (12.34, "12.3"),
+        (1234.5, "1234"),
+        (0.00123, "0.00123"),
+        (1e-7, "1e-07"),
+        (3.0, "3"),
+        (-0.4, "-0.400"),
+    ],
 )
 def test_numbers_for_the_eye(value: float, text: str) -> None:
     assert plain(value) == text
