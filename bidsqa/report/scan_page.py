@@ -28,6 +28,7 @@ EXTRAS = {
     "share_below_060": "share of slices below 0.60",
     "share_below_085": "share of slices below 0.85",
     "clinical_class": "clinical class",
+    **{f"families {name}": f"severity by {name}" for name in ("noise", "motion", "ghosting", "bias", "blur")},
 }
 STUDY_PAGE = "group.html"
 
@@ -124,7 +125,11 @@ def _score(name: str, record: Record) -> dict[str, Any]:
         "source": f"{row.citation}; {row.source}" if row else "",
         "version": str(used.get("version", "")) if isinstance(used, dict) else "",
         "charts": _slice_charts(row, name, score),
-        "extras": _extras(score),
+        "warnings": [str(text) for text in score["outside_domain"]]
+        if isinstance(score.get("outside_domain"), list)
+        else [],
+        "extras": [(EXTRAS[key], text) for key, text in _extras(score) if key in EXTRAS],
+        "details": [(key.replace("_", " "), text) for key, text in _extras(score) if key not in EXTRAS],
     }
 
 
@@ -158,15 +163,15 @@ def _slice_pairs(part: Any) -> list[tuple[float, float]]:
 
 
 def _extras(score: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Further readings of a score in words."""
+    """Further readings of a score: key and text; those of a group get its name in front."""
     found: list[tuple[str, str]] = []
     for key, entry in score.items():
         if key in ("value", "uncertainty", "unit", "slices") or entry is None:
             continue
         if isinstance(entry, dict):
-            found.extend((f"{key}: {name}", _text(inner)) for name, inner in entry.items())
+            found.extend((f"{key} {name}", _text(inner)) for name, inner in entry.items())
         elif not isinstance(entry, list):
-            found.append((EXTRAS.get(key, key.replace("_", " ")), _text(entry)))
+            found.append((key, _text(entry)))
     return found
 
 

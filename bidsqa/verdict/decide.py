@@ -7,7 +7,7 @@ from typing import Any
 
 from bidsqa.record import Record
 from bidsqa.verdict import reasons as words
-from bidsqa.verdict.reading import look_up, mask_problems, number, suffix_of, why_missing
+from bidsqa.verdict.reading import DETAILS, look_up, number, suffix_of, why_missing
 from bidsqa.verdict.rules import Rule, Rules
 
 RANK = {"pass": 0, "review": 1, "fail": 2}
@@ -53,10 +53,9 @@ def _judged(record: Record, rules: Rules, rows: tuple[Rule, ...]) -> list[dict[s
         if value is None or crossed is None:
             continue
         entry = words.beyond(record, rule, rules, crossed[0], value, crossed[1])
-        if rule.reads == "derived.mask_problems":
-            entry["text"] = f"{rule.about}: " + "; ".join(
-                f"{name.replace('_', ' ')}: {why}" for name, why in mask_problems(record).items()
-            )
+        if rule.reads in DETAILS:
+            told = DETAILS[rule.reads](record).items()
+            entry["text"] = f"{rule.about}: " + "; ".join(f"{name.replace('_', ' ')}: {why}" for name, why in told)
         found.append(entry)
     return found
 

@@ -61,6 +61,16 @@ def mask_problems(record: Record) -> dict[str, str]:
     return {name: str(problems[name]) for name in TELLING_MASKS if name in problems}
 
 
+def outside_domain(record: Record) -> dict[str, str]:
+    """The scores whose model never learned from scans like this one, with the reasons."""
+    found = {}
+    for name, score in record.scores.items():
+        reasons = score.get("outside_domain") if isinstance(score, dict) else None
+        if reasons and isinstance(reasons, list):
+            found[name] = "; ".join(map(str, reasons))
+    return found
+
+
 def _numbers(record: Record, key: str) -> list[float]:
     values = record.image.get(key)
     kept = [number(value) for value in values] if isinstance(values, (list, tuple)) else []
@@ -91,4 +101,10 @@ DERIVED: dict[str, Callable[[Record], float | None]] = {
     "shortest_extent": _shortest_extent,
     "largest_voxel": _largest_voxel,
     "mask_problems": lambda record: float(len(mask_problems(record))),
+    "outside_domain": lambda record: float(len(outside_domain(record))),
+}
+# what stands behind a count, for the words of the reason
+DETAILS: dict[str, Callable[[Record], dict[str, str]]] = {
+    "derived.mask_problems": mask_problems,
+    "derived.outside_domain": outside_domain,
 }

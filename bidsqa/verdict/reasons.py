@@ -35,11 +35,11 @@ def plain(value: float, significant: int = 3) -> str:
     return f"{value:.{max(significant - 1 - leading, 0)}f}"
 
 
-def worst_slices(record: Record, rule: Rule, high_is_bad: bool) -> str:
+def worst_slices(record: Record, rule: Rule, high_is_bad: bool, threshold: float) -> str:
     """Where the worst slices of the acquisition plane are, in words; empty where they don't stand out.
 
     The worst fifth of the slices is taken; the run among them that holds the worst one (gaps of two slices allowed)
-    is named.
+    is named. Empty as well where no slice is beyond the threshold.
     """
     parts = rule.reads.split(".")
     planes = look_up(record, f"scores.{parts[1]}.slices") if parts[0] == "scores" else None
@@ -49,10 +49,11 @@ def worst_slices(record: Record, rule: Rule, high_is_bad: bool) -> str:
         return ""
     both = zip(map(number, index), map(number, values), strict=True)
     pairs = sorted((int(at), value) for at, value in both if at is not None and value is not None)
-    if len(pairs) < 5:
-        return ""
     sign = 1.0 if high_is_bad else -1.0
     ordered = sorted(pairs, key=lambda pair: sign * pair[1], reverse=True)
+    # a cause that no single slice shows, like a slow shading, has no worst slices
+    if len(pairs) < 5 or sign * (ordered[0][1] - threshold) <= 0:
+        return ""
     median = ordered[len(ordered) // 2][1]
     if abs(ordered[0][1] - median) < 0.1 * max(abs(median), 1e-9):
         return "in all slices alike"
@@ -79,7 +80,7 @@ def beyond(record: Record, rule: Rule, rules: Rules, level: str, value: float, t
     shown, limit = digits(value, threshold)
     unit = f" {rule.unit}" if rule.unit else ""
     text = f"{about}: {rule.quantity} {shown}{unit} is {'above' if high_is_bad else 'below'} {limit}{unit}"
-    where = worst_slices(record, rule, high_is_bad)
+    where = worst_slices(record, rule, high_is_bad, threshold)
     return reason(rule.name, rule.reads, value, threshold, text + (f", {where}" if where else ""), advice, level)
 
 

@@ -146,6 +146,20 @@ def test_the_strongest_family_names_the_cause() -> None:
     assert "averages" in reason["advice"]
 
 
+def test_slices_are_not_blamed_for_what_they_do_not_show() -> None:
+    record = good()  # its slices lie near 0.25
+    record.scores["severity"]["value"] = 1.5
+    assert reasons(record)["severity"]["text"] == "artifacts: severity 1.5 is above 1"
+
+
+def test_a_score_outside_its_domain_asks_for_a_look() -> None:
+    record = good()
+    record.scores["ssim"]["outside_domain"] = []
+    assert decide(record, RULES)["decision"] == "pass"
+    record.scores["ssim"]["outside_domain"] = ["pixels of 0.20 x 0.20 mm"]
+    assert "ssim: pixels of 0.20 x 0.20 mm" in reasons(record)["domain"]["text"]
+
+
 def test_masks_that_cannot_be_trusted_are_named() -> None:
     record = good()
     record.image["anatomy"]["problems"] = {"brain": "its volume is 300 ml", "air": "the background is zeroed"}
