@@ -28,9 +28,10 @@ from bidsqa.training.ssim_pool import Slices, drawn_slices, map_slices, phantom_
 Array = np.ndarray[Any, Any]
 MIX = {"real": 0.56, "maps": 0.18, "drawn": 0.18, "phantom": 0.08}
 CUT_SHARE = 0.7
-RESERVE = 40
-MOVED_SHARE = 0.375
+RESERVE = 150
+MOVED_SHARE = 0.1875
 IID_SHARE = 0.2
+LOG_SECONDS = 150
 AVERAGE_DECAY = 0.995
 LOG_COLUMNS = ("seconds", "step", "window", "rate", "loss", "score_error", "watch_bias", "watch_sd", "watch_mae")
 
@@ -154,7 +155,7 @@ def learning_rate(recipe: Recipe, share: float) -> float:
 
 
 class Reserve:
-    """Recent pairs: simulating one costs as much as learning from one, so each is used about twice, differently cut.
+    """Recent pairs: simulating one costs more than learning from it, so each is used about four times, cut anew.
 
     Parameters
     ----------
@@ -168,7 +169,7 @@ class Reserve:
         self._kept: list[Pairs] = []
 
     def draw(self, seed: int, window: int | None) -> Pairs:
-        """A batch: moved slices, the clean selves of half of them, and as much from the reserve.
+        """A batch: some moved slices, the clean selves of half of them, the rest from the reserve.
 
         A slice and its clean self in one batch differ by the motion alone, which is what there is to learn.
         """
@@ -262,7 +263,7 @@ def train(recipe: Recipe, parts: Sequence[Slices], classes: Array, watched: Sequ
         losses.append((float(loss.detach()), float(error)))
         state.step += 1
         state.spent = before + time.monotonic() - began
-        if time.monotonic() - last > 60 or state.spent >= recipe.seconds:
+        if time.monotonic() - last > LOG_SECONDS or state.spent >= recipe.seconds:
             last = time.monotonic()
             mean = np.mean(losses, axis=0)
             reached = (state.spent, state.step, window or 224, learning_rate(recipe, share), *mean)

@@ -45,14 +45,15 @@ drawn as whole scans): 13 of the 16 maps of Billot et al. 2023 (Apache-2.0). Pha
 101-104; the demo and the tests use others.
 
 ## Recipe
-`python -m bidsqa.training.ssim --seconds 4050`, seed 1: {steps} steps of 16 slices ({hours:.2f} h on one shared CPU
-core; a batch is 6 freshly degraded slices, 3 of them also clean, and 7 of the last 360), AdamW 2e-3 with a cosine,
-cut-outs of 128 pixels for 70 % of the time and whole windows after that, weights averaged (0.995). Loss: 10 x
-squared error of the slice's SSIM + 5 x squared error of the blocks'. Motion: a third none, else four in five rigid
-motion between k-space lines (smooth and sudden, up to 5 mm and 5 degrees RMS, referenced to the k-space centre),
-one in five Sciarra's in-house motion. Before the motion: contrast (gamma, logarithm, sigmoid, random rising curve),
-flips and turns, bias field, blur. In both images alike: complex noise, air set to zero. No step was chosen by the
-held-out scans; the curve is in `ssim_curve.csv` (watch_*: subjects ljubljana04 and 20).
+`python -m bidsqa.training.ssim --seconds 3900`, seed 1: {steps} steps of 16 slices ({hours:.2f} h on one shared CPU
+core; a batch is 3 freshly degraded slices, 1 of them also clean, and 12 of the last 600; 6, 3 and 7 of the last 360
+in the first 496 steps), AdamW 2e-3 with a cosine, cut-outs of 128 pixels for 70 % of the time and whole windows
+after that, weights averaged (0.995). Loss: 10 x squared error of the slice's SSIM + 5 x squared error of the
+blocks'. Motion: a quarter none, else four in five rigid motion between k-space lines (smooth and sudden, up to 5 mm
+and 5 degrees RMS, referenced to the k-space centre), one in five Sciarra's in-house motion. Before the motion:
+contrast (gamma, logarithm, sigmoid, random rising curve), flips and turns, bias field, blur. In both images alike:
+complex noise, air set to zero. No step was chosen by the held-out scans; the curve is in `ssim_curve.csv` (watch_*:
+subjects ljubljana04 and 20).
 
 ## Validation
 {validation}
