@@ -116,23 +116,29 @@ def make_folder(folder: Path, what: str) -> None:
 
 
 def check_models(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of models that give scores, without doubles.
+    """Names of models that give scores, without doubles; the default ones where none is named.
+
+    Parameters
+    ----------
+    names : sequence of str
+        As given, also joined by commas; ``none`` alone asks for metrics without scores.
 
     Raises
     ------
     UsageError
         There is no such model.
     """
-    if not names:
-        return ()
     from bidsqa.models import MODELS
+    from bidsqa.steps import DEFAULT_MODELS
 
-    known = [name for name, model in MODELS.items() if getattr(model, "kind", "score") == "score"]
+    known = [name for name, model in MODELS.items() if model.kind == "score"]
     asked = tuple(dict.fromkeys(part for name in names for part in name.split(",") if part))
+    if asked == ("none",):
+        return ()
     for name in asked:
         if name not in known:
             raise UsageError(f"There is no model {name!r}.", suggestion(name, known).capitalize())
-    return asked
+    return asked or DEFAULT_MODELS
 
 
 def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:

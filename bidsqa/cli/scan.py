@@ -77,7 +77,7 @@ def build_parser() -> Parser:
     parser.add_argument("file", metavar="FILE", help="the image (.nii or .nii.gz)")
     parser.add_argument("out", metavar="OUT", nargs="?", help="folder for the record and the page")
     parser.add_argument("--suffix", choices=SUFFIXES, help="kind of image (guessed from the file's name by default)")
-    parser.add_argument("--models", nargs="+", metavar="NAME", default=[], help="scores to compute")
+    parser.add_argument("--models", nargs="+", metavar="NAME", default=[], help="scores to compute, or none")
     parser.add_argument("--thresholds", metavar="FILE", help="your own rules of the verdict (TOML)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads (%(default)s)")
@@ -140,7 +140,7 @@ def _examine(path: Path, suffix: str, given: argparse.Namespace, *, pictures: bo
     check_device(given.device)
     if given.threads < 1:
         raise UsageError("--threads must be at least 1.")
-    models = check_models(given.models) or steps.DEFAULT_MODELS
+    models = check_models(given.models)
     check_shipped_weights(models, ())
     settings = steps.Settings(
         models=models,

@@ -111,11 +111,11 @@ class RunSettings:
             Unknown models, weights that are not there, rules that can't be read.
         """
         from bidsqa.cli.checks import check_device, check_models, check_shipped_weights, check_thresholds, check_weights
-        from bidsqa.steps import DEFAULT_MODELS, Settings
+        from bidsqa.steps import Settings
 
         check_device(self.device)
         check_thresholds(self.thresholds)
-        models = check_models(self.models) or DEFAULT_MODELS
+        models = check_models(self.models)
         weights = check_weights(self.weights)
         check_shipped_weights(models, weights)
         return Settings(
