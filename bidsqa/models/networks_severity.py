@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ class HaysNetwork(nn.Module):
         super().__init__()
         widths = (1, 16, 16, 64, 64)
         parts: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in pairwise(widths):
             parts += [nn.Conv2d(before, after, 3, padding=1), nn.InstanceNorm2d(after, affine=True), nn.LeakyReLU(0.1)]
         self.features = nn.Sequential(*parts)
         self.last = nn.Conv2d(widths[-1], 1, 3)
@@ -77,15 +78,20 @@ class CompactNetwork(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(FOLD**2, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True)
         )
-        self.stages = nn.ModuleList([
-            nn.Sequential(Block(stem, first, 1)),
-            nn.Sequential(Block(first, second, 2), Block(second, second, 1)),
-            nn.Sequential(Block(second, third, 2)),
-        ])
+        self.stages = nn.ModuleList(
+            [
+                nn.Sequential(Block(stem, first, 1)),
+                nn.Sequential(Block(first, second, 2), Block(second, second, 1)),
+                nn.Sequential(Block(second, third, 2)),
+            ]
+        )
         pooled = 2 * sum(WIDTHS)
         self.norm = nn.BatchNorm1d(pooled)
         self.decide = nn.Sequential(
-            nn.Linear(pooled + SCALARS, 96), nn.ReLU(inplace=True), nn.Dropout(0.1), nn.Linear(96, 2 + 2 * len(FAMILIES))
+            nn.Linear(pooled + SCALARS, 96),
+            nn.ReLU(inplace=True),
+            nn.Dropout(0.1),
+            nn.Linear(96, 2 + 2 * len(FAMILIES)),
         )
 
     def forward(self, image: Tensor, head: Tensor, scalars: Tensor) -> Tensor:

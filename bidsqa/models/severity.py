@@ -3,8 +3,8 @@
 
 After Hays et al. (MIDL 2025): 0 is clean, 1 the review threshold. The network reads the strength of noise, motion,
 ghosting, bias and blur from each slice. Two readings of the whole head need no training: its field, since one slice
-can't tell a field from anatomy, and the echo that a ghost leaves in the spectrum. Every reading is divided by what clean scans of sites not trained on reach at most (their
-95th percentile), and the scan's severity is the largest.
+can't tell a field from anatomy, and the echo that a ghost leaves in the spectrum. Every reading is divided by what
+clean scans of sites not trained on reach at most (their 95th percentile), and the scan's severity is the largest.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def native_windows(volume: Volume, head: Array, axis: int, indices: Array, windo
 
 
 def normalise(windows: Array, heads: Array) -> Array:
-    """Slices in units of their head's mean, clipped at 6; negative values (signed noise, phase) become their magnitude."""
+    """Slices in units of their head's mean, clipped at 6; negative values become their magnitude."""
     size = np.abs(windows)
     counts = np.maximum(heads.sum(axis=(1, 2)), 1)
     level = (size * heads).sum(axis=(1, 2)) / counts
@@ -123,7 +123,8 @@ def slice_scalars(windows: Array, heads: Array, edges: Array) -> Array:
     Returns
     -------
     ndarray of float32, shape (N, 7)
-        Logarithm of the three edges; mean and SD of the air times 5 (at most 5); share of pixels below 1 % of the head's mean;
+        Logarithm of the three edges; mean and SD of the air times 5 (up to 5); share of pixels below 1 % of the head's
+        mean;
         share of head. All zero for air where the window has none.
     """
     air = ~heads
@@ -134,13 +135,15 @@ def slice_scalars(windows: Array, heads: Array, edges: Array) -> Array:
     spread = np.sqrt(np.maximum(square - mean**2, 0))
     known = counts > 50
     dark = (windows < 0.01).mean(axis=(1, 2))
-    return np.column_stack([
-        np.log(edges),
-        np.clip(5 * mean, 0, 5) * known,
-        np.clip(5 * spread, 0, 5) * known,
-        dark,
-        heads.mean(axis=(1, 2)),
-    ]).astype(np.float32)
+    return np.column_stack(
+        [
+            np.log(edges),
+            np.clip(5 * mean, 0, 5) * known,
+            np.clip(5 * spread, 0, 5) * known,
+            dark,
+            heads.mean(axis=(1, 2)),
+        ]
+    ).astype(np.float32)
 
 
 def network_inputs(volume: Volume, head: Array, axis: int, indices: Array) -> dict[str, Array]:
@@ -274,13 +277,16 @@ class SeverityScorer:
     def _plain(self, places: Sequence[tuple[int, Array]], outputs: Sequence[Array]) -> Score:
         scale = float(self._calibration.get("scale", 1.0))
         slices = tuple(
-            plane_scores(axis, indices, output[:, 0] / scale) for (axis, indices), output in zip(places, outputs, strict=True)
+            plane_scores(axis, indices, output[:, 0] / scale)
+            for (axis, indices), output in zip(places, outputs, strict=True)
         )
         values = [np.asarray(part.value) for part in slices]
         joined = np.concatenate(values)
         return Score(float(joined.mean()), standard_error(values), "", slices, _spread(slices, joined))
 
-    def _by_family(self, places: Sequence[tuple[int, Array]], outputs: Sequence[Array], whole: dict[str, float]) -> Score:
+    def _by_family(
+        self, places: Sequence[tuple[int, Array]], outputs: Sequence[Array], whole: dict[str, float]
+    ) -> Score:
         raw = [slice_readings(output) for output in outputs]
         means = volume_readings(raw, whole)
         severities = {name: self._calibrated(name, np.array(value)).item() for name, value in means.items()}
@@ -329,7 +335,7 @@ def volume_readings(raw: Sequence[dict[str, Array]], whole: dict[str, float]) ->
 
 
 def slice_readings(output: Array) -> dict[str, Array]:
-    """Named readings of slices from the compact network's output (N, 12): ``overall`` (damage + NRMSE) and the families."""
+    """Named readings of slices from the network's output (N, 12): ``overall`` (damage + NRMSE), the families."""
     readings = {"overall": output[:, 0] + output[:, 1]}
     for place, name in enumerate(FAMILIES):
         readings[name] = output[:, 2 + place]

@@ -19,6 +19,9 @@ SMALLEST_SIDE = 64
 LARGEST_DIVISOR = 11
 REACH = 8
 SILENCE = 4.0
+# a fall of the log power within a few lines that no tissue makes: the edge of what was measured
+CLIFF = 1.5
+CLIFF_WIDTH = 3
 
 
 def ghost_echo(volume: Volume, head: Array) -> tuple[float, float]:
@@ -60,17 +63,49 @@ def ghost_echo(volume: Volume, head: Array) -> tuple[float, float]:
 
 
 def _mean_cepstrum(slices: Array) -> Array:
-    """Cepstrum of the mean log power spectrum of slices (N, H, W); zero lag at index (0, 0)."""
-    power = np.abs(np.fft.rfft2(slices)) ** 2
+    """Cepstrum of the mean log power spectrum of slices (N, H, W); zero lag at index (0, 0).
+
+    Scanners fill k-space with zeros to interpolate; the edge of what was measured would ring like an echo, so that only
+    the measured rectangle is transformed.
+    """
+    power = np.abs(np.fft.fft2(slices)) ** 2
     mean_log = np.log(power + 1e-3 * np.median(power) + 1e-20).mean(axis=0)
-    return np.asarray(np.fft.irfft2(mean_log, s=slices.shape[1:]))
+    plain = np.log(power + 1e-20).mean(axis=0)
+    for axis in (0, 1):
+        kept = _measured(np.median(plain, axis=1 - axis))
+        size = mean_log.shape[axis]
+        if kept < size // 2:
+            lines = np.concatenate([np.arange(kept), np.arange(size - kept + 1, size)])
+            mean_log = np.take(mean_log, lines, axis=axis)
+    return np.asarray(np.fft.ifft2(mean_log).real)
+
+
+def _measured(profile: Array) -> int:
+    """Lines from the centre of k-space to where it was filled with zeros; half of all where it wasn't.
+
+    Parameters
+    ----------
+    profile : ndarray, shape (N,)
+        Median log power of each line, FFT order.
+    """
+    half = len(profile) // 2
+    line = 0.5 * (profile[1 : half + 1] + profile[-1 : -half - 1 : -1])
+    first = max(CLIFF_WIDTH, int(0.3 * half))
+    places = np.arange(first, half - CLIFF_WIDTH)
+    if places.size == 0:
+        return half
+    drops = np.array([line[k - CLIFF_WIDTH : k].mean() - line[k + 1 : k + 1 + CLIFF_WIDTH].mean() for k in places])
+    best = int(np.argmax(drops))
+    return int(places[best]) - 1 if drops[best] > CLIFF else half
 
 
 def _line_excess(cepstrum: Array) -> tuple[float, float]:
     """Excess of column 0 (lags along the first axis) over the columns beside it: amplitude and highest peak in SD."""
     size = cepstrum.shape[0]
     lags = np.arange(max(2, size // LARGEST_DIVISOR), size // 2 + 1)
-    beside = [column for column in range(-REACH, REACH + 1) if abs(column) >= 2 and abs(column) < cepstrum.shape[1] // 2]
+    beside = [
+        column for column in range(-REACH, REACH + 1) if abs(column) >= 2 and abs(column) < cepstrum.shape[1] // 2
+    ]
     around = cepstrum[lags][:, beside]
     centre = np.median(around, axis=1)
     spread = 1.4826 * float(np.median(np.abs(around - centre[:, None])))
@@ -114,9 +149,16 @@ def field_range(volume: Volume, head: Array) -> tuple[float, float]:
         return 0.0, 0.0
     values = np.log(powers[kept] / counts[kept]) / POWER
     place = (np.column_stack([kept // GRID**2, kept // GRID % GRID, kept % GRID]) + 0.5) * 2 / GRID - 1
-    terms = np.column_stack([
-        np.ones(kept.size), place, place**2, place[:, 0] * place[:, 1], place[:, 0] * place[:, 2], place[:, 1] * place[:, 2]
-    ])
+    terms = np.column_stack(
+        [
+            np.ones(kept.size),
+            place,
+            place**2,
+            place[:, 0] * place[:, 1],
+            place[:, 0] * place[:, 2],
+            place[:, 1] * place[:, 2],
+        ]
+    )
     colour = (kept // GRID**2 + kept // GRID + kept) % 2 == 0
     halves = [_fitted_range(terms[part], values[part], terms) for part in (colour, ~colour)]
     return _fitted_range(terms, values, terms), 0.5 * abs(halves[0] - halves[1])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulated artifacts and scans: the artifact table, degrading whole scans, contrasts from label maps, the head phantom.
+"""Simulated artifacts and scans: the artifact table, whole degraded scans, contrasts from label maps, the phantom.
 
 The names below are loaded when first used, so that the phantom can be imported without torch.
 """
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bidsqa.simulation.artifact import Artifact, Parameters
-    from bidsqa.simulation.visible_damage import damage, damage_batch
     from bidsqa.simulation.table import ARTIFACTS, FAMILIES
+    from bidsqa.simulation.visible_damage import damage, damage_batch
     from bidsqa.simulation.whole_scan import degrade_volume
 
 _HOMES = {

@@ -38,7 +38,9 @@ def log_field(shape: tuple[int, ...], parameters: Parameters, number: int) -> Te
     """Unscaled log field of one batch element; coordinates run from -1 to 1 over the grid."""
     device = parameters["coefficient"].device
     axes = [torch.linspace(-1, 1, size, device=device) for size in shape]
-    shaped = [axis.reshape([-1 if other == place else 1 for other in range(len(shape))]) for place, axis in enumerate(axes)]
+    shaped = [
+        axis.reshape([-1 if other == place else 1 for other in range(len(shape))]) for place, axis in enumerate(axes)
+    ]
     total = torch.zeros(shape, device=device)
     if int(parameters["bump"][number]):
         for bump in range(BUMPS):

@@ -41,7 +41,9 @@ def apply_spike(image: Tensor, parameters: Parameters, head: Tensor) -> Tensor:
         angle = per_sample(parameters["phase"][:, number], image).to(image.device)
         for axis, count in enumerate(shape):
             whole_line = (parameters["frequency"][:, number, axis] * count).round() / count
-            position = torch.arange(count, device=image.device).reshape([-1 if place == axis + 2 else 1 for place in range(image.ndim)])
+            position = torch.arange(count, device=image.device).reshape(
+                [-1 if place == axis + 2 else 1 for place in range(image.ndim)]
+            )
             angle = angle + 2 * math.pi * per_sample(whole_line, image) * position
         size = per_sample(parameters["amplitude"][:, number] * mean, image)
         result = result + torch.polar(size.expand(angle.shape).contiguous(), angle.contiguous())

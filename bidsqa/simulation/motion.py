@@ -104,10 +104,12 @@ def rotate(image: Tensor, turn: Tensor, spacing: Tensor) -> Tensor:
 
 def apply_motion(image: Tensor, parameters: Parameters, head: Tensor) -> Tensor:
     """K_j = e^{-2πi k·d_j} F[x∘R_j⁻¹](k_j), y = |F⁻¹ K|; pose constant along a phase-encode line."""
-    return torch.cat([
-        _move_one(image[number : number + 1], {key: value[number] for key, value in parameters.items()})
-        for number in range(len(image))
-    ])
+    return torch.cat(
+        [
+            _move_one(image[number : number + 1], {key: value[number] for key, value in parameters.items()})
+            for number in range(len(image))
+        ]
+    )
 
 
 def _move_one(image: Tensor, parameters: Parameters) -> Tensor:

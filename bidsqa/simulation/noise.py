@@ -46,7 +46,9 @@ def apply_coils(image: Tensor, parameters: Parameters, head: Tensor) -> Tensor:
     sigma = parameters["sigma"] * head_level(image, head)
     result = []
     for number, coils in enumerate(parameters["coils"].tolist()):
-        deviate = sigma[number] * draw_normal(image[number : number + 1], parameters["noise_seed"][number : number + 1], 2 * coils)
+        deviate = sigma[number] * draw_normal(
+            image[number : number + 1], parameters["noise_seed"][number : number + 1], 2 * coils
+        )
         real = image[number : number + 1] / coils**0.5 + deviate[:, :coils]
         result.append((real.square() + deviate[:, coils:].square()).sum(dim=1, keepdim=True).sqrt())
     return torch.cat(result)

@@ -35,13 +35,15 @@ def gaussian_operator(count: int, sigma: float, device: torch.device | None = No
 
 
 def thick_operator(count: int, factor: float, device: torch.device | None = None) -> Tensor:
-    """Matrix (count, count): box profile ``factor`` samples wide, sampled every ``factor``, interpolated back linearly."""
+    """Matrix (count, count): box profile ``factor`` samples wide, sampled as often, interpolated back linearly."""
     if factor <= 1:
         return torch.eye(count, device=device)
     slices = max(2, math.ceil(count / factor))
     centre = (torch.arange(slices, device=device) - (slices - 1) / 2) * factor + (count - 1) / 2
     edge = torch.arange(count, device=device)
-    overlap = torch.minimum(edge + 0.5, centre[:, None] + factor / 2) - torch.maximum(edge - 0.5, centre[:, None] - factor / 2)
+    overlap = torch.minimum(edge + 0.5, centre[:, None] + factor / 2) - torch.maximum(
+        edge - 0.5, centre[:, None] - factor / 2
+    )
     profile = overlap.clamp(min=0)
     profile = profile / profile.sum(dim=1, keepdim=True).clamp(min=1e-6)
     position = ((edge - centre[0]) / factor).clamp(0, slices - 1)
@@ -63,10 +65,12 @@ def apply_blur(image: Tensor, parameters: Parameters, head: Tensor) -> Tensor:
     result = image
     for axis in range(image.ndim - 2):
         moved = result.movedim(axis + 2, -1)
-        operators = torch.stack([
-            gaussian_operator(moved.shape[-1], float(width) / FWHM_PER_SIGMA, image.device)
-            for width in parameters["fwhm"][:, axis]
-        ])
+        operators = torch.stack(
+            [
+                gaussian_operator(moved.shape[-1], float(width) / FWHM_PER_SIGMA, image.device)
+                for width in parameters["fwhm"][:, axis]
+            ]
+        )
         shape = moved.shape
         mixed = torch.bmm(moved.reshape(len(image), -1, shape[-1]), operators.transpose(1, 2))
         result = mixed.reshape(shape).movedim(-1, axis + 2)
@@ -85,10 +89,12 @@ def apply_thick(image: Tensor, parameters: Parameters, head: Tensor) -> Tensor:
     """Average over the slice profile, sample, interpolate back."""
 
     def act(moved: Tensor, chosen: Tensor) -> Tensor:
-        operators = torch.stack([
-            thick_operator(moved.shape[-1], float(parameters["factor"][number]), image.device) for number in chosen
-        ])
-        return torch.bmm(moved.reshape(len(chosen), -1, moved.shape[-1]), operators.transpose(1, 2)).reshape(moved.shape)
+        operators = torch.stack(
+            [thick_operator(moved.shape[-1], float(parameters["factor"][number]), image.device) for number in chosen]
+        )
+        return torch.bmm(moved.reshape(len(chosen), -1, moved.shape[-1]), operators.transpose(1, 2)).reshape(
+            moved.shape
+        )
 
     return along_axis(image, parameters["axis"], act)
 

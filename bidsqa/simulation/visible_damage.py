@@ -119,7 +119,9 @@ def damage(
         for axis in range(3):
             touched = np.flatnonzero(head.any(axis=tuple(place for place in range(3) if place != axis)))
             low, high = (int(touched[0]), int(touched[-1])) if touched.size else (0, clean.shape[axis] - 1)
-            chosen = np.unique(np.linspace(low + 0.15 * (high - low), high - 0.15 * (high - low), slices).round().astype(int))
+            chosen = np.unique(
+                np.linspace(low + 0.15 * (high - low), high - 0.15 * (high - low), slices).round().astype(int)
+            )
             if min(size for place, size in enumerate(clean.shape) if place != axis) > 2 * RADIUS:
                 planes.append(tuple(np.moveaxis(array, axis, 0)[chosen] for array in (clean, degraded, head)))
     values = [

@@ -12,8 +12,8 @@ import torch
 from bidsqa.image import Volume, acquisition_axis, rough_head
 from bidsqa.image.slices import THICK_SLICE_RATIO
 from bidsqa.simulation.artifact import Parameters
-from bidsqa.simulation.visible_damage import damage
 from bidsqa.simulation.table import ARTIFACTS
+from bidsqa.simulation.visible_damage import damage
 
 PHASE_ENCODED = frozenset({"ghosting", "motion", "wrap", "undersampling"})
 
@@ -42,7 +42,7 @@ def degrade_volume(
     degraded : Volume
         Same grid and affine; values stored in whole steps where the original file had an integer type.
     parameters : dict
-        ``name``, ``strength``, ``seed``, the drawn parameters as plain lists, ``s_paper`` (None where the paper has none).
+        ``name``, ``strength``, ``seed``, the drawn parameters as plain lists, ``s_paper`` (or None).
     damage : dict of float
         ``ssim_head``, ``nrmse``, ``damage`` as in :func:`bidsqa.simulation.damage`.
 

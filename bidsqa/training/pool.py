@@ -33,7 +33,7 @@ class Clean:
         For splits; a label map is its own subject of the site ``"labels"``.
     contrast : str
     side : str
-        ``"train"``, ``"watch"`` (a training site, subjects not trained on) or ``"test"`` (sites and maps not trained on).
+        ``"train"``, ``"watch"`` (a training site, subjects not trained on) or ``"test"`` (sites, maps not trained on).
     volume : Volume
     """
 
@@ -68,7 +68,11 @@ def drawn_scans(data: Path, count: int, seed: int, sides: tuple[str, ...] = ("tr
     """``count`` scans drawn from the label maps of the given sides in turn."""
     folder = data / "labels"
     classes, kinds = read_table(folder)
-    paths = [path for path in sorted(folder.glob("*.nii.gz")) if side_of(path.name.removesuffix(".nii.gz"), "labels") in sides]
+    paths = [
+        path
+        for path in sorted(folder.glob("*.nii.gz"))
+        if side_of(path.name.removesuffix(".nii.gz"), "labels") in sides
+    ]
     loaded: dict[Path, Array] = {}
     for number in range(count):
         path = paths[number % len(paths)]

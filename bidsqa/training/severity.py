@@ -68,10 +68,12 @@ def joined(real: Slices, drawn: Slices, drawn_share: float = 0.45) -> Slices:
         head=np.concatenate([real.head, drawn.head]),
         edges=np.concatenate([real.edges, drawn.edges]),
         scan=np.concatenate([real.scan, drawn.scan + len(real.names)]),
-        weight=np.concatenate([
-            real.weight / real.weight.sum() * (1 - drawn_share),
-            drawn.weight / drawn.weight.sum() * drawn_share,
-        ]),
+        weight=np.concatenate(
+            [
+                real.weight / real.weight.sum() * (1 - drawn_share),
+                drawn.weight / drawn.weight.sum() * drawn_share,
+            ]
+        ),
         names=real.names + drawn.names,
         sites=real.sites + drawn.sites,
     )
@@ -95,7 +97,7 @@ def losses(network: Any, architecture: str, batch: Batch) -> dict[str, torch.Ten
 
 
 def watch(network: Any, architecture: str, batches: list[Batch]) -> dict[str, float]:
-    """Loss and separation of the watched subjects: rank correlation of score and damage, AUC of clean against visible."""
+    """Loss on the watched subjects, rank correlation of score and damage, AUC of clean against visible."""
     network.eval()
     total, scores, harms = 0.0, [], []
     with torch.no_grad():
@@ -171,8 +173,11 @@ def train(recipe: Recipe) -> None:
             seen = watch(average, recipe.architecture, watch_batches)
             _log(recipe.out / f"curve_{recipe.architecture}.csv", iteration, elapsed, {**running, **seen})
             state = {
-                "network": network.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-                "iteration": iteration, "seconds": elapsed,
+                "network": network.state_dict(),
+                "average": average.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "iteration": iteration,
+                "seconds": elapsed,
             }
             part = checkpoint.with_suffix(".part")
             torch.save(state, part)

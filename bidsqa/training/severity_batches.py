@@ -68,7 +68,9 @@ def make_batch(slices: Slices, size: int, generator: torch.Generator) -> Batch:
         The only source of chance.
     """
     chosen = torch.multinomial(torch.from_numpy(slices.weight), size, replacement=True, generator=generator).numpy()
-    top, left = (int(torch.randint(0, slices.image.shape[side] - FIELD + 1, (1,), generator=generator)) for side in (1, 2))
+    top, left = (
+        int(torch.randint(0, slices.image.shape[side] - FIELD + 1, (1,), generator=generator)) for side in (1, 2)
+    )
     clean = torch.from_numpy(slices.image[chosen, top : top + FIELD, left : left + FIELD].astype(np.float32))[:, None]
     head = torch.from_numpy(slices.head[chosen, top : top + FIELD, left : left + FIELD])[:, None]
     edges = torch.from_numpy(slices.edges[chosen])
@@ -95,7 +97,9 @@ def make_batch(slices: Slices, size: int, generator: torch.Generator) -> Batch:
         harm = damage_batch(images[0], image, head)
         harms.append(torch.stack([harm["damage"], harm["nrmse"]], dim=1).clamp(0, 1.5))
     strengths = [torch.zeros(size, len(FAMILIES)), _by_family(plan, size), _by_family(twin_plan, size)]
-    return finish(torch.cat(images), head.repeat(3, 1, 1, 1), edges.repeat(3, 1), torch.cat(harms), torch.cat(strengths))
+    return finish(
+        torch.cat(images), head.repeat(3, 1, 1, 1), edges.repeat(3, 1), torch.cat(harms), torch.cat(strengths)
+    )
 
 
 def finish(image: Tensor, head: Tensor, edges: Tensor, damage: Tensor, strength: Tensor) -> Batch:
@@ -138,11 +142,15 @@ def _augmented(clean: Tensor, head: Tensor, edges: Tensor, generator: torch.Gene
     level = torch.rand((3, size), generator=generator)
     faint = torch.where(some[0] < 0.4, 0.25 * level[0], torch.zeros(size))
     image = _apply("blur", image, head, torch.ones_like(edges), faint, generator)
-    image = _apply("bias", image, head, edges, torch.where(some[1] < 0.6, 0.22 * level[1], torch.zeros(size)), generator)
+    image = _apply(
+        "bias", image, head, edges, torch.where(some[1] < 0.6, 0.22 * level[1], torch.zeros(size)), generator
+    )
     return _apply("noise", image, head, edges, 0.09 * level[2] ** 2, generator)
 
 
-def _apply(name: str, image: Tensor, head: Tensor, edges: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
+def _apply(
+    name: str, image: Tensor, head: Tensor, edges: Tensor, strength: Tensor, generator: torch.Generator
+) -> Tensor:
     artifact = ARTIFACTS[name]
     return artifact.apply(image, artifact.sample(generator, strength, edges[:, :2]), head)
 
@@ -157,9 +165,12 @@ def _plans(size: int, generator: torch.Generator) -> tuple[dict[str, Tensor], di
         number = torch.multinomial(torch.tensor(COUNTS).expand(size, -1), 1, generator=generator) + 1
         used = torch.zeros((size, len(names)), dtype=torch.bool)
         used.scatter_(1, picks, torch.arange(len(COUNTS))[None] < number)
-        plans.append({
-            name: torch.where(used[:, place], _draw_strength(size, generator), 0.0) for place, name in enumerate(names)
-        })
+        plans.append(
+            {
+                name: torch.where(used[:, place], _draw_strength(size, generator), 0.0)
+                for place, name in enumerate(names)
+            }
+        )
     return plans[0], plans[1]
 
 
@@ -168,7 +179,13 @@ def _draw_strength(size: int, generator: torch.Generator) -> Tensor:
 
 
 def _degraded(
-    clean: Tensor, head: Tensor, edges: Tensor, plan: dict[str, Tensor], own: list[int], other: list[int], paired: Tensor
+    clean: Tensor,
+    head: Tensor,
+    edges: Tensor,
+    plan: dict[str, Tensor],
+    own: list[int],
+    other: list[int],
+    paired: Tensor,
 ) -> Tensor:
     """Apply a plan; paired elements draw from the seeds ``own``, the rest from ``other``."""
     image = clean.clone()
@@ -177,7 +194,10 @@ def _degraded(
         if not chosen.numel():
             continue
         artifact = ARTIFACTS[name]
-        drawn = [artifact.sample(torch.Generator().manual_seed(seeds[place]), strength, edges[:, :2]) for seeds in (own, other)]
+        drawn = [
+            artifact.sample(torch.Generator().manual_seed(seeds[place]), strength, edges[:, :2])
+            for seeds in (own, other)
+        ]
         parameters: Parameters = {
             key: torch.where(paired.reshape(-1, *[1] * (value.ndim - 1)), value, drawn[1][key])[chosen]
             for key, value in drawn[0].items()

@@ -33,7 +33,7 @@ FLUID = frozenset({4, 5, 14, 15, 24, 30, 43, 44, 62, 72, 136, 137, 163, 164})
 
 
 def read_table(folder: Path) -> tuple[Array, Array]:
-    """Intensity class and kind (0 background, 1 outside the brain, 2 brain) of each stored label value; 256 entries each."""
+    """Intensity class and kind (0 background, 1 outside the brain, 2 brain) of each stored label; 256 entries."""
     classes, kinds = np.zeros(256, dtype=np.int64), np.zeros(256, dtype=np.int64)
     for row in json.loads((folder / "labels.json").read_text())["labels"]:
         classes[row["stored"]] = row["intensity_class"]
@@ -68,7 +68,24 @@ def tissue_signals(contrast: str, classes: Array, kinds: Array, rng: np.random.G
 
 def _mirror(signals: Array) -> None:
     """Both sides of the brain look alike."""
-    pairs = {2: 41, 3: 42, 4: 43, 5: 44, 7: 46, 8: 47, 10: 49, 11: 50, 12: 51, 13: 52, 17: 53, 18: 54, 26: 58, 28: 60, 136: 163, 137: 164}
+    pairs = {
+        2: 41,
+        3: 42,
+        4: 43,
+        5: 44,
+        7: 46,
+        8: 47,
+        10: 49,
+        11: 50,
+        12: 51,
+        13: 52,
+        17: 53,
+        18: 54,
+        26: 58,
+        28: 60,
+        136: 163,
+        137: 164,
+    }
     for left, right in pairs.items():
         signals[right] = signals[left]
     signals[136] = signals[137] = signals[163] = signals[164] = signals[5] = signals[44] = signals[43] = signals[4]
@@ -139,7 +156,13 @@ def draw_scan(labels: Array, classes: Array, kinds: Array, rng: np.random.Genera
     real, imaginary = (rng.standard_normal(image.shape, dtype=np.float32) * sigma for _ in range(2))
     image = np.hypot(image + real, imaginary)
     if stripped or rng.random() < 0.5:
-        image = np.where(ndimage.binary_dilation(share > 0.1, iterations=0 if stripped else int(rng.integers(1, 4))) if not stripped else share > 0.5, image, 0)
+        image = np.where(
+            ndimage.binary_dilation(share > 0.1, iterations=0 if stripped else int(rng.integers(1, 4)))
+            if not stripped
+            else share > 0.5,
+            image,
+            0,
+        )
     pad = [(int(rng.integers(0, 24)),) * 2 if edge < 1.8 else (1, 1) for edge in spacing]
     if image.min() == 0:
         image = np.pad(image, pad)
@@ -151,7 +174,10 @@ def draw_scan(labels: Array, classes: Array, kinds: Array, rng: np.random.Genera
 
 def mild_field(shape: tuple[int, ...], rng: np.random.Generator, spread: float) -> Array:
     """Second-order polynomial log field whose range over the grid is ``spread``."""
-    axes = [np.linspace(-1, 1, size, dtype=np.float32).reshape([-1 if place == axis else 1 for place in range(3)]) for axis, size in enumerate(shape)]
+    axes = [
+        np.linspace(-1, 1, size, dtype=np.float32).reshape([-1 if place == axis else 1 for place in range(3)])
+        for axis, size in enumerate(shape)
+    ]
     total = np.zeros(shape, dtype=np.float32)
     for first in range(3):
         total = total + np.float32(rng.normal()) * axes[first]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_damage_grows_with_strength(name: str) -> None:
         harms = [damage_batch(image, degraded(name, image, strength, seed=seed), head) for seed in range(9)]
         medians.append(float(np.median([float(harm["nrmse"]) for harm in harms])))
     assert medians[0] == 0
-    assert all(later >= earlier - 1e-3 for earlier, later in zip(medians[:-1], medians[1:], strict=True)), medians
+    assert all(later >= earlier - 1e-3 for earlier, later in pairwise(medians)), medians
     assert medians[-1] > 0.02
 
 

@@ -21,7 +21,9 @@ def test_blur_equals_an_independent_gaussian_filter() -> None:
     image = noise()
     fwhm = torch.tensor([[3.0, 5.0]])
     here = apply_blur(image, {"fwhm": fwhm}, image > 0)[0, 0].numpy()
-    other = ndimage.gaussian_filter(image[0, 0].numpy(), np.array([3.0, 5.0]) / FWHM_PER_SIGMA, mode="reflect", truncate=6)
+    other = ndimage.gaussian_filter(
+        image[0, 0].numpy(), np.array([3.0, 5.0]) / FWHM_PER_SIGMA, mode="reflect", truncate=6
+    )
     assert np.allclose(here, other, atol=3e-3)
 
 

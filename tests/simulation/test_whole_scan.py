@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from bidsqa.image import Volume  # noqa: E402
-from bidsqa.simulation import damage, degrade_volume  # noqa: E402
+from bidsqa.image import Volume
+from bidsqa.simulation import damage, degrade_volume
 
 
 def scan() -> Volume:
@@ -62,7 +62,9 @@ def test_damage_ignores_brightness_and_sees_noise() -> None:
     assert damage(volume.data, 3 * volume.data, head)["damage"] == pytest.approx(0, abs=1e-4)
     noisy = volume.data + np.random.default_rng(0).normal(0, 40, volume.shape).astype(np.float32)
     assert damage(volume.data, noisy, head)["damage"] > 0.05
-    assert damage(volume.data, noisy, head)["nrmse"] == pytest.approx(40 / np.sqrt((volume.data[head] ** 2).mean()), rel=0.05)
+    assert damage(volume.data, noisy, head)["nrmse"] == pytest.approx(
+        40 / np.sqrt((volume.data[head] ** 2).mean()), rel=0.05
+    )
 
 
 def test_unknown_artifact() -> None:

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The card that ships beside the severity weights."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bidsqa.models.networks_severity import ARCHITECTURES
+from bidsqa.models.severity import WINDOW
+from bidsqa.training.pool import TEST_MAPS, TEST_SITES, WATCH_SUBJECTS
+from bidsqa.training.severity import DECAY, EMA, RATES, Recipe
+from bidsqa.training.severity_batches import COUNTS, FIELD, MIX
+from bidsqa.validation.tables import Table
+
+INTRODUCTION = """
+0 is clean, 1 the review threshold: the largest of the calibrated readings reaches it in about 5 % of clean scans of
+sites that the network was not trained on. Readings: the compact network's noise, motion, ghosting and blur, the field
+of the whole head (untrained polynomial) and the echo of ghosts (untrained cepstrum).
+"""
+TARGETS = """
+Blanked air is blanked again in the copies; clean slices go through the same steps. Targets: 1 - SSIM and NRMSE in the
+head, strength and presence of the five families; losses in `bidsqa/training/severity_losses.py`. Curve:
+`severity_curve.csv`.
+"""
+LIMITS = """
+- Artifacts are simulated, by the simulators of the training (with whole scans in 3D for the validation); no rated
+  scans were at hand. Few sites; one T2w and no FLAIR or PDw scan among the sites not trained on.
+- Loss of resolution across thick slices is invisible within them. A cropped field of view can hide ghost echoes; strong
+  zero-filling of noise-free (stripped) scans can raise the echo.
+- The clean scans have mild noise and motion of their own; what counts as clean follows them.
+- One seed, one split, a short training. The readings that count were chosen on the same sites.
+"""
+LICENCE = """
+Apache-2.0 (weights and card). Method after Hays et al., MIDL 2025; no code or weights of theirs are used.
+"""
+
+
+def card(recipe: Recipe, state: Mapping[str, Any], basis: str, tables: Sequence[Table], pool: Path) -> str:
+    """The model card, Markdown.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    state : Mapping
+        The checkpoint: ``iteration`` and ``seconds``.
+    basis : str
+        What the tables rest on.
+    tables : sequence of Table
+    pool : Path
+        The slices trained on.
+    """
+    shown = [f"```\n{table.text()}```\n" for table in tables]
+    return "\n".join(
+        [
+            "# severity: how strongly a scan is degraded\n",
+            INTRODUCTION.strip() + "\n",
+            "## Data\n",
+            _wrapped(_data(pool)),
+            "## Recipe\n",
+            _wrapped(_recipe(recipe, state)),
+            TARGETS.strip() + "\n",
+            "## Validation\n",
+            _wrapped(basis),
+            *shown,
+            "The shipped calibration uses the clean scans of all these sites; the numbers above leave each site out.\n",
+            "## Limits\n",
+            LIMITS.strip() + "\n",
+            "## Licence\n",
+            LICENCE.strip() + "\n",
+        ]
+    )
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def _data(pool: Path) -> str:
+    with np.load(pool) as file:
+        names, sites, count = file["names"].tolist(), file["sites"].tolist(), len(file["scan"])
+    real = [name for name, site in zip(names, sites, strict=True) if site != "labels"]
+    return (
+        f"Trained on {count} slices of {len(real)} scans and of {len(names) - len(real)} scans drawn from label maps "
+        f"(any contrast): {', '.join(real)}. Not trained on: the sites {', '.join(sorted(TEST_SITES))}; the subjects "
+        f"{', '.join(sorted(WATCH_SUBJECTS))} of a training site (watched during training); the label maps "
+        f"{', '.join(sorted(TEST_MAPS))}. Split by subject and site. Sources and licences: README of the data folder."
+    )
+
+
+def _recipe(recipe: Recipe, state: Mapping[str, Any]) -> str:
+    network = ARCHITECTURES["compact"]()
+    size = sum(parameter.numel() for parameter in network.parameters())
+    mix = ", ".join(f"{name} {share:g}" for name, share in MIX.items())
+    return (
+        f"`python -m bidsqa.training.severity --data D --out O --minutes {recipe.minutes:g} --seed {recipe.seed}`: "
+        f"{state['iteration']} iterations of {recipe.batch} clean slices and two degraded copies each, in "
+        f"{state['seconds'] / 60:.0f} minutes on a shared core without GPU. {size:,} parameters; AdamW "
+        f"{RATES['compact']:g}, weight decay {DECAY:g}, cosine, average of the weights {EMA:g}. Windows of {WINDOW} "
+        f"native pixels out of a field of {FIELD}. Artifacts: {mix}; one, two or three at once in "
+        f"{', '.join(f'{share:g}' for share in COUNTS)} of the copies; strength 0.03-1."
+    )

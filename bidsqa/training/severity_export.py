@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a checkpoint to shipped weights: calibrate, judge, write ONNX, card, curve and tables.
+
+``python -m bidsqa.training.severity_export --data ../shared/data --out checkpoints/severity --ship``
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bidsqa.models.loading import load_network
+from bidsqa.models.networks_severity import ARCHITECTURES, SCALARS
+from bidsqa.models.severity import WINDOW, SeverityScorer
+from bidsqa.models.table import WEIGHTS_FOLDER
+from bidsqa.training.export import half_rounded, ship, to_onnx
+from bidsqa.training.severity import Recipe
+from bidsqa.training.severity_card import card
+from bidsqa.validation.severity import calibrate, describe, evaluate, judge, tables, write
+
+VERSION = "1"
+
+
+def exported(network: Any, calibration: Mapping[str, Any] | None = None) -> bytes:
+    """The compact network as ONNX with its calibration in the metadata.
+
+    Parameters
+    ----------
+    network : CompactNetwork
+    calibration : Mapping, optional
+        See :class:`bidsqa.models.severity.SeverityScorer`.
+    """
+    rng = np.random.default_rng(0)
+    examples = {
+        "image": rng.random((2, 1, WINDOW, WINDOW), dtype=np.float32),
+        "head": np.ones((2, 1, WINDOW, WINDOW), dtype=np.float32),
+        "scalars": np.zeros((2, SCALARS), dtype=np.float32),
+    }
+    settings = {"bidsqa_model": "severity", "architecture": "compact", "version": VERSION}
+    if calibration is not None:
+        settings["calibration"] = json.dumps(rounded(calibration), sort_keys=True)
+    return to_onnx(half_rounded(network), examples, ("readings",), settings)
+
+
+def rounded(value: Any) -> Any:
+    """Numbers to six digits."""
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    return value
+
+
+def scorer_of(content: bytes) -> SeverityScorer:
+    """A scorer that runs given ONNX bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "severity.onnx"
+        path.write_bytes(content)
+        return SeverityScorer(load_network("severity", weights=path))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Export, calibrate and judge a trained severity network.")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the training: checkpoint, pool, cases")
+    parser.add_argument("--minutes", type=float, default=Recipe.minutes, help="as given to the training, for the card")
+    parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--ship", action="store_true", help="write weights and card into the package")
+    parser.add_argument("--tables", type=Path, help="folder for the tables of the documentation")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    state = torch.load(given.out / "compact.pt", weights_only=True)
+    network = ARCHITECTURES["compact"]()
+    network.load_state_dict(state["average"])
+    judged = judge(given.out / "cases", scorer_of(exported(network)))
+    result = evaluate(judged) if any(not row.clean for row in judged) else {}
+    calibration = calibrate([row for row in judged if row.clean])
+    print(json.dumps(rounded(calibration), indent=1))
+    shown = tables(result, describe(judged)) if result else {}
+    for table in shown.values():
+        print(table.text())
+    (given.out / "validation.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    if given.tables and result:
+        write(result, given.tables, describe(judged))
+    content = exported(network, calibration)
+    (given.out / "severity.onnx").write_bytes(content)
+    if given.ship:
+        recipe = Recipe(given.data, given.out, minutes=given.minutes, seed=given.seed)
+        ship(
+            "severity.onnx",
+            content,
+            card(recipe, state, describe(judged), list(shown.values()), given.out / "train.npz"),
+        )
+        shutil.copy(given.out / "curve_compact.csv", WEIGHTS_FOLDER / "severity_curve.csv")
+        with (given.out / "curve_compact.csv").open(encoding="utf-8") as handle:
+            print("last of the curve:", list(csv.DictReader(handle))[-1])
+
+
+if __name__ == "__main__":
+    main()

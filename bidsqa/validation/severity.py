@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judge a severity network on sites it was not trained on (``python -m bidsqa.validation.severity``).
+
+Every scan is judged with a calibration made from clean scans of the *other* sites. Two questions are kept apart: are
+the copies of one scan in the right order (Spearman within a scan), and are clean scans told from degraded ones of other
+heads (AUC across scans)? Classical measures are judged in the same way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bidsqa.models.severity import FAMILIES, READINGS_OF, SeverityScorer, slice_readings, volume_readings
+from bidsqa.validation.severity_cases import JUDGED, Case, build_cases, read_case
+from bidsqa.validation.tables import Table
+
+Array = np.ndarray[Any, Any]
+STRONG = 0.6
+DRAWS = 1000
+FAMILY_OF = {
+    "noise": "noise",
+    "bias": "bias",
+    "blur": "blur",
+    "anisotropy": "blur",
+    "ghosting": "ghosting",
+    "motion": "motion",
+}
+# readings differ in how little of them can be seen: no limit lies closer to the clean median than this
+SMALLEST_STEP = {
+    "noise": 0.08,
+    "motion": 0.08,
+    "ghosting": 0.08,
+    "blur": 0.08,
+    "overall": 0.06,
+    "field": 0.25,
+    "echo": 0.02,
+}
+USED = ("noise", "motion", "ghosting", "blur", "field", "echo")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A case with its raw readings (the network's and the volume's) and the classical measures.
+
+    Parameters
+    ----------
+    case : Case
+    readings : dict of float
+    """
+
+    case: Case
+    readings: dict[str, float]
+
+    @property
+    def real(self) -> bool:
+        """A scan, not an image drawn from a label map."""
+        return self.case.site != "labels"
+
+    @property
+    def clean(self) -> bool:
+        """Not degraded."""
+        return self.case.artifact == "none"
+
+
+def judge(folder: Path, scorer: SeverityScorer) -> list[Judged]:
+    """Raw readings of every case in a folder."""
+    judged = []
+    for path in sorted(folder.glob("*.npz")):
+        case = read_case(path)
+        raw = [slice_readings(output) for output in scorer.outputs(case.prepared)]
+        judged.append(Judged(case, volume_readings(raw, case.prepared.volume)))
+    return judged
+
+
+def calibrate(clean: Sequence[Judged], used: Sequence[str] = USED) -> dict[str, Any]:
+    """Calibration of a scorer from clean scans of sites that the network was not trained on.
+
+    Each reading goes to 0 at the median of the real scans and to 1 at its limit: the 95th percentile of the real or of
+    the drawn scans, whichever is higher. The scale then brings the 95th percentile of the largest reading to 1.
+    """
+    real, drawn = ([row for row in clean if row.real is kind] for kind in (True, False))
+    centre, limit = {}, {}
+    for name in clean[0].readings:
+        values = np.array([row.readings[name] for row in real])
+        centre[name] = float(np.median(values))
+        highest = [np.percentile(values, 95), centre[name] + SMALLEST_STEP.get(name, 0.05)]
+        if drawn and name != "field":
+            highest.append(np.percentile([row.readings[name] for row in drawn], 95))
+        limit[name] = float(max(highest))
+    calibration = {"clean": centre, "limit": limit, "use": list(used), "scale": 1.0}
+    worst = [max(severities(row.readings, calibration).values()) for row in real]
+    calibration["scale"] = max(1.0, float(np.percentile(worst, 95)))
+    return calibration
+
+
+def severities(readings: dict[str, float], calibration: dict[str, Any]) -> dict[str, float]:
+    """Calibrated readings that count, as :class:`SeverityScorer` has them."""
+    result = {}
+    for name in calibration["use"]:
+        span = max(calibration["limit"][name] - calibration["clean"][name], 1e-6) * calibration["scale"]
+        result[name] = max(0.0, (readings[name] - calibration["clean"][name]) / span)
+    return result
+
+
+def left_out(judged: Sequence[Judged], used: Sequence[str] = USED) -> list[tuple[Judged, dict[str, float]]]:
+    """Each case of the test sites with its severities, calibrated on clean scans of the other sites."""
+    clean = [row for row in judged if row.clean]
+    result = []
+    for site in sorted({row.case.site for row in judged if row.case.side == "test" and row.real}):
+        group = {"boston", "fnndsc"} if site in {"boston", "fnndsc"} else {site}
+        calibration = calibrate([row for row in clean if row.case.site not in group], used)
+        result += [(row, severities(row.readings, calibration)) for row in judged if row.case.site == site]
+    return result
+
+
+def area(bad: Array, good: Array) -> float:
+    """Area under the ROC curve; ties count half."""
+    if not len(bad) or not len(good):
+        return float("nan")
+    return float((bad[:, None] > good[None]).mean() + 0.5 * (bad[:, None] == good[None]).mean())
+
+
+def area_interval(
+    bad: Sequence[tuple[str, float]], good: Sequence[tuple[str, float]], seed: int = 0
+) -> tuple[float, float]:
+    """95 % bootstrap interval of the area over subjects."""
+    rng = np.random.default_rng(seed)
+    subjects = sorted({name for name, _ in (*bad, *good)})
+    values = []
+    for _ in range(DRAWS):
+        counts = dict.fromkeys(subjects, 0)
+        for name in rng.choice(subjects, len(subjects)):
+            counts[str(name)] += 1
+        drawn = [np.concatenate([[value] * counts[name] for name, value in part] or [[]]) for part in (bad, good)]
+        if len(drawn[0]) and len(drawn[1]):
+            values.append(area(drawn[0], drawn[1]))
+    low, high = np.percentile(values, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    """Spearman's coefficient; 0 for constants."""
+    from scipy.stats import spearmanr
+
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(spearmanr(first, second).statistic)
+
+
+def summarise(cases: Sequence[tuple[Case, float]], threshold: float | None = None) -> dict[str, Any]:
+    """Numbers of one score (higher is worse) over the cases.
+
+    Returns
+    -------
+    dict
+        By artifact: ``auc`` (strengths of 0.6 and more against all clean scans), ``interval``, ``auc_by_strength``,
+        ``rho`` (mean within-scan Spearman), ``ordered`` (share of copies at 0.3 and more above their clean scan),
+        ``caught`` (share at 0.6 and more above the threshold). ``flagged``: clean scans above it and their number.
+    """
+    good = [(case.subject, value) for case, value in cases if case.artifact == "none"]
+    origin = {case.scan: value for case, value in cases if case.artifact == "none"}
+    result: dict[str, Any] = {"artifacts": {}}
+    for artifact in sorted({case.artifact for case, _ in cases} - {"none"}, key=JUDGED.index):
+        own = [(case, value) for case, value in cases if case.artifact == artifact]
+        strong = [(case.subject, value) for case, value in own if case.strength >= STRONG]
+        values = np.array([value for _, value in good])
+        row: dict[str, Any] = {
+            "auc": area(np.array([value for _, value in strong]), values),
+            "interval": area_interval(strong, good) if strong else (float("nan"),) * 2,
+            "auc_by_strength": {
+                strength: area(np.array([value for case, value in own if case.strength == strength]), values)
+                for strength in sorted({case.strength for case, _ in own})
+            },
+            "ordered": float(
+                np.mean([value > origin[case.scan] for case, value in own if case.strength >= 0.3] or [np.nan])
+            ),
+            "rho": float(np.mean([_scan_order(own, origin, scan) for scan in sorted({case.scan for case, _ in own})])),
+        }
+        if threshold is not None and strong:
+            row["caught"] = float(np.mean([value > threshold for _, value in strong]))
+        result["artifacts"][artifact] = row
+    if threshold is not None:
+        result["flagged"] = [int(sum(value > threshold for _, value in good)), len(good)]
+    return result
+
+
+def _scan_order(own: Sequence[tuple[Case, float]], origin: dict[str, float], scan: str) -> float:
+    pairs = [(0.0, origin[scan])] + [(case.strength, value) for case, value in own if case.scan == scan]
+    return rank_correlation([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+
+
+def family_share(rows: Sequence[tuple[Judged, dict[str, float]]], smallest: float = 0.5) -> dict[str, float]:
+    """Share of degraded cases (strength 0.5 and more) whose largest family is the right one, by artifact."""
+    hits: dict[str, list[bool]] = {}
+    for row, values in rows:
+        if row.clean or row.case.strength < smallest:
+            continue
+        families = {
+            name: max((values[reading] for reading in READINGS_OF[name] if reading in values), default=0.0)
+            for name in FAMILIES
+        }
+        best = max(families, key=lambda name: families[name])
+        hits.setdefault(row.case.artifact, []).append(best == FAMILY_OF[row.case.artifact])
+    return {name: float(np.mean(values)) for name, values in hits.items()}
+
+
+def evaluate(judged: Sequence[Judged], used: Sequence[str] = USED) -> dict[str, Any]:
+    """All numbers: severity, each reading on its own, and the baselines, on the test sites."""
+    rows = left_out(judged, used)
+    value: Callable[[dict[str, float]], float] = lambda found: max(found.values())  # noqa: E731
+    result: dict[str, Any] = {
+        "scores": {"severity": summarise([(row.case, value(found)) for row, found in rows], 1.0)},
+        "families": family_share(rows),
+        "clean": {row.case.scan: value(found) for row, found in rows if row.clean},
+    }
+    for name in rows[0][0].readings:
+        result["scores"][f"reading: {name}"] = summarise([(row.case, row.readings[name]) for row, _ in rows])
+    for name in rows[0][0].case.baselines:
+        result["scores"][name] = summarise([(row.case, row.case.baselines[name]) for row, _ in rows])
+    result["scores"]["voxel volume"] = summarise([(row.case, 0.0) for row, _ in rows])
+    result["scores"]["constant"] = result["scores"].pop("voxel volume")
+    return result
+
+
+def tables(result: dict[str, Any], note: str) -> dict[str, Table]:
+    """Tables for docs: areas by score, the severity by strength."""
+    artifacts = list(result["scores"]["severity"]["artifacts"])
+    rows = []
+    for name, summary in result["scores"].items():
+        cells = [name]
+        for artifact in artifacts:
+            part = summary["artifacts"][artifact]
+            low, high = part["interval"]
+            cells.append(f"{part['auc']:.2f} [{low:.2f}, {high:.2f}]")
+        rows.append(cells)
+    severity = result["scores"]["severity"]
+    detail = []
+    for artifact, part in severity["artifacts"].items():
+        by_strength = [f"{value:.2f}" for _, value in sorted(part["auc_by_strength"].items())]
+        detail.append(
+            [
+                artifact,
+                *by_strength,
+                f"{part['rho']:.2f}",
+                f"{100 * part['ordered']:.0f} %",
+                f"{100 * part['caught']:.0f} %",
+                f"{100 * result['families'].get(artifact, float('nan')):.0f} %",
+            ]
+        )
+    strengths = [f"AUC at {strength:g}" for strength in sorted(severity["artifacts"][artifacts[0]]["auc_by_strength"])]
+    flagged, clean = severity["flagged"]
+    command = "python -m bidsqa.validation.severity --data ../shared/data --out checkpoints/severity"
+    return {
+        "severity_auc": Table(
+            "Clean against degraded scans (strength 0.6 and more) of sites not trained on: AUC [95 % interval]",
+            ["score", *artifacts],
+            rows,
+            note,
+            command,
+        ),
+        "severity_strength": Table(
+            "Severity by artifact and strength",
+            [
+                "artifact",
+                *strengths,
+                "Spearman within a scan",
+                "above its clean scan (>= 0.3)",
+                "caught (>= 0.6)",
+                "kind right (>= 0.5)",
+            ],
+            detail,
+            f"{note} Clean scans above 1: {flagged} of {clean}.",
+            command,
+        ),
+    }
+
+
+def write(result: dict[str, Any], folder: Path, note: str) -> list[Table]:
+    """Write tables (JSON) and a CSV with every number; returns the tables."""
+    made = tables(result, note)
+    for name, table in made.items():
+        table.write(folder / f"{name}.json")
+    with (folder / "severity.csv").open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["score", "artifact", "measure", "value"])
+        for name, summary in result["scores"].items():
+            for artifact, part in summary["artifacts"].items():
+                for measure, value in part.items():
+                    if isinstance(value, dict):
+                        writer.writerows(
+                            [name, artifact, f"auc_{key:g}", f"{number:.4f}"] for key, number in value.items()
+                        )
+                    elif isinstance(value, tuple):
+                        writer.writerows(
+                            [name, artifact, f"auc_{end}", f"{number:.4f}"]
+                            for end, number in zip(("low", "high"), value, strict=True)
+                        )
+                    else:
+                        writer.writerow([name, artifact, measure, f"{value:.4f}"])
+    return list(made.values())
+
+
+def describe(judged: Sequence[Judged]) -> str:
+    """What the numbers rest on, for the note of a table."""
+    clean = [row for row in judged if row.clean and row.real and row.case.side == "test"]
+    sites = sorted({row.case.site for row in clean})
+    degraded = sum(1 for row in judged if not row.clean)
+    contrasts = sorted({row.case.contrast for row in clean})
+    return (
+        f"{len(clean)} clean scans ({', '.join(contrasts)}) and {degraded} degraded copies of {len(sites)} sites "
+        f"not trained on ({', '.join(sites)}); blanked air re-applied to the copies; "
+        "each site calibrated on clean scans of the others; intervals by bootstrap over subjects."
+    )
+
+
+def main() -> None:
+    """Command line."""
+    from bidsqa.models.loading import load_network
+
+    parser = argparse.ArgumentParser(description="Judge the severity score on sites not trained on.")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder whose cases/ keeps the prepared scans")
+    parser.add_argument("--weights", type=Path, help="ONNX file (default: the shipped one)")
+    parser.add_argument("--tables", type=Path, help="folder for the tables, e.g. docs/validation_tables")
+    given = parser.parse_args()
+    build_cases(given.data, given.out / "cases")
+    judged = judge(given.out / "cases", SeverityScorer(load_network("severity", weights=given.weights)))
+    result = evaluate(judged)
+    (given.out / "validation.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    for table in tables(result, describe(judged)).values():
+        print(table.text())
+    if given.tables:
+        write(result, given.tables, describe(judged))
+
+
+if __name__ == "__main__":
+    main()

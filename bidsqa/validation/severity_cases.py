@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clean and degraded scans of sites not trained on, prepared once, so that a network is judged quickly."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bidsqa.image import Volume, rough_head
+from bidsqa.models.severity import Prepared, prepare
+from bidsqa.simulation import degrade_volume
+from bidsqa.training.pool import Clean, drawn_scans, real_scans
+
+Array = np.ndarray[Any, Any]
+STRENGTHS = (1.0, 0.5, 0.3, 0.75, 0.1)
+JUDGED = ("motion", "noise", "blur", "ghosting", "bias", "anisotropy")
+# intensities of this site were normalised at the source
+UNFIT = {("martinos", "noise"), ("martinos", "bias")}
+MARGIN = 16
+DRAWN, DRAWN_SEED = 12, 505
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan, clean or degraded, ready to be scored.
+
+    Parameters
+    ----------
+    scan, subject, site, contrast, side : str
+        As :class:`bidsqa.training.pool.Clean`.
+    artifact : str
+        ``"none"`` for the clean scan.
+    strength, damage : float
+        Strength 0-1 and 1 - SSIM in the head.
+    prepared : Prepared
+    baselines : dict of float
+        Classical measures, higher is worse.
+    """
+
+    scan: str
+    subject: str
+    site: str
+    contrast: str
+    side: str
+    artifact: str
+    strength: float
+    damage: float
+    prepared: Prepared
+    baselines: dict[str, float]
+
+
+def cropped(volume: Volume) -> Volume:
+    """Cut wide blanked air off, to the head and 16 voxels around it: the clean scan and all its copies alike."""
+    if volume.facts.zero_fraction < 0.5:
+        return volume
+    head = rough_head(volume)
+    boxes = [np.flatnonzero(head.any(axis=tuple(other for other in range(3) if other != axis))) for axis in range(3)]
+    cut = tuple(slice(max(0, int(box[0]) - MARGIN), int(box[-1]) + 1 + MARGIN) for box in boxes)
+    small = Volume.from_array(volume.data[cut], volume.spacing)
+    facts = replace(small.facts, dtype=volume.facts.dtype, slope=volume.facts.slope, intercept=volume.facts.intercept)
+    return replace(small, facts=facts)
+
+
+def entropy_focus(data: Array) -> float:
+    """Entropy focus criterion of the volume (Atkinson et al. 1997, doi 10.1109/42.650886), 0-1, higher is worse."""
+    values = np.abs(data.astype(np.float64)).ravel()
+    total = np.sqrt((values**2).sum())
+    share = values[values > 0] / max(total, 1e-12)
+    most = np.sqrt(values.size) * np.log(1 / np.sqrt(values.size))
+    return float((share * np.log(share)).sum() / most)
+
+
+def baselines(volume: Volume) -> dict[str, float]:
+    """Classical measures with the sign that makes higher worse for loss of detail."""
+    head = rough_head(volume)
+    data = volume.data
+    level = max(float(np.abs(data[head]).mean()), 1e-12)
+    scaled = data / level
+    gradient, laplace = np.zeros_like(scaled), np.zeros_like(scaled)
+    for axis in range(3):
+        after, before = np.roll(scaled, -1, axis), np.roll(scaled, 1, axis)
+        gradient += (0.5 * (after - before)) ** 2
+        laplace += after + before - 2 * scaled
+    inside = head.copy()
+    for axis in range(3):
+        edge = [slice(None)] * 3
+        for place in (0, -1):
+            edge[axis] = place
+            inside[tuple(edge)] = False
+    return {
+        "efc": entropy_focus(data),
+        "edge strength (negated)": -float(np.sqrt(gradient[inside]).mean()),
+        "laplacian (negated)": -float(np.log(laplace[inside].var() + 1e-12)),
+    }
+
+
+def sources(data: Path) -> Iterator[Clean]:
+    """Scans to judge: test sites, clean scans of watched subjects, clean scans drawn from unseen label maps."""
+    for clean in itertools.chain(real_scans(data, ("test", "watch")), drawn_scans(data, DRAWN, DRAWN_SEED, ("test",))):
+        yield replace(clean, volume=cropped(clean.volume))
+
+
+def build_cases(data: Path, out: Path) -> None:
+    """Prepare what is missing in ``out``; clean scans first, then strength by strength."""
+    out.mkdir(parents=True, exist_ok=True)
+    judged = []
+    for clean in sources(data):
+        path = out / f"{clean.name}_none_0.npz"
+        if not path.exists():
+            _save(path, clean, "none", 0.0, clean.volume, 0.0)
+        if clean.side == "test" and clean.site != "labels":
+            judged.append(clean)
+    for strength, clean, artifact in itertools.product(STRENGTHS, judged, JUDGED):
+        path = out / f"{clean.name}_{artifact}_{strength}.npz"
+        if path.exists() or (clean.site, artifact) in UNFIT:
+            continue
+        seed = int.from_bytes(f"{clean.name}{artifact}".encode(), "little") % 1_000_003
+        volume, _, harm = degrade_volume(clean.volume, artifact, strength, seed)
+        _save(path, clean, artifact, strength, volume, harm["damage"])
+
+
+def _save(path: Path, clean: Clean, artifact: str, strength: float, volume: Volume, damage: float) -> None:
+    prepared = prepare(volume)
+    facts = {
+        "scan": clean.name,
+        "subject": clean.subject,
+        "site": clean.site,
+        "contrast": clean.contrast,
+        "side": clean.side,
+        "artifact": artifact,
+        "strength": strength,
+        "damage": damage,
+        "baselines": baselines(volume),
+        "volume": prepared.volume,
+        "axes": [axis for axis, _, _ in prepared.planes],
+    }
+    arrays: dict[str, Array] = {"facts": np.array(json.dumps(facts))}
+    for number, (_, indices, inputs) in enumerate(prepared.planes):
+        arrays[f"indices{number}"] = indices
+        arrays[f"image{number}"] = inputs["image"].astype(np.float16)
+        arrays[f"head{number}"] = inputs["head"].astype(bool)
+        arrays[f"scalars{number}"] = inputs["scalars"]
+    part = path.with_suffix(".part")
+    with part.open("wb") as handle:
+        np.savez(handle, **arrays)
+    part.replace(path)
+
+
+def read_case(path: Path) -> Case:
+    """A prepared case."""
+    with np.load(path) as file:
+        facts = json.loads(str(file["facts"]))
+        planes = tuple(
+            (
+                axis,
+                file[f"indices{number}"],
+                {
+                    "image": file[f"image{number}"].astype(np.float32),
+                    "head": file[f"head{number}"].astype(np.float32),
+                    "scalars": file[f"scalars{number}"],
+                },
+            )
+            for number, axis in enumerate(facts.pop("axes"))
+        )
+    return Case(prepared=Prepared(planes, facts.pop("volume")), **facts)
