@@ -89,12 +89,15 @@ def _sentence(text: str) -> str:
 def _run(settings: RunSettings) -> int:
     from bidsqa.cli import checks
 
+    warnings = []
+    if "participant" in settings.levels and not settings.reports_only:
+        warnings = checks.check_input(settings.bids_dir, strict=not settings.skip_bids_validation)
     checks.check_folders(settings.bids_dir, settings.output_dir, settings.work_dir)
     code = FINE
     if "participant" in settings.levels:
         from bidsqa.cli.participant import run_participants
 
-        code = run_participants(settings)
+        code = run_participants(settings, warnings)
     if "group" in settings.levels and not settings.dry_run:
         from bidsqa.cli.study import run_study
 

@@ -26,8 +26,14 @@ MANY_SKIPPED = 12
 log = logging.getLogger("bidsqa")
 
 
-def run_participants(settings: RunSettings) -> int:
+def run_participants(settings: RunSettings, warnings: list[str]) -> int:
     """Judge the scans asked for; returns the exit code (0 or 1).
+
+    Parameters
+    ----------
+    settings : RunSettings
+    warnings : list of str
+        About the dataset, to be told.
 
     Raises
     ------
@@ -36,10 +42,9 @@ def run_participants(settings: RunSettings) -> int:
     """
     if settings.reports_only:
         return _redraw(settings)
-    from bidsqa.cli.checks import check_input, load_plugin, make_folder
+    from bidsqa.cli.checks import load_plugin, make_folder
     from bidsqa.cli.surroundings import prepare_environment, start_log, work_folder
 
-    warnings = check_input(settings.bids_dir, strict=not settings.skip_bids_validation)
     memory = parse_memory(settings.mem_gb) if settings.mem_gb else available_memory_gb()
     chosen = settings.step_settings()
     if settings.dry_run:

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wrong usage: one clear sentence, a hint, exit code 2, nothing written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bidsqa.cli.main import main
+
+Ask = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def ask(empty_scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
+    def run(*words: object) -> tuple[int, list[str]]:
+        places = {"DATA": str(empty_scans), "OUT": str(tmp_path / "out"), "TMP": str(tmp_path)}
+        given = [str(word) for word in words]
+        for name, place in places.items():
+            given = [word.replace(name, place) for word in given]
+        before = sorted(os.listdir(empty_scans))
+        code = main(given)
+        assert sorted(os.listdir(empty_scans)) == before, "the input must stay as it is"
+        return code, capsys.readouterr().err.splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "cause", "hint"),
+    [
+        ([], "missing", "Example"),
+        (["DATA"], "OUT_DIR", "folders before the options"),
+        (["DATA", "OUT", "partcipant"], "'partcipant'", "'participant'"),
+        (["DATA", "OUT", "participant", "--partcipant-label", "1"], "--partcipant-label", "--participant-label"),
+        (["DATA", "OUT", "participant", "more"], "'more'", "participant"),
+        (["TMP/nowhere", "OUT", "participant"], "doesn't exist", "path"),
+        (["DATA/dataset_description.json", "OUT", "participant"], "is a file", "bidsqa-scan"),
+        (["TMP", "OUT", "participant"], "not a BIDS dataset", "sub-"),
+        (["DATA", "DATA", "participant"], "dataset itself", "derivatives/bidsqa"),
+        (["DATA", "DATA/../data/", "participant"], "dataset itself", "derivatives/bidsqa"),
+        (["DATA", "DATA/out", "participant"], "inside the dataset", "outside"),
+        (["DATA", "DATA/derivatives", "participant"], "inside the dataset", "outside"),
+        (["DATA", "DATA/sub-01/anat", "participant"], "inside the dataset", "outside"),
+        (["DATA", "OUT", "participant", "-w", "DATA/work"], "work folder", "outside"),
+        (["DATA", "OUT", "participant", "--work-dir", "OUT"], "work folder", "another"),
+        (["DATA", "OUT", "participant", "--participant-label", "09"], "'09'", "01"),
+        (["DATA", "OUT", "participant", "--participant_label", "sub-2"], "'2'", "02"),
+        (["DATA", "OUT", "participant", "--session-label", "c"], "session 'c'", "a, b"),
+        (["DATA", "OUT", "participant", "--run-label", "9"], "run '9'", "01"),
+        (["DATA", "OUT", "participant", "--task-label", "tset"], "task 'tset'", "rest"),
+        (["DATA", "OUT", "participant", "--modalities", "T3w"], "'T3w'", "'T1w'"),
+        (["DATA", "OUT", "participant", "-m", "PDw"], "No scan fits", "--dry-run"),
+        (["DATA", "OUT", "participant", "--models", "severty"], "'severty'", "'severity'"),
+        (["DATA", "OUT", "participant", "--weights", "severity"], "no pair", "NAME=FILE"),
+        (["DATA", "OUT", "participant", "--weights", "severity=TMP/none.onnx"], "doesn't exist", "path"),
+        (["DATA", "OUT", "participant", "--slice-fraction", "0"], "out of range", "help"),
+        (["DATA", "OUT", "participant", "--slice-fraction", "nan"], "out of range", "help"),
+        (["DATA", "OUT", "participant", "--slice_fraction", "1.01"], "out of range", "help"),
+        (["DATA", "OUT", "participant", "--nprocs", "0"], "out of range", "help"),
+        (["DATA", "OUT", "participant", "--omp-nthreads", "two"], "not a whole number", "help"),
+        (["DATA", "OUT", "participant", "--mem-gb", "lots"], "'lots'", "1.5G"),
+        (["DATA", "OUT", "participant", "--device", "tpu"], "'tpu'", "'cpu'"),
+        (["DATA", "OUT", "participant", "--thresholds", "TMP/none.toml"], "can't be read", ""),
+        (["DATA", "OUT", "participant", "--config-file", "TMP/none.toml"], "can't be read", "path"),
+        (["DATA", "OUT", "participant", "--bids-filter-file", "TMP/none.json"], "can't be read", "path"),
+        (["DATA", "OUT", "group"], "no records", "participant level"),
+        (["DATA", "OUT", "participant", "--reports-only"], "no records", "participant level"),
+    ],
+)
+def test_says_what_is_wrong_and_what_to_do(
+    ask: Ask, fake_run: object, words: list[str], cause: str, hint: str, tmp_path: Path
+) -> None:
+    code, lines = ask(*words)
+    assert code == 2
+    assert lines[0].startswith("bidsqa: ")
+    assert cause in lines[0]
+    assert hint in lines[-1]
+    assert len(lines) <= 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_output_of_another_program_is_left_alone(ask: Ask, fake_run: object, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "dataset_description.json").write_text('{"GeneratedBy": [{"Name": "fMRIPrep"}]}')
+    code, lines = ask("DATA", "OUT", "participant")
+    assert code == 2
+    assert "fMRIPrep" in lines[0]
+    assert os.listdir(tmp_path / "out") == ["dataset_description.json"]
+
+
+def test_derivatives_folder_of_the_dataset_is_allowed(empty_scans: Path, fake_run: object) -> None:
+    assert main([str(empty_scans), str(empty_scans / "derivatives" / "bidsqa"), "participant"]) == 0
+
+
+def test_a_link_to_the_dataset_is_the_dataset(ask: Ask, empty_scans: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(empty_scans)
+    code, lines = ask("DATA", "TMP/link", "participant")
+    assert code == 2
+    assert "dataset itself" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "hint"),
+    [
+        ("nproc = 2", "'nproc'", "'nprocs'"),
+        ("participant-labels = ['01']", "'participant-labels'", "'participant-label'"),
+        ("nprocs = 'x'", "whole number", ""),
+        ("nprocs = [1, 2]", "nprocs", "one value"),
+        ("force = 1", "force", "true or false"),
+        ("participant-label = [true]", "participant-label", "list"),
+        ("mem-gb = ", "TOML", ""),
+        ("config-file = 'a'", "no option", ""),
+        ("modalities = ['T9w']", "'T9w'", "'T1w'"),
+    ],
+)
+def test_config_file_is_checked(ask: Ask, tmp_path: Path, text: str, cause: str, hint: str) -> None:
+    (tmp_path / "run.toml").write_text(text)
+    code, lines = ask("DATA", "OUT", "participant", "--config-file", tmp_path / "run.toml")
+    assert code == 2
+    assert cause in lines[0]
+    assert hint in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("", "no plugin"),
+        ('{"plugin": "SLRUM"}', "'SLRUM'"),
+        ('{"plugin": "SLURM", "plugin_args": 3}', "no table"),
+        ("plugin: [", "understood"),
+        ("!!python/object/apply:os.system ['true']", "understood"),
+    ],
+)
+def test_plugin_file_is_checked(ask: Ask, fake_run: object, tmp_path: Path, text: str, cause: str) -> None:
+    (tmp_path / "plugin.yml").write_text(text)
+    code, lines = ask("DATA", "OUT", "participant", "--use-plugin", tmp_path / "plugin.yml")
+    assert code == 2
+    assert cause in lines[0]
+
+
+def test_device_that_is_not_there(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    code, lines = ask("DATA", "OUT", "participant", "--device", "cuda")
+    assert code == 2
+    assert "CUDA" in lines[0]
+
+
+def test_missing_weights_are_told_once(ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("bidsqa.models.table.WEIGHTS_FOLDER", tmp_path)
+    code, lines = ask("DATA", "OUT", "participant")
+    assert code == 2
+    assert "severity and ssim" in lines[0]
+
+
+def test_text_from_outside_cannot_command_the_terminal(ask: Ask, empty_scans: Path) -> None:
+    code, lines = ask("DATA", "OUT", "participant", "--participant-label", "\x1b[2J\x07")
+    assert code == 2
+    assert "\x1b" not in "".join(lines)
+
+
+def test_empty_dataset_has_nothing_to_do(ask: Ask, tmp_path: Path, fake_run: object) -> None:
+    root = tmp_path / "only-func"
+    (root / "sub-01" / "func").mkdir(parents=True)
+    (root / "dataset_description.json").write_text(json.dumps({"Name": "x", "BIDSVersion": "1.9.0"}))
+    code, lines = ask(root, "OUT", "participant")
+    assert code == 2
+    assert any("no scan to judge" in line for line in lines)
+    assert any("func/" in line for line in lines)
