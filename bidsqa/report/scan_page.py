@@ -31,6 +31,7 @@ EXTRAS = {
     **{f"families {name}": f"severity by {name}" for name in ("noise", "motion", "ghosting", "bias", "blur")},
 }
 STUDY_PAGE = "group.html"
+MANY = 12
 
 
 def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
@@ -219,11 +220,14 @@ def _image_facts(record: Record) -> dict[str, Any]:
 
 
 def _pairs(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested values as rows of name and text."""
+    """Nested values as rows of name and text; many equal ones become one row."""
     rows: list[tuple[str, str]] = []
     for key, entry in values.items():
         name = f"{prefix}{key}".replace("_", " ") if prefix or key.islower() else str(key)
-        if isinstance(entry, Mapping):
+        same = set(map(str, entry.values())) if isinstance(entry, Mapping) else set()
+        if isinstance(entry, Mapping) and len(entry) >= MANY and len(same) == 1:
+            rows.append((name, f"{same.pop()} (all {len(entry)})"))
+        elif isinstance(entry, Mapping):
             rows.extend(_pairs(entry, f"{name} · "))
         else:
             rows.append((name, _text(entry)))
@@ -233,7 +237,7 @@ def _pairs(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
 def _text(value: Any) -> str:
     """A value of any kind for the eye."""
     if value is None:
-        return "not known"
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     shown = number(value)
