@@ -11,7 +11,7 @@ from bidsqa.bids.scan import ENTITIES, split_name
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import MODELS
 from bidsqa.record import Record
-from bidsqa.verdict.reading import number, suffix_of
+from bidsqa.verdict.reading import entries, number, suffix_of
 
 UNCERTAINTY = "uncertainty"
 SITE_KEYS = (
@@ -88,14 +88,13 @@ def row_of(record: Record, verdict: Mapping[str, Any] | None = None) -> Row:
     if suffix in RESERVED:
         raise ValueError(f"{suffix!r} is no suffix of a scan")
     judged = record.verdict if verdict is None else verdict
-    reasons = judged.get("reasons")
     return Row(
         name=record.bids_name,
         suffix=suffix,
         entities=entities,
         status=record.status,
         decision=judged["decision"] if judged.get("decision") in ("pass", "review", "fail") else "review",
-        reasons=[entry for entry in reasons if isinstance(entry, dict)] if isinstance(reasons, list) else [],
+        reasons=[entry for entry in entries(judged.get("reasons")) if isinstance(entry, dict)],
         values={**_score_values(record), **_metric_values(record)},
         background=str(record.image.get("background") or ""),
         scanner=tuple(_plain(record.acquisition.get(key)) for key in SITE_KEYS),
@@ -148,7 +147,7 @@ def _versions(record: Record, judged: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _plain(value: Any) -> str:
-    if value is None or isinstance(value, (dict, list)):
+    if value is None or isinstance(value, (dict, list, tuple)):
         return ""
     return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -11,7 +11,7 @@ from bidsqa.record import Record
 from bidsqa.report import charts, page
 from bidsqa.report.figures import OUTLINES
 from bidsqa.report.metric_tables import metric_groups
-from bidsqa.verdict.reading import number, suffix_of
+from bidsqa.verdict.reading import entries, number, suffix_of
 from bidsqa.verdict.reasons import plain
 
 PLANES = ("axial", "coronal", "sagittal")
@@ -65,7 +65,7 @@ def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
         reasons=_reasons(record),
         failure=record.failure if isinstance(record.failure, dict) else {},
         failed=failed,
-        warnings=[str(text) for text in record.warnings] if isinstance(record.warnings, list) else [],
+        warnings=[str(text) for text in entries(record.warnings)],
         scores=[_score(name, record) for name in _score_names(record)],
         pictures=_pictures(figures),
         scored=any(isinstance(score, dict) and score.get("slices") for score in record.scores.values()),
@@ -83,8 +83,7 @@ def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
 
 def _reasons(record: Record) -> list[dict[str, str]]:
     """The verdict's reasons as texts, each with the level it stands for."""
-    found = record.verdict.get("reasons")
-    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    found = [entry for entry in entries(record.verdict.get("reasons")) if isinstance(entry, dict)]
     return [
         {
             "level": entry["level"] if entry.get("level") in HEADLINES else "review",
@@ -92,7 +91,7 @@ def _reasons(record: Record) -> list[dict[str, str]]:
             "advice": str(entry.get("advice", "")),
             "rule": str(entry.get("rule", "")),
         }
-        for entry in entries
+        for entry in found
     ]
 
 
@@ -126,9 +125,7 @@ def _score(name: str, record: Record) -> dict[str, Any]:
         "source": f"{row.citation}; {row.source}" if row else "",
         "version": str(used.get("version", "")) if isinstance(used, dict) else "",
         "charts": _slice_charts(row, name, score),
-        "warnings": [str(text) for text in score["outside_domain"]]
-        if isinstance(score.get("outside_domain"), list)
-        else [],
+        "warnings": [str(text) for text in entries(score.get("outside_domain"))],
         "extras": [(EXTRAS[key], text) for key, text in _extras(score) if key in EXTRAS],
         "details": [(key.replace("_", " "), text) for key, text in _extras(score) if key not in EXTRAS],
     }
@@ -138,8 +135,7 @@ def _slice_charts(row: Model | None, name: str, score: Mapping[str, Any]) -> lis
     """A chart for each plane that was scored."""
     readings = [(entry.name, entry.low, entry.high) for entry in row.readings] if row else []
     drawn = []
-    planes = score.get("slices")
-    for part in planes if isinstance(planes, list) else []:
+    for part in entries(score.get("slices")):
         pairs = _slice_pairs(part)
         if not pairs:
             continue
@@ -155,10 +151,7 @@ def _slice_charts(row: Model | None, name: str, score: Mapping[str, Any]) -> lis
 
 
 def _slice_pairs(part: Any) -> list[tuple[float, float]]:
-    index = part.get("index") if isinstance(part, dict) else None
-    values = part.get("value") if isinstance(part, dict) else None
-    if not isinstance(index, list) or not isinstance(values, list):
-        return []
+    index, values = (entries(part.get(key)) for key in ("index", "value")) if isinstance(part, dict) else ([], [])
     both = zip(map(number, index), map(number, values), strict=False)
     return [(at, value) for at, value in both if at is not None and value is not None]
 
@@ -171,7 +164,7 @@ def _extras(score: Mapping[str, Any]) -> list[tuple[str, str]]:
             continue
         if isinstance(entry, dict):
             found.extend((f"{key} {name}", _text(inner)) for name, inner in entry.items())
-        elif not isinstance(entry, list):
+        elif not isinstance(entry, (list, tuple)):
             found.append((key, _text(entry)))
     return found
 

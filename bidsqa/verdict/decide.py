@@ -7,7 +7,7 @@ from typing import Any
 
 from bidsqa.record import Record
 from bidsqa.verdict import reasons as words
-from bidsqa.verdict.reading import DETAILS, look_up, number, suffix_of, why_missing
+from bidsqa.verdict.reading import DETAILS, look_up, mask_problems, number, suffix_of, why_missing
 from bidsqa.verdict.rules import Rule, Rules
 
 RANK = {"pass": 0, "review": 1, "fail": 2}
@@ -35,7 +35,10 @@ def decide(record: Record, rules: Rules) -> dict[str, Any]:
         found = [_failed(record)]
     else:
         rows = rules.for_suffix(suffix_of(record))
-        found = _judged(record, rules, rows) + _unknown(record, rows)
+        found = _judged(record, rules, rows)
+        # a mask's problem that has been told needs no telling for each metric of the mask
+        masks = any(entry["name"] == "derived.mask_problems" for entry in found)
+        found += _unknown(record, rows, set(mask_problems(record).values()) if masks else set())
         if not rows:
             text = "no rule applies to this scan, so nothing speaks for it either"
             found = [words.reason("none", "", None, None, text, "look at the scan yourself", "review")]
@@ -73,12 +76,14 @@ def _crossed(rule: Rule, value: float) -> tuple[str, float] | None:
     return None
 
 
-def _unknown(record: Record, rows: tuple[Rule, ...]) -> list[dict[str, Any]]:
-    """Reasons from values that are missing, one for each cause."""
+def _unknown(record: Record, rows: tuple[Rule, ...], told: set[str]) -> list[dict[str, Any]]:
+    """Reasons from values that are missing, one for each cause that hasn't been told already."""
     causes: dict[str, list[Rule]] = {}
     for rule in rows:
         if rule.missing == "review" and number(look_up(record, rule.reads)) is None:
-            causes.setdefault(why_missing(record, rule.reads), []).append(rule)
+            why = why_missing(record, rule.reads)
+            if why not in told:
+                causes.setdefault(why, []).append(rule)
     return [words.missing(hit, why) for why, hit in causes.items()]
 
 

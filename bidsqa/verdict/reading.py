@@ -31,6 +31,11 @@ def number(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def entries(value: Any) -> list[Any]:
+    """The entries of a list or tuple (a record holds tuples until it has been JSON); none of anything else."""
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
 def look_up(record: Record, place: str) -> Any:
     """What stands at a dotted place of the record, e.g. ``scores.ssim.value``; None where nothing does."""
     parts = place.split(".")
@@ -65,15 +70,14 @@ def outside_domain(record: Record) -> dict[str, str]:
     """The scores whose model never learned from scans like this one, with the reasons."""
     found = {}
     for name, score in record.scores.items():
-        reasons = score.get("outside_domain") if isinstance(score, dict) else None
-        if reasons and isinstance(reasons, list):
+        reasons = entries(score.get("outside_domain")) if isinstance(score, dict) else []
+        if reasons:
             found[name] = "; ".join(map(str, reasons))
     return found
 
 
 def _numbers(record: Record, key: str) -> list[float]:
-    values = record.image.get(key)
-    kept = [number(value) for value in values] if isinstance(values, (list, tuple)) else []
+    kept = map(number, entries(record.image.get(key)))
     return [value for value in kept if value is not None]
 
 

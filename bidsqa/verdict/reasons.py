@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from bidsqa.record import Record
-from bidsqa.verdict.reading import look_up, number
+from bidsqa.verdict.reading import entries, look_up, number
 from bidsqa.verdict.rules import Rule, Rules
 
 WORST_SHARE = 0.2
@@ -42,10 +42,10 @@ def worst_slices(record: Record, rule: Rule, high_is_bad: bool, threshold: float
     is named. Empty as well where no slice is beyond the threshold.
     """
     parts = rule.reads.split(".")
-    planes = look_up(record, f"scores.{parts[1]}.slices") if parts[0] == "scores" else None
-    first = planes[0] if isinstance(planes, list) and planes and isinstance(planes[0], dict) else {}
-    index, values = first.get("index"), first.get("value")
-    if not isinstance(index, list) or not isinstance(values, list) or len(index) != len(values):
+    planes = entries(look_up(record, f"scores.{parts[1]}.slices")) if parts[0] == "scores" else []
+    first = planes[0] if planes and isinstance(planes[0], dict) else {}
+    index, values = entries(first.get("index")), entries(first.get("value"))
+    if len(index) != len(values):
         return ""
     both = zip(map(number, index), map(number, values), strict=True)
     pairs = sorted((int(at), value) for at, value in both if at is not None and value is not None)

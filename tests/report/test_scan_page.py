@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from bidsqa.image import Volume
 from bidsqa.metrics import METRIC_KEYS
+from bidsqa.models import Score
 from bidsqa.record import Record
 from bidsqa.report import render_scan
 from bidsqa.validation.example_records import example_record, failed_record
@@ -123,6 +125,16 @@ def test_pictures_have_words(bad: Record, figures: dict[str, bytes]) -> None:
     charts = [attributes for tag, attributes in parsed(render_scan(bad, figures)).elements if tag == "svg"]
     assert len(charts) == 6
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in charts)
+
+
+def test_a_record_before_and_after_json_has_the_same_page(
+    t1w: Volume, made_up_scores: dict[str, Score], figures: dict[str, bytes]
+) -> None:
+    record = Record("sub-01_T1w", scores={name: score.to_dict() for name, score in made_up_scores.items()})
+    record.image = {"shape": t1w.shape, "spacing": t1w.spacing}
+    html = render_scan(record, figures)
+    assert html.count("<svg") == 1
+    assert html == render_scan(Record.loads(record.dumps()), figures)
 
 
 def test_a_failed_scan_says_why_and_what_to_do() -> None:

@@ -169,6 +169,30 @@ def test_masks_that_cannot_be_trusted_are_named() -> None:
     assert decide(record, RULES)["decision"] == "pass"
 
 
+def test_a_masks_problem_is_told_once_but_never_hidden() -> None:
+    record = good()
+    why = "its volume is 300 ml"
+    record.image["anatomy"]["problems"] = {"brain": why}
+    record.metrics["cjv"], record.reasons_missing["cjv"] = None, why
+    assert list(reasons(record)) == ["masks"]
+    without = {name: dict(table) for name, table in RULES.tables.items()}
+    without["masks"]["review_above"] = 9
+    (reason,) = decide(record, type(RULES)("x", without))["reasons"]
+    assert "(cjv)" in reason["text"]
+
+
+def test_tuples_and_lists_are_judged_alike() -> None:
+    record = example_record("sub-01_T1w", damage=1.0)
+    parts = tuple(
+        {**part, "index": tuple(part["index"]), "value": tuple(part["value"])}
+        for part in record.scores["ssim"]["slices"]
+    )
+    other = Record.loads(record.dumps())
+    other.scores["ssim"]["slices"] = parts
+    assert decide(other, RULES) == decide(record, RULES)
+    assert "slices" in reasons(other)["ssim"]["text"]
+
+
 def test_missing_values_with_one_cause_are_one_reason() -> None:
     record = good()
     for name in ("cjv", "snr_total"):
