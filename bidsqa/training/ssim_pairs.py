@@ -92,13 +92,13 @@ def apply_iid(image: Tensor, parameters: Parameters) -> Tensor:
     return torch.cat(moved)
 
 
-def draw_strength(generator: torch.Generator, count: int) -> Tensor:
+def draw_strength(generator: torch.Generator, count: int, logarithmic_share: float = LOGARITHMIC_SHARE) -> Tensor:
     """Strengths from 0.04 to 1: a third log-uniform (little motion is the most common), the rest uniform."""
     share = torch.rand(count, generator=generator)
     low = math.log(LEAST_STRENGTH)
     logarithmic = torch.exp(low * (1 - share))
     linear = LEAST_STRENGTH + (1 - LEAST_STRENGTH) * share
-    return torch.where(torch.rand(count, generator=generator) < LOGARITHMIC_SHARE, logarithmic, linear)
+    return torch.where(torch.rand(count, generator=generator) < logarithmic_share, logarithmic, linear)
 
 
 def change_contrast(image: Tensor, generator: torch.Generator) -> Tensor:
@@ -323,13 +323,14 @@ def make_pairs(
     kinds : sequence of str, optional
         Motion of each slice; drawn if not given.
     plain : bool
-        For validation: no added noise, no jitter of the scale, and zeros of the source always put back.
+        For validation: strengths uniform, no added noise, no jitter of the scale, zeros of the source always put back.
     """
     generator = torch.Generator().manual_seed(seed)
     count = len(clean)
     drawn = torch.multinomial(torch.tensor(KIND_SHARES), count, replacement=True, generator=generator).tolist()
     chosen = tuple(kinds) if kinds is not None else tuple(MOTION_KINDS[number] for number in drawn)
-    moved = degrade(clean, chosen, draw_strength(generator, count), generator)
+    strength = draw_strength(generator, count, 0.0 if plain else LOGARITHMIC_SHARE)
+    moved = degrade(clean, chosen, strength, generator)
     if plain:
         has_zeros = per_sample(air.float().mean(dim=(1, 2, 3)) > ZERO_SHARE, air)
         moved = torch.where(air & has_zeros, torch.zeros_like(moved), moved)

@@ -139,14 +139,13 @@ def judge_volumes(
 
 
 def fit_baseline(training: Sequence[SliceResult]) -> Callable[[Sequence[SliceResult]], Array]:
-    """Least squares of the true SSIM on the classical measures, their squares and products."""
+    """Least squares of the true SSIM on the classical measures and their squares."""
     measures = np.array([row.measures for row in training])
     middle, spread = measures.mean(axis=0), measures.std(axis=0) + 1e-9
 
     def expand(rows: Sequence[SliceResult]) -> Array:
         unit = np.clip((np.array([row.measures for row in rows]) - middle) / spread, -4, 4)
-        products = [unit[:, first] * unit[:, second] for first in range(unit.shape[1]) for second in range(first + 1)]
-        return np.column_stack([np.ones(len(unit)), unit, *products])
+        return np.column_stack([np.ones(len(unit)), unit, unit**2])
 
     weights = np.linalg.lstsq(expand(training), np.array([row.truth for row in training]), rcond=1e-6)[0]
     return lambda rows: np.clip(expand(rows) @ weights, 0, 1)
@@ -269,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     scorer = models.load("ssim", weights=chosen.weights)
     assert isinstance(scorer, SsimScorer)
-    training = judge_slices(scorer, chosen.data, ("train",), chosen.per_plane, 1, seed=5000)
+    training = judge_slices(scorer, chosen.data, ("train",), chosen.per_plane, chosen.rounds, seed=5000)
     held_out = judge_slices(scorer, chosen.data, ("test", "watch"), chosen.per_plane, chosen.rounds, seed=9000)
     digest = scorer.provenance()["sha256"][:12]
     slices = Table(
@@ -280,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows=slice_rows(training, held_out),
         note=(
             f"Weights {digest}. Error: predicted minus true SSIM (ssim_head). Intervals: bootstrap over subjects, "
-            f"{DRAWS} draws. Motion: 12 % none, 70 % rigid between k-space lines, 18 % Sciarra's in-house motion. "
+            f"{DRAWS} draws. Motion: 12 % none, 70 % rigid between k-space lines, 18 % Sciarra's in-house; strengths uniform. "
             "Scanner-zeroed air is zeroed again after the motion. The motion simulators are those of the training."
         ),
         command="python -m bidsqa.validation.ssim",
