@@ -279,8 +279,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows=slice_rows(training, held_out),
         note=(
             f"Weights {digest}. Error: predicted minus true SSIM (ssim_head). Intervals: bootstrap over subjects, "
-            f"{DRAWS} draws. Motion: 12 % none, 70 % rigid between k-space lines, 18 % Sciarra's in-house; strengths uniform. "
-            "Scanner-zeroed air is zeroed again after the motion. The motion simulators are those of the training."
+            f"{DRAWS} draws. Motion: 12 % none, 70 % rigid between k-space lines, 18 % Sciarra's in-house; uniform "
+            "strengths. Scanner-zeroed air is zeroed again after the motion. Motion simulators as in training."
         ),
         command="python -m bidsqa.validation.ssim",
     )  # fmt: skip
