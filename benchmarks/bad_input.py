@@ -45,7 +45,9 @@ def main() -> int:
     note = f"{len(rows)} scans, one run, exit code {code}; {wrong} of them with another outcome than they should have."
     if os.geteuid() == 0:
         note += " Run by root, who may read everything."
-    table = Table("Bad input", ["input", "status", "what the record says"], rows, note, "python benchmarks/bad_input.py")
+    table = Table(
+        "Bad input", ["input", "status", "what the record says"], rows, note, "python benchmarks/bad_input.py"
+    )
     print(table.text())
     table.write(arguments.tables / "bad_input.json")
     return int(wrong > 0 or code != 1)

@@ -20,7 +20,12 @@ from bidsqa.record import Record
 from bidsqa.validation.tables import Table
 
 BUDGET = {"conform": 1.0, "severity + ssim": 2.0, "anatomy": 2.5, "metrics": 2.0, "figures + record": 1.5}
-MERGED = {"severity": "severity + ssim", "ssim": "severity + ssim", "figures": "figures + record", "record": "figures + record"}
+MERGED = {
+    "severity": "severity + ssim",
+    "ssim": "severity + ssim",
+    "figures": "figures + record",
+    "record": "figures + record",
+}
 
 
 def main() -> int:

@@ -232,7 +232,9 @@ def compile_record(
     return judged(record, settings.thresholds)
 
 
-def failure_record(source: Source, step: str, error: BaseException, settings: Settings, crashfile: str | None) -> Record:
+def failure_record(
+    source: Source, step: str, error: BaseException, settings: Settings, crashfile: str | None
+) -> Record:
     """The record of a scan that could not be assessed."""
     if isinstance(error, BidsqaError):
         cause, hint = error.cause, error.hint
@@ -405,4 +407,6 @@ def _checksum(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise WeightsError(f"{path} can't be read: {error.strerror}", "check the path given on the command line") from error
+        raise WeightsError(
+            f"{path} can't be read: {error.strerror}", "check the path given on the command line"
+        ) from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running scans: batches of graphs under a Nipype plugin, events for the terminal, failures that cost only themselves."""
+"""Running scans: batches of graphs under a Nipype plugin, events for the terminal, failures that cost one scan each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bidsqa.steps import Settings
     from bidsqa.workflows.scan import Need
 
-BATCH = 24
+BATCH = 60
 POLL_SECONDS = 0.1
 PARENT_GB = 0.3
 log = logging.getLogger("bidsqa.run")
@@ -169,15 +169,16 @@ def run_scans(
 
     _prepare_nipype(work, stop_on_first_crash)
     result = RunResult()
-    for start in range(0, len(scans), BATCH):
-        jobs = [(Job.of(scan, out, settings), need_of(Path(scan.path))) for scan in scans[start : start + BATCH]]
+    # in one process Nipype would start every scan of a graph before it finishes one
+    size = 1 if plugin is None and nprocs == 1 else BATCH
+    for start in range(0, len(scans), size):
+        jobs = [(Job.of(scan, out, settings), need_of(Path(scan.path))) for scan in scans[start : start + size]]
         watcher = _Watcher({scan_wf_name(job.source["bids_name"]): job for job, _ in jobs}, work, keep_work, on_event)
         watcher.result = result
         workflow = init_scans_wf(jobs=jobs, base_dir=work)
-        arguments = _plugin(plugin, nprocs, mem_gb, [need for _, need in jobs])
-        arguments["plugin_args"]["status_callback"] = watcher
+        workers = _workers(nprocs, mem_gb, [need for _, need in jobs])
         try:
-            workflow.run(**arguments)
+            workflow.run(**_plugin(plugin, workers, mem_gb, watcher))
         except Exception as error:
             if not result.failed and not watcher.jobs:
                 raise
@@ -210,20 +211,28 @@ def write_graph(scan: Scan, out: Path, work: Path, settings: Settings) -> Path:
     return drawn if drawn.exists() else target
 
 
-def _plugin(plugin: dict[str, Any] | None, nprocs: int, mem_gb: float | None, needs: list[Need]) -> dict[str, Any]:
-    """Arguments of ``Workflow.run``: the user's plugin, or as many processes as memory allows."""
+def _workers(nprocs: int, mem_gb: float | None, needs: list[Need]) -> int:
+    """As many processes as memory allows for the hungriest scan, at least one."""
+    if mem_gb is None:
+        return nprocs
+    hungriest = max(need.peak for need in needs)
+    return max(1, min(nprocs, int((mem_gb - PARENT_GB) / hungriest)))
+
+
+def _plugin(plugin: dict[str, Any] | None, workers: int, mem_gb: float | None, watcher: _Watcher) -> dict[str, Any]:
+    """Arguments of ``Workflow.run``: the user's plugin, else Linear or MultiProc."""
+    told: dict[str, Any] = {"status_callback": watcher}
     if plugin is not None:
-        return {"plugin": plugin.get("plugin", "Linear"), "plugin_args": dict(plugin.get("plugin_args", {}))}
-    workers = nprocs
-    if mem_gb is not None:
-        hungriest = max(need.peak for need in needs)
-        workers = max(1, min(nprocs, int((mem_gb - PARENT_GB) / hungriest)))
+        return {
+            "plugin": plugin.get("plugin", "Linear"),
+            "plugin_args": {**plugin.get("plugin_args", {}), **told},
+        }
     if workers == 1:
-        return {"plugin": "Linear", "plugin_args": {}}
-    limits: dict[str, Any] = {"n_procs": workers, "raise_insufficient": False}
-    if mem_gb is not None:
-        limits["memory_gb"] = mem_gb
-    return {"plugin": "MultiProc", "plugin_args": limits}
+        return {"plugin": "Linear", "plugin_args": told}
+    from bidsqa.workflows.depth_first import DepthFirstMultiProcPlugin
+
+    limits = {"n_procs": workers, "raise_insufficient": False, **({} if mem_gb is None else {"memory_gb": mem_gb})}
+    return {"plugin": DepthFirstMultiProcPlugin(plugin_args={**limits, **told})}
 
 
 def _prepare_nipype(work: Path, stop_on_first_crash: bool) -> None:

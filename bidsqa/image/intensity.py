@@ -72,7 +72,9 @@ def rough_head(volume: Volume) -> np.ndarray[Any, np.dtype[np.bool_]]:
     if count == 0:
         return np.ones(volume.shape, dtype=bool)
     sizes = np.bincount(labels.ravel())[1:]
-    piece = ndimage.binary_closing(labels == 1 + int(np.argmax(sizes)), iterations=2) | (labels == 1 + int(np.argmax(sizes)))
+    piece = ndimage.binary_closing(labels == 1 + int(np.argmax(sizes)), iterations=2) | (
+        labels == 1 + int(np.argmax(sizes))
+    )
     filled = ndimage.binary_fill_holes(piece)
     fine = filled
     for axis, factor in enumerate(factors):

@@ -176,7 +176,9 @@ BAD_SCANS: tuple[BadScan, ...] = (
     BadScan("float64", "64-bit floating point", "ok", _values(_dtype("float64"))),
     BadScan("slope", "stored slope and intercept", "ok", _scaled),
     BadScan("brokenjson", "a sidecar that is no JSON", "ok", _values(lambda head: head), b'{"EchoTime": 0.003,'),
-    BadScan("hostile", "markup and templates in every sidecar string", "ok", _values(lambda head: head), HOSTILE_SIDECAR),
+    BadScan(
+        "hostile", "markup and templates in every sidecar string", "ok", _values(lambda head: head), HOSTILE_SIDECAR
+    ),
     BadScan("link", "a DataLad link without content", "failed", _broken_link),
     BadScan("unreadable", "no permission to read", "failed", _unreadable),
     BadScan("good", "a good scan among them", "ok", _values(lambda head: head)),

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, phantom_3mm: Phantom) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def run(
+    tmp_path_factory: pytest.TempPathFactory, phantom_3mm: Phantom
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """The output folder of the main job on the bad dataset, and how the command ended."""
     place = tmp_path_factory.mktemp("bad")
     head = phantom_3mm.image("T1w", seed=1)
@@ -39,9 +41,7 @@ def test_exit_code_says_that_some_failed(run: tuple[Path, subprocess.CompletedPr
 
 
 @pytest.mark.parametrize("scan", BAD_SCANS, ids=lambda scan: scan.label)
-def test_each_scan_has_its_record_and_page(
-    run: tuple[Path, subprocess.CompletedProcess[str]], scan: BadScan
-) -> None:
+def test_each_scan_has_its_record_and_page(run: tuple[Path, subprocess.CompletedProcess[str]], scan: BadScan) -> None:
     record = _record(run[0], scan)
     expected = "ok" if scan.label == "unreadable" and os.geteuid() == 0 else scan.status
     assert record["status"] == expected, record["failure"]
