@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return complain(error)
     from bidsqa.cli.settings import RunSettings
-    from bidsqa.cli.surroundings import Stopped, end_workers, stop_log, stopping_cleanly
+    from bidsqa.cli.surroundings import Stopped, end_workers, forbid_sending, stop_log, stopping_cleanly
+
+    forbid_sending()
 
     try:
         with stopping_cleanly():

@@ -69,6 +69,24 @@ def test_a_closed_pipe_is_no_error(empty_scans: Path, tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
+def test_networks_run_without_telemetry(tmp_path: Path) -> None:
+    """ONNX Runtime's Linux wheels keep a device id and report their use, unless told not to before the import."""
+    code = (
+        "import sys\n"
+        "from bidsqa.cli.main import main\n"
+        "main([sys.argv[1], sys.argv[1] + '/out', 'participant', '--device', 'cpu'])\n"
+        "import onnxruntime\n"
+        "from bidsqa.models import MODELS\n"
+        "path = MODELS['segmentation'].path\n"
+        "onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")}
+    places = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env={**environment, **places}, check=True)
+    assert not list(tmp_path.rglob("deviceid"))
+    assert not list(tmp_path.rglob("onnxruntime.db"))
+
+
 def plain_environment(tmp_path: Path) -> dict[str, str]:
     """As in a container: HOME isn't there, no log-in name."""
     kept = {name: value for name, value in os.environ.items() if name not in ("LOGNAME", "USER", "XDG_CACHE_HOME")}
