@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bidsqa.group import read
-    from bidsqa.steps import Settings, assess
+    from bidsqa.settings import Settings
+    from bidsqa.steps import assess
 
 __version__ = "0.1.0"
 __all__ = ["Settings", "__version__", "assess", "read"]
 
-_HOMES = {"assess": "bidsqa.steps", "Settings": "bidsqa.steps", "read": "bidsqa.group"}
+_HOMES = {"assess": "bidsqa.steps", "Settings": "bidsqa.settings", "read": "bidsqa.group"}
 
 
 def __getattr__(name: str) -> Any:

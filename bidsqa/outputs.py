@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bidsqa.anatomy import Anatomy
     from bidsqa.bids import Scan
     from bidsqa.image import Volume
-    from bidsqa.steps import Settings
+    from bidsqa.settings import Settings
 
 MASK_COMPRESSION = 4
 

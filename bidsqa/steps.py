@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +20,7 @@ from bidsqa.accounting import Ledger
 from bidsqa.errors import BidsqaError, InputError, NotComputable, WeightsError
 from bidsqa.image import Volume, load_volume
 from bidsqa.record import SCHEMA_VERSION, Record
+from bidsqa.settings import Settings, Source
 
 if TYPE_CHECKING:
     import nibabel
@@ -29,94 +29,6 @@ if TYPE_CHECKING:
     from bidsqa.models import Score
 
 SOFTWARE = ("numpy", "scipy", "nibabel", "onnxruntime", "SimpleITK", "nipype", "pybids")
-DEFAULT_MODELS = ("severity", "ssim")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What changes a record's content.
-
-    Parameters
-    ----------
-    models : tuple of str
-        Scores to compute, names of ``bidsqa.models.MODELS``.
-    weights : tuple of (str, str)
-        A model's name and the path of the user's own weights for it.
-    slice_fraction : float
-        Share of the head's slices that is scored, the middle ones (0-1].
-    thresholds : str or None
-        Path of the user's rules (TOML).
-    random_seed : int
-        For the steps that sample; today none of the main job's does, it is recorded for later ones.
-    device : str
-        ``auto``, ``cpu`` or ``cuda``.
-    output_masks : bool
-        Also write the brain mask and the segmentation.
-    threads : int
-        Threads of one step; results agree to 1e-5 for any number.
-    """
-
-    models: tuple[str, ...] = DEFAULT_MODELS
-    weights: tuple[tuple[str, str], ...] = ()
-    slice_fraction: float = 0.6
-    thresholds: str | None = None
-    random_seed: int = 0
-    device: str = "auto"
-    output_masks: bool = False
-    threads: int = 1
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
-        """Inverse of :meth:`to_dict`."""
-        kept = dict(values)
-        kept["models"] = tuple(kept.get("models", DEFAULT_MODELS))
-        kept["weights"] = tuple((name, path) for name, path in kept.get("weights", ()))
-        return cls(**kept)
-
-    def changing_numbers(self) -> dict[str, Any]:
-        """The settings that change scores, metrics or verdicts; files by their checksum, not by their place."""
-        return {
-            "models": sorted(self.models),
-            "weights": {name: _checksum(Path(path)) for name, path in sorted(self.weights)},
-            "slice_fraction": self.slice_fraction,
-            "thresholds": _checksum(Path(self.thresholds)) if self.thresholds else None,
-            "random_seed": self.random_seed,
-        }
-
-
-@dataclass(frozen=True)
-class Source:
-    """The scan as the record names it.
-
-    Parameters
-    ----------
-    bids_name : str
-        File name without extension.
-    suffix : str
-        ``T1w``, ``T2w``, ``FLAIR`` or ``PDw``.
-    path : str
-        Relative to the dataset where there is one; empty for an image in memory.
-    size : int
-        File size in bytes, 0 in memory.
-    mtime : int
-        Modification time, s since the epoch, 0 in memory.
-    acquisition : dict
-        Selected keys of the sidecar.
-    warnings : tuple of str
-        Noted while collecting (a broken sidecar).
-    """
-
-    bids_name: str
-    suffix: str
-    path: str = ""
-    size: int = 0
-    mtime: int = 0
-    acquisition: Mapping[str, Any] | None = None
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -394,19 +306,3 @@ def _origin(source: Any, suffix: str, acquisition: Mapping[str, Any], bids_name:
     except OSError:
         return Source(name, suffix, path.name, acquisition=acquisition)
     return Source(name, suffix, path.name, status.st_size, int(status.st_mtime), acquisition)
-
-
-def _checksum(path: Path) -> str:
-    """SHA-256 of a settings file.
-
-    Raises
-    ------
-    WeightsError
-        When the file can't be read.
-    """
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise WeightsError(
-            f"{path} can't be read: {error.strerror}", "check the path given on the command line"
-        ) from error

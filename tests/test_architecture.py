@@ -23,6 +23,7 @@ FLOORS = {
     "image": 1,
     "bids": 1,
     "record": 1,
+    "settings": 1,
     "simulation": 2,
     "models": 2,
     "anatomy": 3,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bidsqa.steps import Settings, Source
+from bidsqa.settings import Settings, Source
 
 if TYPE_CHECKING:
     from bidsqa.bids import Scan

@@ -19,7 +19,7 @@ from bidsqa.workflows.job import Job
 
 if TYPE_CHECKING:
     from bidsqa.bids import Scan
-    from bidsqa.steps import Settings
+    from bidsqa.settings import Settings
     from bidsqa.workflows.scan import Need
 
 BATCH = 60

@@ -129,7 +129,7 @@ def check_models(names: Sequence[str]) -> tuple[str, ...]:
         There is no such model.
     """
     from bidsqa.models import MODELS
-    from bidsqa.steps import DEFAULT_MODELS
+    from bidsqa.settings import DEFAULT_MODELS
 
     known = [name for name, model in MODELS.items() if model.kind == "score"]
     asked = tuple(dict.fromkeys(part for name in names for part in name.split(",") if part))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bidsqa.bids import Collection
     from bidsqa.cli.plan import Plan
     from bidsqa.cli.settings import RunSettings
-    from bidsqa.steps import Settings
+    from bidsqa.settings import Settings
     from bidsqa.workflows import Event
 
 MANY_SKIPPED = 12

@@ -15,7 +15,7 @@ from bidsqa.cli.progress import count, printable, say_duration
 
 if TYPE_CHECKING:
     from bidsqa.bids import Collection, Scan
-    from bidsqa.steps import Settings
+    from bidsqa.settings import Settings
 
 DONE = "done"
 SECONDS_A_SCAN, GB_A_SCAN = 10.0, 1.0  # where no record tells better: DESIGN's budget for 1 mm on a warm worker

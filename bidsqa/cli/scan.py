@@ -136,6 +136,7 @@ def _examine(path: Path, suffix: str, given: argparse.Namespace, *, pictures: bo
     from bidsqa import steps
     from bidsqa.bids.sidecar import load_sidecar
     from bidsqa.cli.checks import check_device, check_models, check_shipped_weights, check_thresholds
+    from bidsqa.settings import Settings
 
     rules = Path(given.thresholds).expanduser().absolute() if given.thresholds else None
     check_thresholds(rules)
@@ -144,7 +145,7 @@ def _examine(path: Path, suffix: str, given: argparse.Namespace, *, pictures: bo
         raise UsageError("--threads must be at least 1.")
     models = check_models(given.models)
     check_shipped_weights(models, ())
-    settings = steps.Settings(
+    settings = Settings(
         models=models,
         thresholds=str(rules) if rules else None,
         device=given.device,

@@ -13,7 +13,7 @@ from bidsqa.cli.options import ANALYSIS_LEVELS, LIST, OPTION_KEYS, PATH
 
 if TYPE_CHECKING:
     from bidsqa.bids import Selection
-    from bidsqa.steps import Settings
+    from bidsqa.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class RunSettings:
             Unknown models, weights that are not there, rules that can't be read.
         """
         from bidsqa.cli.checks import check_device, check_models, check_shipped_weights, check_thresholds, check_weights
-        from bidsqa.steps import Settings
+        from bidsqa.settings import Settings
 
         check_device(self.device)
         check_thresholds(self.thresholds)

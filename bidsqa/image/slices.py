@@ -31,7 +31,7 @@ def acquisition_axis(volume: Volume) -> int:
 
 
 def scored_axes(volume: Volume) -> tuple[int, ...]:
-    """Slice axes worth judging: the acquisition axis first, the other two as well where the voxels are near-isotropic."""
+    """Slice axes worth judging: the acquisition axis, then the others where the voxels are near-isotropic."""
     first = acquisition_axis(volume)
     if volume.anisotropy >= THICK_SLICE_RATIO:
         return (first,)

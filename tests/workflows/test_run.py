@@ -20,7 +20,7 @@ import pytest
 from bidsqa import assess
 from bidsqa.bids import Selection, collect_scans
 from bidsqa.outputs import pending
-from bidsqa.steps import Settings
+from bidsqa.settings import Settings
 from bidsqa.workflows import Event, run_scans
 from bidsqa.workflows.job import Job
 from bidsqa.workflows.scan import Need, init_scan_wf, scan_wf_name
