@@ -64,12 +64,12 @@ def draw_figures(volume: Volume, anatomy: Anatomy, scores: Mapping[str, Score]) 
 
 
 def _window(volume: Volume, head: Array) -> tuple[float, float]:
-    """Black at zero (or the lowest value, where negative values carry the image), white at the head's brightest."""
+    """Black at zero (or the lowest value, where negative values carry the image), white a little above the head's brightest."""
     step = tuple(slice(None, None, 2 if edge > 64 else 1) for edge in volume.shape)
     inside = volume.data[step][head[step]]
     values = inside if inside.size else volume.data[step].ravel()
     low, high = np.percentile(values, (1.0, 99.5))
-    return (min(0.0, float(low)), float(high) if high > 0 else float(values.max()) or 1.0)
+    return (min(0.0, float(low)), 1.1 * float(high) if high > 0 else float(values.max()) or 1.0)
 
 
 def _head_box(volume: Volume, head: Array) -> Box:
