@@ -4,6 +4,6 @@
 Installed as ``bidsqa.workflows``; importing it does not import Nipype.
 """
 
-from bidsqa.workflows.run import Event, RunResult, run_scans, write_graph
+from .run import Event, RunResult, run_scans, write_graph
 
 __all__ = ["Event", "RunResult", "run_scans", "write_graph"]

@@ -33,7 +33,8 @@ from bidsqa.bids.writing import write_atomic
 from bidsqa.image import ImageFacts, Volume
 from bidsqa.models import Score
 from bidsqa.record import Record, clean
-from bidsqa.workflows.job import Job
+
+from .job import Job
 
 
 class _StepInput(BaseInterfaceInputSpec):  # type: ignore[misc]

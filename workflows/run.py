@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsqa.record import Record
-from bidsqa.workflows.job import Job
+
+from .job import Job
 
 if TYPE_CHECKING:
     from bidsqa.bids import Scan
     from bidsqa.settings import Settings
-    from bidsqa.workflows.scan import Need
+
+    from .scan import Need
 
 BATCH = 60
 POLL_SECONDS = 0.1
@@ -165,7 +167,7 @@ def run_scans(
     -------
     RunResult
     """
-    from bidsqa.workflows.scan import init_scans_wf, need_of, scan_wf_name
+    from .scan import init_scans_wf, need_of, scan_wf_name
 
     _prepare_nipype(work, stop_on_first_crash)
     result = RunResult()
@@ -198,7 +200,7 @@ def write_graph(scan: Scan, out: Path, work: Path, settings: Settings) -> Path:
     Path
         The picture, or the dot file where there is no Graphviz.
     """
-    from bidsqa.workflows.scan import init_scan_wf, need_of
+    from .scan import init_scan_wf, need_of
 
     _prepare_nipype(work, False)
     workflow = init_scan_wf(job=Job.of(scan, out, settings), need=need_of(Path(scan.path)), name="bidsqa")
@@ -229,7 +231,7 @@ def _plugin(plugin: dict[str, Any] | None, workers: int, mem_gb: float | None, w
         }
     if workers == 1:
         return {"plugin": "Linear", "plugin_args": told}
-    from bidsqa.workflows.depth_first import DepthFirstMultiProcPlugin
+    from .depth_first import DepthFirstMultiProcPlugin
 
     limits = {"n_procs": workers, "raise_insufficient": False, **({} if mem_gb is None else {"memory_gb": mem_gb})}
     return {"plugin": DepthFirstMultiProcPlugin(plugin_args={**limits, **told})}
@@ -288,7 +290,8 @@ def _read_record(path: Path) -> Record | None:
 def _write_lost(job: Job) -> Record:
     """A scan whose process ended without a word still gets its record."""
     from bidsqa.errors import InputError
-    from bidsqa.workflows.interfaces import write_failure
+
+    from .interfaces import write_failure
 
     error = InputError(
         "the process of this scan ended without a result",

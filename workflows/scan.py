@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bidsqa.workflows.job import Job
+from .job import Job
 
 if TYPE_CHECKING:
     from nipype.pipeline.engine import Workflow
@@ -77,7 +77,7 @@ def init_scan_wf(*, job: Job, need: Need, name: str) -> Workflow:
     from nipype.interfaces.utility import Merge
     from nipype.pipeline import engine as pe
 
-    from bidsqa.workflows import interfaces
+    from . import interfaces
 
     text = job.dumps()
     settings = job.parsed_settings
