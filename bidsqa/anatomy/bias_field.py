@@ -25,7 +25,7 @@ def estimate(volume: Volume, coarse: Array, grid: Grid, brain: Array, threads: i
     coarse : ndarray of float32
         The scan on ``grid``.
     grid : Grid
-        2.5 mm, around the head.
+        2 mm, around the head.
     brain : ndarray of bool
         On ``grid``.
     threads : int

@@ -13,10 +13,9 @@ from bidsqa.anatomy.brain import brain_mask, coarse_brain
 from bidsqa.anatomy.grids import Box, Grid, bounding_box, coarsen, covering, refine
 from bidsqa.anatomy.head import coarse_head, face_line, foreground, head_mask
 from bidsqa.anatomy.masks import TISSUES, Anatomy
-from bidsqa.anatomy.segmenting import Parts, segment
+from bidsqa.anatomy.segmenting import STEP_MM, Parts, segment
 from bidsqa.errors import NotComputable
 from bidsqa.image import Volume
-from bidsqa.models.networks_segmentation import GRID_MM
 
 Array = np.ndarray[Any, Any]
 LABELS = np.array([3, 1, 2], dtype=np.uint8)  # BIDS: csf 3, grey 1, white 2
@@ -48,7 +47,7 @@ def delineate(volume: Volume, threads: int = 1, clock: Clock | None = None) -> A
     volume : Volume
         T1w, T2w, FLAIR or PDw; whole, cropped, defaced or stripped; any voxel size.
     threads : int
-        For the network and N4. Masks don't depend on it beyond rounding.
+        For N4. Masks don't depend on it beyond rounding.
     clock : Clock, optional
         Notes the seconds of each step.
 
@@ -57,12 +56,12 @@ def delineate(volume: Volume, threads: int = 1, clock: Clock | None = None) -> A
     Anatomy
     """
     clock = clock or Clock()
-    grid = covering(volume.shape, volume.spacing, GRID_MM)
+    grid = covering(volume.shape, volume.spacing, STEP_MM)
     coarse = coarsen(volume.data, volume.spacing, grid)
     rough = foreground(coarse)
     clock.note("coarse")
-    parts = segment(coarse, rough, grid, threads)
-    clock.note("network")
+    parts = segment(coarse, rough, grid)
+    clock.note("atlas")
     frame = background.find_frame(volume)
     clock.note("frame")
     core = coarse_brain(parts)
@@ -108,11 +107,11 @@ def _brain_facts(volume: Volume, brain: Array, box: Box, parts: Parts) -> dict[s
     wide = parts.brain > 0.5
     certainty = float(parts.brain[wide].mean()) if wide.any() else 0.0
     return {
-        "method": parts.method,
         "brain_ml": count * volume.voxel_volume / 1000,
         "brain_cut": float(sum(int(np.count_nonzero(face)) for face in faces)) / surface,
         "brain_fill": count / float(np.prod(sizes)) if count else 0.0,
         "brain_certainty": certainty,
+        "atlas_information": parts.information,
     }
 
 
@@ -150,8 +149,8 @@ def _tissues(
     for k in range(3):
         part = posteriors[k][box]
         part[inside] = final[k]
-    by_network = np.argmax(shares, axis=0)
-    facts["tissue_agreement"] = float(np.mean([plausibility.dice(labels == k, by_network == k) for k in (1, 2)]))
+    by_place = np.argmax(shares, axis=0)
+    facts["tissue_agreement"] = float(np.mean([plausibility.dice(labels == k, by_place == k) for k in (1, 2)]))
     pooled = float(np.hypot(mixture.deviations[1], mixture.deviations[2])) + 1e-12
     facts["tissue_contrast"] = abs(float(mixture.means[2] - mixture.means[1])) / pooled
     for k, name in enumerate(TISSUES):
@@ -187,7 +186,7 @@ def _surroundings(
     hat = np.zeros(volume.shape, dtype=bool)
     air, possible = hat, 0
     if core.any():
-        line = face_line(core, parts.grid, facts["brain_cut"] > 0.01)
+        line = face_line(core, parts.grid, parts.tilt)
         everything = background.find_hat(volume, head, np.zeros((1, 1, 1), dtype=bool), line)
         possible = int(np.count_nonzero(everything))
         hat = everything & ~frame

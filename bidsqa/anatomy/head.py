@@ -23,7 +23,7 @@ INION = (-0.56, -0.15)
 
 
 def foreground(coarse: Array) -> Array:
-    """Rough head on the 2.5 mm grid: everything brighter than the background, one piece, filled.
+    """Rough head on the 2 mm grid: everything brighter than the background, one piece, filled.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def _close_far(mask: Array, radius: int) -> Array:
 
 
 def coarse_head(rough: Array, parts: Parts, brain: Array) -> Array:
-    """Head on the scan's 2.5 mm grid: the bright foreground, the network's head and the brain, closed and filled.
+    """Head on the scan's 2 mm grid: the bright foreground, and the brain, closed and filled.
 
     Parameters
     ----------
@@ -87,8 +87,6 @@ def coarse_head(rough: Array, parts: Parts, brain: Array) -> Array:
     # the rough foreground reaches into the blur of the skin, about a voxel too far
     head = ndimage.binary_erosion(rough, border_value=1)
     within = head[parts.box]
-    if parts.method == "network":
-        within = within | ((parts.shares[0] < 0.5) & rough[parts.box])
     head[parts.box] = within | brain
     return fill(largest_piece(head), max(2, round(CLOSING_MM / parts.grid.step)))
 
@@ -135,16 +133,16 @@ class FaceLine:
         return np.asarray(np.interp(positions, [self.back[0], self.front[0]], [self.back[1], self.front[1]]))
 
 
-def face_line(brain: Array, grid: Grid, cut_off: bool) -> FaceLine:
-    """Glabella and inion from the brain's place, length and tilt, without a template.
+def face_line(brain: Array, grid: Grid, tilt: float) -> FaceLine:
+    """Glabella and inion from the brain's place, length and tilt.
 
     Parameters
     ----------
     brain : ndarray of bool
         On ``grid``.
     grid : Grid
-    cut_off : bool
-        The brain touches the border of the scan: its tilt is not trusted.
+    tilt : float
+        Of the head, rad, positive with the nose up.
 
     Returns
     -------
@@ -152,12 +150,6 @@ def face_line(brain: Array, grid: Grid, cut_off: bool) -> FaceLine:
     """
     points = np.argwhere(brain)[:, 1:] * grid.step
     centre = points.mean(axis=0)
-    covariance = np.cov((points - centre).T)
-    tilt = 0.0
-    if not cut_off:
-        # the brain's long axis from behind to the front, seen from the side
-        tilt = 0.5 * float(np.arctan2(2 * covariance[0, 1], covariance[0, 0] - covariance[1, 1]))
-        tilt = float(np.clip(tilt, -0.6, 0.6))
     along, up = np.array([np.cos(tilt), np.sin(tilt)]), np.array([-np.sin(tilt), np.cos(tilt)])
     low, high = np.percentile((points - centre) @ along, (0.2, 99.8))
     length = float(high - low)

@@ -10,7 +10,8 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 BRAIN_ML = (600.0, 2300.0)
 TISSUE_SHARE = {"csf": (0.005, 0.65), "gm": (0.15, 0.8), "wm": (0.1, 0.7)}
-AGREEMENT = 0.55
+AGREEMENT = 0.4
+MAXIMUM_CUT = 0.5
 HEAD_RATIO = (1.0, 12.0)
 BRIGHT_STEP = 0.25
 
@@ -22,7 +23,7 @@ def brain_problem(facts: dict[str, Any]) -> str:
     ----------
     facts : dict
         ``brain_ml``, ``brain_cut`` (share of the mask's surface at the border of the scan), ``brain_fill`` (share of
-        its bounding box, 0-1) and ``brain_certainty`` (mean network share inside, 0-1).
+        its bounding box, 0-1) and ``brain_certainty`` (mean coarse share inside, 0-1).
     """
     volume = facts["brain_ml"]
     if volume == 0:
@@ -30,6 +31,8 @@ def brain_problem(facts: dict[str, Any]) -> str:
     low = 150.0 if facts["brain_cut"] > 0.01 else BRAIN_ML[0]
     if not low <= volume <= BRAIN_ML[1]:
         return f"the brain mask has an implausible volume of {volume:.0f} ml"
+    if facts["brain_cut"] > MAXIMUM_CUT:
+        return "the brain mask runs into the border of the scan on all sides"
     if not 0.3 <= facts["brain_fill"] <= 0.9 and facts["brain_cut"] <= 0.01:
         return f"the brain mask has an implausible shape (it fills {facts['brain_fill']:.2f} of its box)"
     if facts["brain_certainty"] < 0.75:
@@ -43,7 +46,7 @@ def tissue_problem(facts: dict[str, Any]) -> str:
     Parameters
     ----------
     facts : dict
-        ``csf_share``, ``gm_share``, ``wm_share`` of the brain, ``tissue_agreement`` (mean Dice of network and
+        ``csf_share``, ``gm_share``, ``wm_share`` of the brain, ``tissue_agreement`` (mean Dice of the coarse shares and
         mixture in grey and white matter) and ``tissue_contrast`` (distance of the grey and white means in pooled
         deviations).
     """
@@ -52,7 +55,7 @@ def tissue_problem(facts: dict[str, Any]) -> str:
         if not low <= share <= high:
             return f"{name} takes an implausible {100 * share:.1f} % of the brain"
     if facts["tissue_agreement"] < AGREEMENT:
-        return f"network and intensities disagree on the tissues (overlap {facts['tissue_agreement']:.2f})"
+        return f"place and intensities disagree on the tissues (overlap {facts['tissue_agreement']:.2f})"
     if facts["tissue_contrast"] < BRIGHT_STEP:
         return "grey and white matter can't be told apart by intensity"
     return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CSF, grey and white matter at full resolution: a mixture model with the network's shares as spatial prior."""
+"""CSF, grey and white matter at full resolution: a mixture model with coarse shares as spatial prior."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 """Training pairs for the segmentation network, drawn from label maps: random contrast, field, resolution and cuts.
 
 The idea is SynthSeg's (Billot et al. 2023, doi 10.1016/j.media.2023.102789): a network that has seen every contrast
-needs none in particular. The code is our own and small enough for one CPU core: intensities are drawn at 1 mm,
-averaged to 2.5 mm (true partial volume), and image and class fractions are deformed together there.
+needs none in particular. The code is our own and small enough for one CPU core: label shares at 4 mm
+are mixed by drawn intensities (true partial volume), and image and class shares are deformed together there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bidsqa.anatomy.grids import coarsen, covering
 from bidsqa.models.networks_segmentation import CLASSES, GRID_MM, normalise
 
 Array = np.ndarray[Any, Any]
-PATCH = (64, 80, 72)
+PATCH = (40, 48, 48)
 HELD_OUT = ("training_seg_04", "training_seg_11", "training_seg_15")
 CSF = frozenset({4, 5, 14, 15, 24, 30, 62, 72, 136, 137, 163, 164, 43, 44})
 WHITE = frozenset({2, 7, 16, 25, 28, 41, 46, 57, 60, 85})
@@ -34,12 +34,18 @@ class HeadMap:
     name : str
     labels : ndarray of uint8, shape (X, Y, Z)
         At 1 mm.
-    fractions : ndarray of float16, shape (5, X / 2.5, Y / 2.5, Z / 2.5)
-        Share of each class of ``CLASSES`` in a 2.5 mm voxel.
+    values : ndarray of uint8, shape (L,)
+        The label values present.
+    shares : ndarray of float32, shape (L, X / 4, Y / 4, Z / 4)
+        Share of each label in a 4 mm voxel.
+    fractions : ndarray of float32, shape (5, X / 4, Y / 4, Z / 4)
+        Share of each class of ``CLASSES`` in a 4 mm voxel.
     """
 
     name: str
     labels: Array
+    values: Array
+    shares: Array
     fractions: Array
 
 
@@ -71,14 +77,17 @@ def load_maps(folder: Path, held_out: bool = False) -> list[HeadMap]:
             continue
         image = nibabel.as_closest_canonical(nibabel.load(path))
         labels = np.asarray(image.dataobj, dtype=np.uint8)
-        found = classes[labels]
-        fractions = np.stack([average((found == index).astype(np.float32)) for index in range(len(CLASSES))])
-        maps.append(HeadMap(name, labels, fractions.astype(np.float16)))
+        values = np.unique(labels)
+        shares = np.stack([average((labels == value).astype(np.float32)) for value in values])
+        shares[0] += 1 - shares.sum(axis=0)
+        kinds = classes[values]
+        fractions = np.stack([shares[kinds == index].sum(axis=0) for index in range(len(CLASSES))])
+        maps.append(HeadMap(name, labels, values, shares, fractions))
     return maps
 
 
 def average(data: Array) -> Array:
-    """Mean of a 1 mm image over 2.5 mm voxels."""
+    """Mean of a 1 mm image over 4 mm voxels."""
     x, y, z = data.shape
     return coarsen(data, (1.0, 1.0, 1.0), covering((x, y, z), (1.0, 1.0, 1.0), GRID_MM))
 
@@ -86,11 +95,11 @@ def average(data: Array) -> Array:
 def draw_intensities(generator: np.random.Generator, classes: Array) -> Array:
     """A random intensity for each label value; 256 entries, brain roughly in [0.05, 1].
 
-    Six of seven draws keep the order of a real contrast (T1w, T2w, FLAIR, PDw), the others are free with at least
+    Nearly all draws keep the order of a real contrast (T1w, T2w, FLAIR, PDw), the others are free with at least
     a small step between the tissues. Labels within a class scatter around it.
     """
     orders = {"T1w": (0.15, 0.5, 0.85), "T2w": (0.95, 0.55, 0.38), "FLAIR": (0.1, 0.7, 0.52), "PDw": (0.85, 0.75, 0.58)}
-    if generator.random() < 0.85:
+    if generator.random() < 0.95:
         middle = np.array(orders[str(generator.choice(list(orders)))])
         middle = middle * generator.uniform(0.75, 1.2) + generator.normal(0, 0.07, 3)
     else:
@@ -143,10 +152,10 @@ def deform(generator: np.random.Generator, channels: Array, centre: Array) -> Ar
     if generator.random() < 0.5:
         matrix[:, 0] *= -1
     shape = np.array(channels.shape[1:])
-    shift = generator.normal(0, 1, 3) * np.array([3.0, 4.0, 6.0])
+    shift = generator.normal(0, 1, 3) * np.array([2.0, 3.0, 4.0])
     axes = [np.arange(size, dtype=np.float32) - (size - 1) / 2 for size in PATCH]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    bend = np.stack([smooth_field(generator, PATCH, 6) for _ in range(3)], axis=-1) * generator.uniform(0, 2.0)
+    bend = np.stack([smooth_field(generator, PATCH, 6) for _ in range(3)], axis=-1) * generator.uniform(0, 1.3)
     points = grid @ matrix.T.astype(np.float32) + (centre + shift).astype(np.float32) + bend
     scaled = (2 * points / (shape - 1) - 1).astype(np.float32)[..., ::-1].copy()
     moved = torch.nn.functional.grid_sample(
@@ -172,17 +181,17 @@ def slice_profile(size: int, thickness: float, phase: float) -> Array:
 
 
 def lower_resolution(generator: np.random.Generator, image: Array) -> Array:
-    """Thick slices on one axis or a mild blur on all, in half of the draws each."""
+    """Thick slices on one axis or a mild blur on all, in a fifth of the draws each."""
     from scipy import ndimage
 
     choice = generator.random()
-    if choice < 0.4:
+    if choice < 0.2:
         axis = int(generator.choice(3, p=[0.2, 0.2, 0.6]))
-        profile = slice_profile(image.shape[axis], float(generator.uniform(2.8, 6.5)), float(generator.random()))
+        profile = slice_profile(image.shape[axis], float(generator.uniform(4.5, 7.0)), float(generator.random()))
         moved = np.moveaxis(image, axis, 0)
         image = np.moveaxis((profile @ moved.reshape(moved.shape[0], -1)).reshape(moved.shape), 0, axis)
-    elif choice < 0.7:
-        image = ndimage.gaussian_filter(image, generator.uniform(0.2, 0.7))
+    elif choice < 0.4:
+        image = ndimage.gaussian_filter(image, generator.uniform(0.2, 0.5))
     return np.ascontiguousarray(image)
 
 
@@ -208,17 +217,17 @@ def cut(generator: np.random.Generator, image: Array, fractions: Array) -> tuple
             kept = ndimage.binary_erosion(brain > 0.5) | core
         else:
             kept = ndimage.binary_dilation(
-                ndimage.binary_closing(core, iterations=3), iterations=int(generator.integers(1, 3))
+                ndimage.binary_closing(core, iterations=2), iterations=1
             )
         gone |= ~kept
     elif kind < 0.5:
-        inside = np.argwhere(brain[::4, ::4, ::4] > 0.5) * 4
+        inside = np.argwhere(brain > 0.5)
         if inside.size:
             centre = inside.mean(axis=0)
             normal = np.array([0.0, 1.0, -generator.uniform(0.5, 1.5)])
             axes = np.meshgrid(*[np.arange(size) for size in image.shape], indexing="ij")
             depth = sum(n * (axis - middle) for n, axis, middle in zip(normal, axes, centre, strict=True))
-            gone |= (np.asarray(depth) > generator.uniform(24, 42)) & (brain < 0.05)
+            gone |= (np.asarray(depth) > generator.uniform(15, 27)) & (brain < 0.05)
     if generator.random() < 0.5:
         gone |= fractions[0] > generator.uniform(0.5, 0.95)
     for axis in range(3):
@@ -244,22 +253,21 @@ def draw_sample(generator: np.random.Generator, head: HeadMap, classes: Array) -
     fractions : ndarray of float32, shape (5, *PATCH)
         Sum 1 in each voxel.
     """
-    painted = average(draw_intensities(generator, classes)[head.labels])
-    channels = np.concatenate([painted[None], head.fractions[1:].astype(np.float32)])
-    core = head.fractions[3:].sum(axis=0)[::4, ::4, ::4].astype(np.float32)
-    centre = np.argwhere(core > 0.5).mean(axis=0) * 4 if (core > 0.5).any() else np.array(core.shape) * 2.0
-    moved = deform(generator, channels, centre - np.array([0.0, 0.0, 6.0]))
+    painted = np.tensordot(draw_intensities(generator, classes)[head.values], head.shares, axes=1)
+    channels = np.concatenate([painted[None], head.fractions[1:]])
+    centre = np.argwhere(head.fractions[3:].sum(axis=0) > 0.5).mean(axis=0)
+    moved = deform(generator, channels, centre - np.array([0.0, 0.0, 4.0]))
     tissue = np.clip(moved[1:], 0, 1)
     fractions = np.concatenate([np.clip(1 - tissue.sum(axis=0, keepdims=True), 0, 1), tissue])
     image = moved[0]
     outside = fractions[1]
-    texture = 0.5 * smooth_field(generator, PATCH, int(generator.integers(8, 24)))
+    texture = 0.5 * smooth_field(generator, PATCH, int(generator.integers(6, 20)))
     image = image * (1 + outside * np.clip(texture, -0.9, 1.5))
     image = image * np.exp(generator.uniform(0, 0.35) * smooth_field(generator, PATCH, int(generator.integers(3, 5))))
     if generator.random() < 0.15:  # ghost of the head, shifted along one axis
         image = image + generator.uniform(0, 0.12) * np.roll(image, PATCH[1] // 2, axis=1)
     image = lower_resolution(generator, np.asarray(image, dtype=np.float32))
-    level = float(generator.uniform(0, 0.09)) if generator.random() < 0.8 else 0.0
+    level = float(generator.uniform(0, 0.06)) if generator.random() < 0.8 else 0.0
     noise = level * generator.standard_normal((2, *PATCH), dtype=np.float32)
     image = np.hypot(image + noise[0], noise[1])
     image, fractions = cut(generator, image, fractions)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole of ``delineate`` on the phantom: floors of overlap, laws, and honesty about what can't be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bidsqa.anatomy import Anatomy, delineate
+from bidsqa.anatomy.plausibility import dice
+from bidsqa.errors import NotComputable
+from bidsqa.image import Volume
+from bidsqa.simulation.phantom import Phantom
+
+
+@pytest.fixture(scope="module")
+def anatomy(t1w: Volume) -> Anatomy:
+    """Of the good T1w phantom at 2 mm."""
+    return delineate(t1w)
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    return dice(np.asarray(first) != 0, np.asarray(second) != 0)
+
+
+def test_finds_the_phantom(anatomy: Anatomy, phantom: Phantom) -> None:
+    assert not anatomy.problems
+    assert anatomy.background == "natural"
+    assert anatomy.facts["method"] == "network"
+    assert overlap(anatomy.brain, phantom.truth.brain) > 0.9
+    assert overlap(anatomy.head, phantom.truth.head) > 0.93
+    for label in (1, 2):
+        assert dice(anatomy.dseg == label, phantom.truth.dseg == label) > 0.7
+
+
+@pytest.mark.parametrize("contrast", ["T2w", "FLAIR", "PDw"])
+def test_finds_the_phantom_in_other_contrasts(contrast: str, phantom: Phantom) -> None:
+    found = delineate(phantom.image(contrast, seed=4))
+    assert overlap(found.brain, phantom.truth.brain) > 0.88
+
+
+def test_shapes_types_and_containment(anatomy: Anatomy, t1w: Volume) -> None:
+    for name in ("head", "brain", "hat", "air", "frame", "dseg"):
+        mask = getattr(anatomy, name)
+        assert mask.shape == t1w.shape
+        assert mask.dtype == np.uint8
+    assert anatomy.bias_field.dtype == np.float32
+    assert (anatomy.bias_field > 0).all()
+    assert anatomy.posteriors.dtype == np.float16
+    total = anatomy.posteriors.astype(np.float32).sum(axis=0)
+    np.testing.assert_allclose(total[anatomy.brain != 0], 1.0, atol=5e-3)
+    assert not total[anatomy.brain == 0].any()
+    assert np.array_equal(anatomy.dseg != 0, anatomy.brain != 0)
+    assert not (anatomy.brain.astype(bool) & ~anatomy.head.astype(bool)).any()
+    assert not (anatomy.air.astype(bool) & ~anatomy.hat.astype(bool)).any()
+    assert not (anatomy.hat.astype(bool) & (anatomy.head.astype(bool) | anatomy.frame.astype(bool))).any()
+    assert float(anatomy.bias_field[anatomy.brain != 0].mean()) == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_hat_holds_no_face(anatomy: Anatomy, phantom: Phantom, t1w: Volume) -> None:
+    """The hat's lowest slice lies below the top half of the brain and above its bottom."""
+    brain = np.flatnonzero(phantom.truth.brain.any(axis=(0, 1)))
+    lowest = np.flatnonzero(anatomy.hat.any(axis=(0, 1)))[0]
+    assert brain[0] - 20 < lowest < brain.mean()
+
+
+def test_scale_of_the_intensities_does_not_matter(anatomy: Anatomy, t1w: Volume) -> None:
+    for factor in (0.01, 123.0):
+        other = delineate(Volume.from_array(t1w.data * np.float32(factor), t1w.spacing))
+        assert other.background == anatomy.background
+        assert overlap(other.brain, anatomy.brain) > 0.998
+        assert overlap(other.air, anatomy.air) > 0.99
+        assert np.mean(other.dseg == anatomy.dseg) > 0.998
+
+
+def test_padding_with_zeros_is_frame_and_changes_little(anatomy: Anatomy, t1w: Volume) -> None:
+    pad = 12
+    padded = Volume.from_array(np.pad(t1w.data, pad), t1w.spacing)
+    other = delineate(padded)
+    inner = (slice(pad, -pad),) * 3
+    assert other.frame[:pad].all()
+    assert other.frame[inner].mean() < 0.01
+    assert overlap(other.brain[inner], anatomy.brain) > 0.98
+    assert overlap(other.head[inner], anatomy.head) > 0.98
+    assert not other.hat[:pad].any()
+
+
+def test_left_and_right_are_alike(anatomy: Anatomy, t1w: Volume) -> None:
+    other = delineate(Volume.from_array(t1w.data[::-1].copy(), t1w.spacing))
+    assert overlap(other.brain[::-1], anatomy.brain) > 0.96
+    assert abs(other.facts["gm_share"] - anatomy.facts["gm_share"]) < 0.05
+
+
+def test_threads_change_nothing(anatomy: Anatomy, t1w: Volume) -> None:
+    again = delineate(t1w)
+    assert np.array_equal(again.brain, anatomy.brain)
+    assert np.array_equal(again.posteriors, anatomy.posteriors)
+    two = delineate(t1w, threads=2)
+    assert overlap(two.brain, anatomy.brain) > 0.9999
+    np.testing.assert_allclose(two.bias_field, anatomy.bias_field, rtol=1e-3)
+
+
+def test_stripped(phantom: Phantom, t1w: Volume) -> None:
+    stripped = Volume.from_array(np.where(phantom.truth.brain, t1w.data, 0), t1w.spacing)
+    found = delineate(stripped)
+    assert found.background == "stripped"
+    assert overlap(found.brain, phantom.truth.brain) > 0.93
+    assert "air" in found.problems
+    with pytest.raises(NotComputable, match="stripped"):
+        found.require("air")
+
+
+def test_zeroed_background_gives_no_air(phantom: Phantom, t1w: Volume) -> None:
+    zeroed = Volume.from_array(np.where(phantom.truth.head, t1w.data, 0), t1w.spacing)
+    found = delineate(zeroed)
+    assert found.background in ("zeroed", "defaced")
+    assert "air" in found.problems
+    assert "brain" not in found.problems
+
+
+def test_defaced(phantom: Phantom, t1w: Volume) -> None:
+    brain = np.argwhere(phantom.truth.brain)
+    front, (_, _, middle) = brain[:, 1].max(), brain.mean(axis=0)
+    y, z = np.meshgrid(np.arange(t1w.shape[1]), np.arange(t1w.shape[2]), indexing="ij")
+    # what a defacing tool removes: everything in front of a plane that falls away backwards below the brow
+    face = (y > front - 0.45 * (middle - z)) & (z < middle - 8)
+    data = np.where(face[None] & (phantom.truth.brain == 0), 0, t1w.data)
+    assert delineate(Volume.from_array(data, t1w.spacing)).background == "defaced"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.zeros((40, 40, 40)),
+        np.full((40, 40, 40), 5.0),
+        np.random.default_rng(0).rayleigh(10, (48, 48, 48)),
+        -np.random.default_rng(1).rayleigh(10, (30, 30, 30)),
+        np.ones((1, 1, 1)),
+        np.arange(2 * 30 * 300).reshape(2, 30, 300),
+    ],
+    ids=["zeros", "constant", "noise", "negative", "one voxel", "thin"],
+)
+def test_a_bad_scan_is_no_accident(data: np.ndarray) -> None:
+    found = delineate(Volume.from_array(data, (3.0, 3.0, 3.0)))
+    assert {"brain", "tissue"} <= set(found.problems)
+    assert np.isfinite(found.bias_field).all()
+
+
+def test_saved_and_loaded(anatomy: Anatomy, tmp_path: Path) -> None:
+    anatomy.save(tmp_path / "anatomy.npz")
+    again = Anatomy.load(tmp_path / "anatomy.npz")
+    assert np.array_equal(again.posteriors, anatomy.posteriors)
+    assert again.facts == anatomy.facts
+    assert again.problems == anatomy.problems
