@@ -7,6 +7,7 @@ Run ``python benchmarks/group.py [--scans 100 1000 10000]``; the target for 10,0
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -83,7 +84,9 @@ def main() -> None:
                     *(f"{number:.{places}f}" for number, places in zip(numbers, (0, 1, 1, 0, 1, 2), strict=True)),
                 ]
             )
-    note = "Made-up records with 3 x 24 slice scores for two models and all metrics; without pictures; one process."
+    note = "Made-up records with 3 x 24 slice scores for two models and all metrics; without pictures; one process. "
+    note += f"{os.cpu_count()} cores, shared with other work (load average {os.getloadavg()[0]:.0f}); "
+    note += "CPU time counts the start-up."
     table = Table("The group level", COLUMNS, rows, note, "python benchmarks/group.py")
     print(table.text())
     if options.write:
