@@ -6,7 +6,7 @@ from __future__ import annotations
 import gzip
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -107,7 +107,8 @@ def write_masks(source: str, volume: Volume, anatomy: Anatomy, paths: dict[str, 
     import nibabel
     from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 
-    stored = nibabel.load(source).affine
+    original: Any = nibabel.load(source)
+    stored = original.affine
     back = ornt_transform(io_orientation(volume.affine), io_orientation(stored))
     affine = volume.affine @ inv_ornt_aff(back, volume.shape)
     for kind, values in (("brain", anatomy.brain), ("dseg", anatomy.dseg)):

@@ -46,8 +46,9 @@ def need_of(path: Path) -> Need:
     import nibabel
 
     try:
+        image: Any = nibabel.load(path)
         voxels = 1
-        for edge in nibabel.load(path).shape[:3]:
+        for edge in image.shape[:3]:
             voxels *= max(1, int(edge))
     except Exception:  # whatever is wrong with the file is told by its conform step
         return Need(0)

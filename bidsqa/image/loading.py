@@ -54,7 +54,7 @@ def load_volume(source: str | os.PathLike[str] | nibabel.spatialimages.SpatialIm
     warnings: list[str] = []
     affine = _affine(image, warnings)
     stored, slope, intercept = _stored_values(image)
-    digest = hashlib.sha256(np.ascontiguousarray(stored.T)).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(stored.T).data).hexdigest()
     dtype = str(stored.dtype)
     data, nonfinite = _scaled(stored, slope, intercept)
     if nonfinite:

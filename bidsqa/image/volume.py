@@ -66,7 +66,9 @@ class ImageFacts:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ImageFacts:
         """Inverse of :meth:`to_dict`."""
-        kept = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        kept: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
         return cls(**kept)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,9 +69,11 @@ def build(widths: tuple[int, int, int, int] = (16, 32, 64, 64)) -> Any:
             first = widths[0]
             self.down = nn.ModuleList([block(1, first)])
             self.up = nn.ModuleList()
-            for fine, coarse in zip(widths[:-1], widths[1:], strict=True):
+            for fine, coarse in pairwise(widths):
                 self.down.append(nn.Sequential(block(fine, coarse), block(coarse, coarse)))
-                self.up.append(nn.Sequential(block(fine + coarse, fine), block(fine, fine) if fine > first else nn.Identity()))
+                self.up.append(
+                    nn.Sequential(block(fine + coarse, fine), block(fine, fine) if fine > first else nn.Identity())
+                )
             self.out = nn.Conv3d(first, len(CLASSES), 1)
 
         def forward(self, image: torch.Tensor) -> torch.Tensor:

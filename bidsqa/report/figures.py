@@ -64,7 +64,7 @@ def draw_figures(volume: Volume, anatomy: Anatomy, scores: Mapping[str, Score]) 
 
 
 def _window(volume: Volume, head: Array) -> tuple[float, float]:
-    """Black at zero (or the lowest value, where negative values carry the image), white a little above the head's brightest."""
+    """Black at zero (or the lowest value, where negative values carry the image), white above the head's brightest."""
     step = tuple(slice(None, None, 2 if edge > 64 else 1) for edge in volume.shape)
     inside = volume.data[step][head[step]]
     values = inside if inside.size else volume.data[step].ravel()

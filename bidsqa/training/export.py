@@ -58,8 +58,12 @@ def _fold(chain: Any) -> None:
 
 
 def to_onnx(
-    network: Any, examples: Mapping[str, np.ndarray[Any, Any]], outputs: tuple[str, ...], settings: Mapping[str, str],
-    half: bool = True, free_axes: Mapping[int, str] | None = None,
+    network: Any,
+    examples: Mapping[str, np.ndarray[Any, Any]],
+    outputs: tuple[str, ...],
+    settings: Mapping[str, str],
+    half: bool = True,
+    free_axes: Mapping[int, str] | None = None,
 ) -> bytes:
     """The network as an ONNX file with a free batch size.
 

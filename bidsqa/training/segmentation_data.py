@@ -216,9 +216,7 @@ def cut(generator: np.random.Generator, image: Array, fractions: Array) -> tuple
         elif choice == 1:
             kept = ndimage.binary_erosion(brain > 0.5) | core
         else:
-            kept = ndimage.binary_dilation(
-                ndimage.binary_closing(core, iterations=2), iterations=1
-            )
+            kept = ndimage.binary_dilation(ndimage.binary_closing(core, iterations=2), iterations=1)
         gone |= ~kept
     elif kind < 0.5:
         inside = np.argwhere(brain > 0.5)

@@ -82,7 +82,7 @@ def cut_slices(scans: Iterable[Clean], per_plane: int, seed: int, drawn_share: f
         mask = rough_head(volume)
         for axis in scored_axes(volume):
             pixel = (*plane_edges(volume.spacing, axis), volume.spacing[axis])
-            outline = take_slice(np.moveaxis(mask.any(axis=axis)[None], 0, axis), axis, 0)
+            outline = take_slice(np.any(mask, axis=axis, keepdims=True), axis, 0)
             for index in thin(middle_indices(head_extent(mask, axis), 0.7), per_plane):
                 middle = _jittered(outline, rng)
                 head = cut_native(take_slice(mask, axis, int(index)), middle, WINDOW)

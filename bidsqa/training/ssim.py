@@ -285,7 +285,9 @@ def keep(out: Path, network: nn.Module, average: Average, optimiser: torch.optim
     }
     settings = {"step": str(state.step), "spent": str(state.spent)}
     for name, tensors in (
-        ("network", network.state_dict()), ("average", average.network.state_dict()), ("optimiser", moments)
+        ("network", network.state_dict()),
+        ("average", average.network.state_dict()),
+        ("optimiser", moments),
     ):
         fresh = out / f"{name}.new"
         save_file({key: value.contiguous() for key, value in tensors.items()}, fresh, settings)

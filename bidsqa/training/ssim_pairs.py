@@ -218,9 +218,7 @@ def _soften(image: Tensor, head: Tensor, generator: torch.Generator, chance: np.
     return image
 
 
-def degrade(
-    clean: Tensor, kinds: Sequence[str], strength: Tensor, generator: torch.Generator
-) -> Tensor:
+def degrade(clean: Tensor, kinds: Sequence[str], strength: Tensor, generator: torch.Generator) -> Tensor:
     """Each slice after its kind of motion, (B, 1, H, W); "none" takes the way through k-space and back."""
     motion = ARTIFACTS["motion"].sample(generator, strength, (1.0, 1.0))
     iid = sample_iid(generator, strength)

@@ -137,7 +137,7 @@ def draw_scan(labels: Array, classes: Array, kinds: Array, rng: np.random.Genera
     kind = kinds[labels]
     image = tissue_signals(contrast, classes, kinds, rng)[labels].astype(np.float32)
     stripped = rng.random() < 0.35
-    texture = ndimage.gaussian_filter(rng.standard_normal(labels.shape).astype(np.float32), rng.uniform(0.6, 1.5))
+    texture = ndimage.gaussian_filter(np.asarray(rng.standard_normal(labels.shape), np.float32), rng.uniform(0.6, 1.5))
     image *= 1 + rng.uniform(0.01, 0.04) / max(float(texture.std()), 1e-6) * texture
     keep = ndimage.binary_closing(kind == 2, iterations=2) if stripped else kind > 0
     image = np.where(keep, image, 0).astype(np.float32)

@@ -89,7 +89,7 @@ def baselines(volume: Volume) -> dict[str, float]:
         laplace += after + before - 2 * scaled
     inside = head.copy()
     for axis in range(3):
-        edge = [slice(None)] * 3
+        edge: list[slice | int] = [slice(None)] * 3
         for place in (0, -1):
             edge[axis] = place
             inside[tuple(edge)] = False
@@ -140,7 +140,7 @@ def _save(path: Path, clean: Clean, artifact: str, strength: float, volume: Volu
         "volume": prepared.volume,
         "axes": [axis for axis, _, _ in prepared.planes],
     }
-    arrays: dict[str, Array] = {"facts": np.array(json.dumps(facts))}
+    arrays: dict[str, Any] = {"facts": np.array(json.dumps(facts))}
     for number, (_, indices, inputs) in enumerate(prepared.planes):
         arrays[f"indices{number}"] = indices
         arrays[f"image{number}"] = inputs["image"].astype(np.float16)

@@ -228,16 +228,18 @@ def volume_rows(results: Sequence[VolumeResult]) -> list[list[Any]]:
         rows = [row for row in results if row.strength == strength]
         scores = np.array([row.score for row in rows])
         truth = np.array([row.truth for row in rows])
-        lines.append([
-            strength,
-            len(rows),
-            f"{np.median(truth):.3f}",
-            f"{np.median(scores):.3f} ({scores.min():.3f}-{scores.max():.3f})",
-            f"{np.mean(scores - truth):+.3f} ± {np.std(scores - truth):.3f}",
-            "" if strength == 0 else f"{separation(clean, scores):.3f}",
-            "" if strength == 0 else f"{np.mean(clean > scores):.2f}",
-            f"{np.mean(scores < GOOD):.2f}",
-        ])
+        lines.append(
+            [
+                strength,
+                len(rows),
+                f"{np.median(truth):.3f}",
+                f"{np.median(scores):.3f} ({scores.min():.3f}-{scores.max():.3f})",
+                f"{np.mean(scores - truth):+.3f} ± {np.std(scores - truth):.3f}",
+                "" if strength == 0 else f"{separation(clean, scores):.3f}",
+                "" if strength == 0 else f"{np.mean(clean > scores):.2f}",
+                f"{np.mean(scores < GOOD):.2f}",
+            ]
+        )
     return lines
 
 
