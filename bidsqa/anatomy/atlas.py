@@ -25,6 +25,9 @@ SPREAD = np.array([0.25, 0.12, 0.12, 15.0, 20.0, 25.0, 0.10, 0.10, 0.10])
 PULL = 0.004
 THINNING = 7
 REACH_MM = 130.0
+# partial volume spreads a coarse voxel of tissue further than its quartiles tell
+WIDER = 1.2
+BRAIN_BOX_MM = (164.0, 200.0, 180.0)
 
 
 def load_atlas() -> Array:
@@ -123,10 +126,15 @@ def register(atlas: Array, points: Array, bins: Array, starts: list[Array], roun
         pull = PULL * float(np.sum(((pose - centre) / SPREAD) ** 2))
         return mutual_information(joint_histogram(sample(atlas, points, pose), bins)) - pull
 
+    every, all_bins = points, bins
+    points, bins = every[:, ::3], all_bins[::3]
     scored = sorted(((gain(pose), tuple(pose)) for pose in starts), reverse=True)
     best, pose = scored[0][0], np.array(scored[0][1])
     steps = FIRST_STEPS.copy()
-    for _ in range(rounds):
+    for turn in range(rounds):
+        if turn == 2:  # the first, long steps don't need every point
+            points, bins = every, all_bins
+            best = gain(pose)
         for _ in range(2):
             before = best
             for index in (5, 4, 8, 0, 7, 6, 3, 1, 2):
@@ -184,30 +192,45 @@ def find_pose(block: Array, foreground: Array, step: float) -> tuple[Array, Arra
     return pose, start, information
 
 
-def refine_by_intensity(shares: Array, bins: Array, rounds: int = 3) -> Array:
-    """Class shares after a few rounds of expectation maximisation with one smoothed histogram a class.
+def brain_corners(pose: Array) -> tuple[Array, Array]:
+    """Lowest and highest corner (mm from the start) of the average brain's box in a pose."""
+    half = 0.5 * np.array(BRAIN_BOX_MM)
+    signs = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, -1)
+    corners = np.linalg.inv(matrix_of(pose)) @ (signs * half[:, None]) + pose[3:6, None]
+    return corners.min(axis=1), corners.max(axis=1)
+
+
+def refine_by_intensity(shares: Array, image: Array, rounds: int = 3) -> Array:
+    """Class shares after a few rounds of expectation maximisation on the coarse grid.
+
+    CSF, grey and white matter are one Gaussian each (a tissue has one intensity); air and the rest of the head, which
+    is anything from bone to fat, keep a smoothed histogram.
 
     Parameters
     ----------
     shares : ndarray of float32, shape (5, X, Y, Z)
         Prior from the atlas.
-    bins : ndarray of int, shape (X, Y, Z)
+    image : ndarray of float32, shape (X, Y, Z)
     rounds : int
 
     Returns
     -------
     ndarray of float32, shape (5, X, Y, Z)
     """
+    bins = intensity_bins(image)
     flat = bins.ravel()
+    counts = np.maximum(np.bincount(flat, minlength=BINS), 1)
+    centres = np.bincount(flat, weights=image.ravel(), minlength=BINS) / counts
     prior = shares + np.float32(0.01)
     current = shares
-    for _ in range(rounds):
+    for turn in range(rounds):
         joint = joint_histogram(current.reshape(len(shares), -1).T, flat)
-        joint[:, 1:] = ndimage.gaussian_filter1d(joint[:, 1:], 1.0, axis=1, mode="nearest")
-        density = joint / (joint.sum(axis=1, keepdims=True) + 1e-9) + 1e-4
+        density = class_densities(joint, centres, counts)
         likelihood = density.astype(np.float32)[:, flat].reshape(shares.shape)
         current = prior * likelihood
         current /= current.sum(axis=0, keepdims=True)
+        if turn == 0:
+            continue
         # neighbours vote: a lone voxel of another class is noise
         for part in current:
             ndimage.gaussian_filter(part, 0.7, output=part, truncate=2.0)
@@ -215,3 +238,31 @@ def refine_by_intensity(shares: Array, bins: Array, rounds: int = 3) -> Array:
         current *= np.sqrt(likelihood)
         current /= current.sum(axis=0, keepdims=True)
     return np.asarray(current)
+
+
+def class_densities(joint: Array, centres: Array, counts: Array) -> Array:
+    """Density of each class over the bins, relative to the density of all voxels; shape (5, BINS).
+
+    Parameters
+    ----------
+    joint : ndarray, shape (5, BINS)
+        Joint histogram of classes and bins.
+    centres : ndarray, shape (BINS,)
+        Mean intensity of each bin.
+    counts : ndarray, shape (BINS,)
+        Voxels of each bin.
+    """
+    shares = joint / (joint.sum(axis=1, keepdims=True) + 1e-9)
+    shares[:, 1:] = ndimage.gaussian_filter1d(shares[:, 1:], 1.0, axis=1, mode="nearest")
+    span = max(float(centres[-1] - centres[0]), 1e-12)
+    for index in (2, 3, 4):
+        reached = np.cumsum(joint[index])
+        if not reached[-1] > 0:
+            continue
+        low, middle, high = np.interp(np.array([0.25, 0.5, 0.75]) * reached[-1], reached, centres)
+        deviation = max((high - low) / 1.35 * WIDER, 0.02 * span)
+        shape = np.exp(-0.5 * ((centres - middle) / deviation) ** 2) + 0.01
+        weighted = shape * counts
+        blend = np.sqrt(weighted / weighted.sum() * (shares[index] + 1e-5))
+        shares[index] = blend / blend.sum()
+    return np.asarray(shares + 1e-4)

@@ -157,6 +157,6 @@ def face_is_missing(head: Array, brain: Array, grid: Grid) -> bool:
     quarter = (x.stop - x.start) // 4
     block = head[x.start + quarter : x.stop - quarter, front, max(low, 0) : max(int(middle - 0.25 * length), 0)]
     expected = 2 * quarter * (front.stop - front.start) * int(0.3 * length)
-    if block.size == 0 or block.size < 0.5 * expected:
+    if low < 0 or block.size == 0 or block.size < 0.5 * expected:
         return False
     return bool(block.mean() < 0.35)

@@ -64,7 +64,7 @@ def _n4(image: Array, mask: Array, threads: int) -> Array:
     for part in (picture, where):
         part.SetSpacing((STEP_MM,) * 3)
     correction = SimpleITK.N4BiasFieldCorrectionImageFilter()
-    correction.SetMaximumNumberOfIterations([30, 20, 15])
+    correction.SetMaximumNumberOfIterations([20, 15, 10])
     correction.SetConvergenceThreshold(1e-3)
     # the filters inside N4 read only the global default; left alone they start a thread a core and wait for each other
     before = SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads()

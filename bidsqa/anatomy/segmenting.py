@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bidsqa.anatomy import atlas
-from bidsqa.anatomy.grids import Box, Grid, bounding_box, coarsen
+from bidsqa.anatomy.grids import Box, Grid, bounding_box, coarsen, covering, refine
 
 Array = np.ndarray[Any, Any]
 CLASSES = ("air", "head", "csf", "gm", "wm")
@@ -79,24 +79,31 @@ def segment(coarse: Array, foreground: Array, grid: Grid) -> Parts:
     if not rough.any():
         return _nothing(grid, whole)
     pose, start, information = atlas.find_pose(coarsen(block, edges, small), rough, POSE_MM)
-    prior = _lay(block.shape, grid.step, pose, start + offset)
-    tight = bounding_box(prior[2:].sum(axis=0) > 0.03, round(MARGIN_MM / grid.step))
-    bins = atlas.intensity_bins(block[tight])
-    shares = atlas.refine_by_intensity(np.ascontiguousarray(prior[(slice(None), *tight)]), bins)
+    low, high = atlas.brain_corners(pose)
+    tight = tuple(
+        slice(int(np.clip((a - MARGIN_MM) / grid.step, 0, n - 1)), int(np.clip((b + MARGIN_MM) / grid.step, 1, n)))
+        for a, b, n in zip(low + start + offset, high + start + offset, block.shape, strict=True)
+    )
+    first = np.array([window.start for window in tight]) * grid.step
+    part = block[tight]
+    prior = _lay(part.shape, grid.step, pose, start + offset - first)
+    shares = atlas.refine_by_intensity(prior, part)
     box = tuple(slice(w.start + t.start, w.start + t.stop) for w, t in zip(whole, tight, strict=True))
     placed = (box[0], box[1], box[2])
-    return Parts(shares, grid.part(placed), placed, -float(pose[0]), information)
+    return Parts(shares, grid.part(placed), placed, float(pose[0]), information)
 
 
 def _lay(shape: tuple[int, ...], step: float, pose: Array, start: Array) -> Array:
     """The atlas at every voxel of a block, shape (5, X, Y, Z)."""
-    table = atlas.load_atlas()
-    axes = [np.arange(size) * step - first for size, first in zip(shape, start, strict=True)]
-    result = np.empty((len(CLASSES), *shape), dtype=np.float32)
-    for index in range(shape[0]):  # plane by plane keeps the memory small
-        points = np.stack(np.meshgrid(axes[0][index : index + 1], axes[1], axes[2], indexing="ij")).reshape(3, -1)
-        result[:, index] = atlas.sample(table, points.astype(np.float32), pose).T.reshape(len(CLASSES), *shape[1:])
-    return result
+    small = covering((shape[0], shape[1], shape[2]), (step,) * 3, POSE_MM)
+    axes = [
+        np.arange(size) * POSE_MM + origin - first
+        for size, origin, first in zip(small.shape, small.origin, start, strict=True)
+    ]
+    points = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1).astype(np.float32)
+    shares = atlas.sample(atlas.load_atlas(), points, pose).T.reshape(len(CLASSES), *small.shape)
+    whole = (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
+    return np.stack([refine(part, small, (step,) * 3, whole) for part in shares])
 
 
 def _nothing(grid: Grid, box: Box) -> Parts:

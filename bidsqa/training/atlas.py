@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The average head: class shares of the training maps, each moved and scaled to one brain box; ``python -m`` builds it."""
+"""The average head: class shares of the training maps, each scaled to one brain box (``python -m`` builds it)."""
 
 from __future__ import annotations
 
