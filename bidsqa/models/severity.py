@@ -2,9 +2,10 @@
 """Artifact severity of a scan: slices at native pixels through a small network, the field by a polynomial.
 
 After Hays et al. (MIDL 2025): 0 is clean, 1 the review threshold. The network reads the strength of noise, motion,
-ghosting, bias and blur from each slice. Two readings of the whole head need no training: its field, since one slice
-can't tell a field from anatomy, and the echo that a ghost leaves in the spectrum. Every reading is divided by what
-clean scans of sites not trained on reach at most (their 95th percentile), and the scan's severity is the largest.
+ghosting, bias and blur and the damage of all together from each slice. Three readings need no training: the field of
+the whole head, since one slice can't tell a field from anatomy, the echo that a ghost leaves in the spectrum, and the
+grain of the pixels. Every reading is set against clean scans of sites not trained on (0 at their median, 1 at their
+95th percentile), and the scan's severity is the largest of those that count.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from bidsqa.image import Volume, rough_head, take_slice
 from bidsqa.models.aggregation import choose_slices, plane_scores, standard_error
 from bidsqa.models.loading import Network
 from bidsqa.models.score import Score, SliceScores
-from bidsqa.models.severity_volume import field_range, ghost_echo
+from bidsqa.models.severity_volume import field_range, ghost_echo, grain
 from bidsqa.models.windows import plane_edges
 
 Array = np.ndarray[Any, Any]
 FAMILIES = ("noise", "motion", "ghosting", "bias", "blur")
 READINGS_OF = {
-    "noise": ("noise",),
+    "noise": ("noise", "grain"),
     "motion": ("motion",),
     "ghosting": ("ghosting", "echo"),
     "bias": ("field",),
@@ -91,7 +92,7 @@ def native_windows(volume: Volume, head: Array, axis: int, indices: Array, windo
     windows : ndarray of float32, shape (N, window, window)
     heads : ndarray of bool, shape (N, window, window)
     """
-    outline = take_slice(np.moveaxis(head.any(axis=axis)[None], 0, axis), axis, 0)
+    outline = take_slice(np.any(head, axis=axis, keepdims=True), axis, 0)
     middle = window_middle(outline, window)
     windows = [cut_native(take_slice(volume.data, axis, int(index)), middle, window) for index in indices]
     heads = [cut_native(take_slice(head, axis, int(index)), middle, window) for index in indices]
@@ -272,7 +273,7 @@ class SeverityScorer:
         places = [(axis, indices) for axis, indices, _ in prepared.planes]
         if outputs[0].shape[1] == 1:
             return self._plain(places, outputs)
-        return self._by_family(places, outputs, prepared.volume)
+        return self._by_family(places, outputs, prepared)
 
     def _plain(self, places: Sequence[tuple[int, Array]], outputs: Sequence[Array]) -> Score:
         scale = float(self._calibration.get("scale", 1.0))
@@ -284,11 +285,9 @@ class SeverityScorer:
         joined = np.concatenate(values)
         return Score(float(joined.mean()), standard_error(values), "", slices, _spread(slices, joined))
 
-    def _by_family(
-        self, places: Sequence[tuple[int, Array]], outputs: Sequence[Array], whole: dict[str, float]
-    ) -> Score:
+    def _by_family(self, places: Sequence[tuple[int, Array]], outputs: Sequence[Array], prepared: Prepared) -> Score:
         raw = [slice_readings(output) for output in outputs]
-        means = volume_readings(raw, whole)
+        means = volume_readings(raw, prepared)
         severities = {name: self._calibrated(name, np.array(value)).item() for name, value in means.items()}
         used = [name for name in self._calibration.get("use", severities) if name in severities]
         worst = max(used, key=lambda name: severities[name])
@@ -298,7 +297,7 @@ class SeverityScorer:
             for (axis, indices), part in zip(places, raw, strict=True)
         )
         families = {
-            name: max((severities[reading] for reading in READINGS_OF[name] if reading in used), default=0.0)
+            name: max((severities[reading] for reading in READINGS_OF[name] if reading in severities), default=0.0)
             for name in FAMILIES
         }
         value = severities[worst]
@@ -313,7 +312,11 @@ class SeverityScorer:
         if worst in raw[0]:
             error = standard_error([part[worst] for part in raw]) * self._slope(worst)
         else:
-            error = whole["field_error"] * self._slope("field") if worst == "field" else joined.std() / joined.size**0.5
+            error = (
+                prepared.volume["field_error"] * self._slope("field")
+                if worst == "field"
+                else joined.std() / joined.size**0.5
+            )
         return Score(value, float(error), "", slices, extra)
 
     def _slope(self, name: str) -> float:
@@ -328,10 +331,13 @@ class SeverityScorer:
         return calibrated
 
 
-def volume_readings(raw: Sequence[dict[str, Array]], whole: dict[str, float]) -> dict[str, float]:
+def volume_readings(raw: Sequence[dict[str, Array]], prepared: Prepared) -> dict[str, float]:
     """Mean of each slice reading over all slices of all planes, and the readings of the whole volume."""
+    inputs = prepared.planes[0][2]
+    noise = grain(inputs["image"][:, 0], inputs["head"][:, 0] > 0.5)
+    whole = {name: value for name, value in prepared.volume.items() if name != "field_error"}
     means = {name: float(np.concatenate([part[name] for part in raw]).mean()) for name in raw[0]}
-    return {**means, "field": whole["field"], "echo": whole["echo"]}
+    return {**means, **whole, "grain": noise}
 
 
 def slice_readings(output: Array) -> dict[str, Array]:

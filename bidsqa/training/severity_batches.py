@@ -18,16 +18,16 @@ from bidsqa.training.severity_data import Slices
 
 # physical order: resolution, coil, k-space, noise; and the chance of each to be picked
 MIX = {
-    "anisotropy": 0.10,
+    "anisotropy": 0.08,
     "blur": 0.11,
     "gibbs": 0.03,
-    "bias": 0.10,
-    "motion": 0.26,
+    "bias": 0.06,
+    "motion": 0.24,
     "ghosting": 0.24,
     "undersampling": 0.02,
     "wrap": 0.02,
     "spike": 0.02,
-    "noise": 0.10,
+    "noise": 0.18,
 }
 COUNTS = (0.65, 0.25, 0.10)
 GIBBS_AS_BLUR = 0.5

@@ -19,13 +19,18 @@ from bidsqa.validation.tables import Table
 
 INTRODUCTION = """
 0 is clean, 1 the review threshold: the largest of the calibrated readings reaches it in about 5 % of clean scans of
-sites that the network was not trained on. Readings: the compact network's noise, motion, ghosting and blur, the field
-of the whole head (untrained polynomial) and the echo of ghosts (untrained cepstrum).
+sites that the network was not trained on. Readings that count: the damage that the compact network sees in the slices
+(`overall`), the field of the whole head (untrained polynomial), the echo of ghosts (untrained cepstrum) and the grain
+of the pixels (untrained). The network's strengths of noise, motion, ghosting and blur name the kind.
 """
 TARGETS = """
 Blanked air is blanked again in the copies; clean slices go through the same steps. Targets: 1 - SSIM and NRMSE in the
 head, strength and presence of the five families; losses in `bidsqa/training/severity_losses.py`. Curve:
 `severity_curve.csv`.
+"""
+CALIBRATED = """
+The shipped calibration uses the clean scans of all sites (for the network's readings, of those it was not trained on);
+the numbers above leave each site out.
 """
 LIMITS = """
 - Artifacts are simulated, by the simulators of the training (with whole scans in 3D for the validation); no rated
@@ -67,7 +72,7 @@ def card(recipe: Recipe, state: Mapping[str, Any], basis: str, tables: Sequence[
             "## Validation\n",
             _wrapped(basis),
             *shown,
-            "The shipped calibration uses the clean scans of all these sites; the numbers above leave each site out.\n",
+            CALIBRATED.strip() + "\n",
             "## Limits\n",
             LIMITS.strip() + "\n",
             "## Licence\n",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,17 @@ FAMILY_OF = {
 }
 # readings differ in how little of them can be seen: no limit lies closer to the clean median than this
 SMALLEST_STEP = {
-    "noise": 0.08,
-    "motion": 0.08,
-    "ghosting": 0.08,
-    "blur": 0.08,
+    "noise": 0.03,
+    "motion": 0.03,
+    "ghosting": 0.03,
+    "blur": 0.03,
     "overall": 0.06,
     "field": 0.25,
-    "echo": 0.02,
+    "echo": 0.04,
+    "grain": 0.03,
 }
-USED = ("noise", "motion", "ghosting", "blur", "field", "echo")
+USED = ("overall", "field", "echo", "grain")
+UNTRAINED = frozenset({"field", "echo", "grain"})
 
 
 @dataclass(frozen=True)
@@ -76,48 +78,80 @@ def judge(folder: Path, scorer: SeverityScorer) -> list[Judged]:
     for path in sorted(folder.glob("*.npz")):
         case = read_case(path)
         raw = [slice_readings(output) for output in scorer.outputs(case.prepared)]
-        judged.append(Judged(case, volume_readings(raw, case.prepared.volume)))
+        judged.append(Judged(case, volume_readings(raw, case.prepared)))
     return judged
 
 
 def calibrate(clean: Sequence[Judged], used: Sequence[str] = USED) -> dict[str, Any]:
-    """Calibration of a scorer from clean scans of sites that the network was not trained on.
+    """Calibration of a scorer from clean scans.
 
-    Each reading goes to 0 at the median of the real scans and to 1 at its limit: the 95th percentile of the real or of
-    the drawn scans, whichever is higher. The scale then brings the 95th percentile of the largest reading to 1.
+    Each reading goes to 0 at the median of the clean scans and to 1 at their 95th percentile; the scale then brings the
+    95th percentile of the largest reading to 1. What the network reads is calibrated on scans of sites or subjects that
+    it was not trained on; what needs no training on all scans. Images drawn from label maps serve neither.
+
+    Parameters
+    ----------
+    clean : sequence of Judged
+    used : sequence of str
+        Readings that count.
     """
-    real, drawn = ([row for row in clean if row.real is kind] for kind in (True, False))
+    real = [row for row in clean if row.real]
+    unseen = [row for row in real if row.case.side != "train"]
     centre, limit = {}, {}
     for name in clean[0].readings:
-        values = np.array([row.readings[name] for row in real])
+        values = np.array([row.readings[name] for row in (real if name in UNTRAINED else unseen)])
         centre[name] = float(np.median(values))
-        highest = [np.percentile(values, 95), centre[name] + SMALLEST_STEP.get(name, 0.05)]
-        if drawn and name != "field":
-            highest.append(np.percentile([row.readings[name] for row in drawn], 95))
-        limit[name] = float(max(highest))
+        limit[name] = float(max(np.percentile(values, 95), centre[name] + SMALLEST_STEP.get(name, 0.05)))
     calibration = {"clean": centre, "limit": limit, "use": list(used), "scale": 1.0}
-    worst = [max(severities(row.readings, calibration).values()) for row in real]
-    calibration["scale"] = max(1.0, float(np.percentile(worst, 95)))
+    calibration["scale"] = max(1.0, float(np.percentile([severity(row.readings, calibration) for row in unseen], 95)))
     return calibration
 
 
 def severities(readings: dict[str, float], calibration: dict[str, Any]) -> dict[str, float]:
-    """Calibrated readings that count, as :class:`SeverityScorer` has them."""
+    """Calibrated readings, as :class:`SeverityScorer` has them."""
     result = {}
-    for name in calibration["use"]:
+    for name, value in readings.items():
         span = max(calibration["limit"][name] - calibration["clean"][name], 1e-6) * calibration["scale"]
-        result[name] = max(0.0, (readings[name] - calibration["clean"][name]) / span)
+        result[name] = max(0.0, (value - calibration["clean"][name]) / span)
     return result
 
 
-def left_out(judged: Sequence[Judged], used: Sequence[str] = USED) -> list[tuple[Judged, dict[str, float]]]:
-    """Each case of the test sites with its severities, calibrated on clean scans of the other sites."""
+def severity(readings: dict[str, float], calibration: dict[str, Any]) -> float:
+    """The scan's severity: the largest of the calibrated readings that count."""
+    found = severities(readings, calibration)
+    return max(found[name] for name in calibration["use"])
+
+
+@dataclass(frozen=True)
+class Found:
+    """A case judged with a calibration that its site had no part in.
+
+    Parameters
+    ----------
+    row : Judged
+    value : float
+        Severity.
+    readings : dict of float
+        Calibrated readings.
+    """
+
+    row: Judged
+    value: float
+    readings: dict[str, float]
+
+
+def left_out(judged: Sequence[Judged], used: Sequence[str] = USED) -> list[Found]:
+    """Each case of the test sites, calibrated on clean scans of the other sites."""
     clean = [row for row in judged if row.clean]
     result = []
     for site in sorted({row.case.site for row in judged if row.case.side == "test" and row.real}):
         group = {"boston", "fnndsc"} if site in {"boston", "fnndsc"} else {site}
         calibration = calibrate([row for row in clean if row.case.site not in group], used)
-        result += [(row, severities(row.readings, calibration)) for row in judged if row.case.site == site]
+        result += [
+            Found(row, severity(row.readings, calibration), severities(row.readings, calibration))
+            for row in judged
+            if row.case.site == site
+        ]
     return result
 
 
@@ -149,7 +183,7 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
     """Spearman's coefficient; 0 for constants."""
     from scipy.stats import spearmanr
 
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
+    if np.ptp(np.asarray(first)) == 0 or np.ptp(np.asarray(second)) == 0:
         return 0.0
     return float(spearmanr(first, second).statistic)
 
@@ -179,7 +213,7 @@ def summarise(cases: Sequence[tuple[Case, float]], threshold: float | None = Non
                 for strength in sorted({case.strength for case, _ in own})
             },
             "ordered": float(
-                np.mean([value > origin[case.scan] for case, value in own if case.strength >= 0.3] or [np.nan])
+                np.mean([float(value > origin[case.scan]) for case, value in own if case.strength >= 0.3] or [np.nan])
             ),
             "rho": float(np.mean([_scan_order(own, origin, scan) for scan in sorted({case.scan for case, _ in own})])),
         }
@@ -196,35 +230,33 @@ def _scan_order(own: Sequence[tuple[Case, float]], origin: dict[str, float], sca
     return rank_correlation([pair[0] for pair in pairs], [pair[1] for pair in pairs])
 
 
-def family_share(rows: Sequence[tuple[Judged, dict[str, float]]], smallest: float = 0.5) -> dict[str, float]:
+def family_share(rows: Sequence[Found], smallest: float = 0.5) -> dict[str, float]:
     """Share of degraded cases (strength 0.5 and more) whose largest family is the right one, by artifact."""
     hits: dict[str, list[bool]] = {}
-    for row, values in rows:
-        if row.clean or row.case.strength < smallest:
+    for found in rows:
+        case = found.row.case
+        if found.row.clean or case.strength < smallest:
             continue
-        families = {
-            name: max((values[reading] for reading in READINGS_OF[name] if reading in values), default=0.0)
-            for name in FAMILIES
-        }
+        families = {name: max(found.readings.get(reading, 0.0) for reading in READINGS_OF[name]) for name in FAMILIES}
         best = max(families, key=lambda name: families[name])
-        hits.setdefault(row.case.artifact, []).append(best == FAMILY_OF[row.case.artifact])
+        hits.setdefault(case.artifact, []).append(best == FAMILY_OF[case.artifact])
     return {name: float(np.mean(values)) for name, values in hits.items()}
 
 
 def evaluate(judged: Sequence[Judged], used: Sequence[str] = USED) -> dict[str, Any]:
     """All numbers: severity, each reading on its own, and the baselines, on the test sites."""
     rows = left_out(judged, used)
-    value: Callable[[dict[str, float]], float] = lambda found: max(found.values())  # noqa: E731
     result: dict[str, Any] = {
-        "scores": {"severity": summarise([(row.case, value(found)) for row, found in rows], 1.0)},
+        "scores": {"severity": summarise([(found.row.case, found.value) for found in rows], 1.0)},
         "families": family_share(rows),
-        "clean": {row.case.scan: value(found) for row, found in rows if row.clean},
+        "clean": {found.row.case.scan: found.value for found in rows if found.row.clean},
     }
-    for name in rows[0][0].readings:
-        result["scores"][f"reading: {name}"] = summarise([(row.case, row.readings[name]) for row, _ in rows])
-    for name in rows[0][0].case.baselines:
-        result["scores"][name] = summarise([(row.case, row.case.baselines[name]) for row, _ in rows])
-    result["scores"]["constant"] = summarise([(row.case, 0.0) for row, _ in rows])
+    cases = [found.row for found in rows]
+    for name in cases[0].readings:
+        result["scores"][f"reading: {name}"] = summarise([(row.case, row.readings[name]) for row in cases])
+    for name in cases[0].case.baselines:
+        result["scores"][name] = summarise([(row.case, row.case.baselines[name]) for row in cases])
+    result["scores"]["constant"] = summarise([(row.case, 0.0) for row in cases])
     return result
 
 

@@ -23,12 +23,12 @@ from bidsqa.models.severity import (
     prepare,
     slice_scalars,
 )
-from bidsqa.models.severity_volume import field_range, ghost_echo
+from bidsqa.models.severity_volume import field_range, ghost_echo, grain
 from bidsqa.models.table import MODELS
 
 CALIBRATION = {
     "clean": {"noise": 0.1, "field": 0.2, "echo": 0.0},
-    "limit": {"noise": 0.3, "motion": 0.5, "blur": 0.5, "ghosting": 0.5, "field": 0.6, "echo": 0.05},
+    "limit": {"noise": 0.3, "motion": 0.5, "blur": 0.5, "ghosting": 0.5, "field": 0.6, "echo": 0.2, "grain": 9.0},
     "use": ["noise", "motion", "ghosting", "blur", "field", "echo"],
     "scale": 2.0,
 }
@@ -122,6 +122,16 @@ def test_an_echo_is_heard_and_anatomy_is_not() -> None:
     loud, peak = ghost_echo(Volume.from_array(np.where(volume.data > 0, ghost, 0), volume.spacing), rough_head(volume))
     assert loud > 5 * silent + 0.01
     assert peak > 8
+
+
+def test_grain_is_the_noise_over_the_brightness() -> None:
+    rng = np.random.default_rng(0)
+    heads = np.ones((3, 80, 80), dtype=bool)
+    edges = 1 + 0.4 * (np.indices(heads.shape)[1] > 40)
+    for sigma in (0.02, 0.1):
+        windows = (edges + rng.normal(0, sigma, heads.shape)).astype(np.float32)
+        assert grain(windows, heads) == pytest.approx(sigma, rel=0.05)
+    assert grain(np.zeros_like(windows), heads) == 0.0
 
 
 def test_blank_volume_has_no_readings() -> None:
