@@ -7,12 +7,17 @@ output folder as a data frame. Everything else is imported from its own package.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bidsqa.group import read
     from bidsqa.settings import Settings
     from bidsqa.steps import assess
+
+# nothing is ever sent: Nipype would ask for its newest version, ONNX Runtime would report its use; both read this when
+# they are first imported, in this process and in the workers it starts
+os.environ.update(NO_ET="1", NIPYPE_NO_ET="1", ORT_DISABLE_TELEMETRY="1", TEMPLATEFLOW_AUTOUPDATE="off")
 
 __version__ = "0.1.0"
 __all__ = ["Settings", "__version__", "assess", "read"]

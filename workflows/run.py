@@ -80,6 +80,7 @@ class _Watcher:
         self.on_event = on_event
         self.started: dict[str, float] = {}
         self.before = {label: _identity(Path(job.record)) for label, job in jobs.items()}
+        self.leftovers: list[Path] = []
         self.result = RunResult()
 
     def __call__(self, node: Any, status: str) -> None:
@@ -123,8 +124,19 @@ class _Watcher:
             self.result.done.append(name)
             self.result.decisions[name] = decision
             self.on_event(Event("scan_done", name, "record", seconds, decision))
-        if not self.keep_work:
-            shutil.rmtree(self.work / "bidsqa" / label, ignore_errors=True)
+        folder = self.work / "bidsqa" / label
+        if record.status == "ok" and not self.keep_work:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            # other nodes of a failed scan may still be running in it
+            self.leftovers.append(folder)
+
+    def clear(self) -> None:
+        """Once no node runs any more: settle scans that ended without a word, remove what failed scans left."""
+        for label in list(self.jobs):
+            self.settle(label, 0.0)
+        for folder in [] if self.keep_work else self.leftovers:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_scans(
@@ -185,8 +197,7 @@ def run_scans(
             if not result.failed and not watcher.jobs:
                 raise
             log.debug("Nipype ended with: %s", error)
-        for label in list(watcher.jobs):
-            watcher.settle(label, 0.0)
+        watcher.clear()
         if stop_on_first_crash and result.failed:
             break
     return result
@@ -239,7 +250,6 @@ def _plugin(plugin: dict[str, Any] | None, workers: int, mem_gb: float | None, w
 
 def _prepare_nipype(work: Path, stop_on_first_crash: bool) -> None:
     """Nipype without network, without chatter, with everything inside the work directory."""
-    os.environ["NO_ET"] = os.environ["NIPYPE_NO_ET"] = "1"
     with contextlib.suppress(KeyError, OSError):
         os.environ.setdefault("LOGNAME", getpass.getuser())
     os.environ.setdefault("LOGNAME", f"uid{os.getuid()}")

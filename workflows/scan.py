@@ -135,4 +135,4 @@ def init_scans_wf(*, jobs: Sequence[tuple[Job, Need]], base_dir: Path, name: str
 
 def scan_wf_name(bids_name: str) -> str:
     """The graph's name of a scan: letters, digits and underscores, one for each name."""
-    return "scan_" + re.sub(r"\W", lambda odd: "__" if odd.group() == "-" else f"_{ord(odd.group()):x}_", bids_name)
+    return "scan_" + re.sub(r"\W", lambda odd: f"_{ord(odd.group()):x}_", bids_name)

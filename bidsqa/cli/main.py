@@ -41,9 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return complain(error)
     from bidsqa.cli.settings import RunSettings
-    from bidsqa.cli.surroundings import Stopped, end_workers, forbid_sending, stop_log, stopping_cleanly
-
-    forbid_sending()
+    from bidsqa.cli.surroundings import Stopped, end_workers, stop_log, stopping_cleanly
 
     try:
         with stopping_cleanly():

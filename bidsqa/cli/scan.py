@@ -52,9 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 the scan was judged (whatever the verdict), 1 it could not be judged, 2 wrong usage, 130 or 143 stopped.
     """
-    from bidsqa.cli.surroundings import Stopped, forbid_sending, prepare_environment, stopping_cleanly, work_folder
-
-    forbid_sending()
+    from bidsqa.cli.surroundings import Stopped, prepare_environment, stopping_cleanly, work_folder
 
     try:
         given = build_parser().parse_args(arguments)

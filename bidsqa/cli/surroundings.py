@@ -68,16 +68,6 @@ def work_folder(asked: Path | None, keep: bool) -> Iterator[Path]:
             shutil.rmtree(made, ignore_errors=True)
 
 
-def forbid_sending() -> None:
-    """Variables that keep libraries from the network: Nipype asks for its version, ONNX Runtime reports its use.
-
-    Must run before either is imported.
-    """
-    os.environ["NO_ET"] = os.environ["NIPYPE_NO_ET"] = "1"
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    os.environ.setdefault("TEMPLATEFLOW_AUTOUPDATE", "off")
-
-
 def prepare_environment(work: Path) -> None:
     """Variables for libraries that otherwise write into HOME or want a log-in name.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bidsqa.bids.scan import ENTITIES
+from bidsqa.group.rows import table_column
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import MODELS
 
@@ -18,7 +19,7 @@ DECISIONS = {
 FIXED: dict[str, dict[str, Any]] = {
     "bids_name": {"Description": "File name of the scan without extension"},
     "site": {"Description": "Institution, scanner and field strength as the sidecar tells them"},
-    "suffix": {"Description": "BIDS suffix of the scan"},
+    "modality": {"Description": "BIDS suffix of the scan"},
     "status": {
         "Description": "Whether the scan could be assessed",
         "Levels": {"ok": "assessed", "failed": "could not be assessed; the record tells why"},
@@ -63,7 +64,7 @@ READINGS = {
     "share_below_085": "share of slices below 0.85",
     "clinical_class": "clinical class",
 }
-_LONG = {name: key for key, name in ENTITIES.items()}
+_LABELS = {table_column(key): key for key in ENTITIES}
 
 
 def dictionary(header: Iterable[str], *, sites: bool = False) -> dict[str, dict[str, Any]]:
@@ -90,8 +91,8 @@ def _entry(column: str) -> dict[str, Any]:
         return entry | ({"Units": row.unit} if row.unit else {}) | {"Source": f"{row.citation}; {row.source}"}
     if column in FIXED:
         return FIXED[column]
-    if column in _LONG:
-        return {"Description": f"BIDS entity {_LONG[column]}-<label>, the label"}
+    if column in _LABELS:
+        return {"Description": f"BIDS entity {_LABELS[column]}-<label>, the label"}
     if column.endswith("_median") and _known(column.removesuffix("_median")):
         return {"Description": f"Median of {column.removesuffix('_median')} over the scans of the row"}
     for name, row in MODELS.items():

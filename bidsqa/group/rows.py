@@ -152,6 +152,20 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def table_column(key: str) -> str:
+    """Column of an entity in the tables: ``participant_id``, ``session_id``, else e.g. ``acquisition_label``.
+
+    Never the entity's bare name: PyBIDS reads the keys of a data dictionary as entities of the table and would refuse
+    the output folder, or list them among its subjects.
+    """
+    return {"sub": "participant_id", "ses": "session_id"}.get(key, f"{long_entity(key)}_label")
+
+
+def table_label(key: str, label: str | None) -> str | None:
+    """An entity's value in that column: ids with their prefix, as in ``participants.tsv``."""
+    return f"{key}-{label}" if label and key in ("sub", "ses") else label
+
+
 def long_entity(key: str) -> str:
     """An entity's name in words, e.g. ``acquisition`` for ``acq``."""
     return ENTITIES.get(key, key)

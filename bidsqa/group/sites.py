@@ -91,7 +91,7 @@ def site_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     found = []
     for (suffix, site), members in sorted(groups.items()):
         decisions = Counter(row.decision for row in members)
-        entry: dict[str, Any] = {"suffix": suffix, "site": site}
+        entry: dict[str, Any] = {"modality": suffix, "site": site}
         for place, key in enumerate(SITE_KEYS):
             known = {row.scanner[place] for row in members} - {""}
             entry[key] = ", ".join(sorted(known)) or None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bidsqa.bids.scan import ENTITIES
-from bidsqa.group.rows import Row, long_entity
+from bidsqa.group.rows import Row, table_column, table_label
 from bidsqa.group.sites import site_rows
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import MODELS
@@ -38,7 +38,7 @@ def group_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
     entities, values = entity_columns(rows), value_columns(rows)
     header = [
         "bids_name",
-        *map(long_entity, entities),
+        *map(table_column, entities),
         "site",
         "status",
         "decision",
@@ -51,7 +51,7 @@ def group_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
     body = [
         [
             row.name,
-            *(row.entities.get(key) for key in entities),
+            *(table_label(key, row.entities.get(key)) for key in entities),
             row.site,
             row.status,
             row.decision,
@@ -72,7 +72,7 @@ def exclusion_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
         "bids_name",
         "participant_id",
         "session_id",
-        "suffix",
+        "modality",
         "proposal",
         "decision",
         "rules",
@@ -84,12 +84,11 @@ def exclusion_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
         for row in rows:
             if row.decision != decision:
                 continue
-            session = row.entities.get("ses")
             body.append(
                 [
                     row.name,
-                    f"sub-{row.entities['sub']}",
-                    f"ses-{session}" if session else None,
+                    table_label("sub", row.entities["sub"]),
+                    table_label("ses", row.entities.get("ses")),
                     row.suffix,
                     PROPOSALS[decision],
                     decision,

@@ -77,7 +77,7 @@ def test_networks_run_without_telemetry(tmp_path: Path) -> None:
         "main([sys.argv[1], sys.argv[1] + '/out', 'participant', '--device', 'cpu'])\n"
         "import onnxruntime\n"
         "from bidsqa.models import MODELS\n"
-        "path = MODELS['segmentation'].path\n"
+        "path = MODELS['ssim'].path\n"
         "onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])\n"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")}

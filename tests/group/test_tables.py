@@ -78,9 +78,9 @@ def test_first_column_and_metrics_are_mriqcs(study: Path) -> None:
 
 def test_values_are_the_records(study: Path) -> None:
     run_group(study)
-    row = next(row for row in table(study / "group_T1w.tsv") if row["session"] == "b")
+    row = next(row for row in table(study / "group_T1w.tsv") if row["session_id"] == "ses-b")
     record = Record.loads(names.record_path(study, row["bids_name"]).read_text())
-    assert (row["subject"], row["acquisition"], row["run"]) == ("01", "x", "2")
+    assert (row["participant_id"], row["acquisition_label"], row["run_label"]) == ("sub-01", "x", "2")
     assert float(row["ssim"]) == record.scores["ssim"]["value"]
     assert float(row["severity_uncertainty"]) == record.scores["severity"]["uncertainty"]
     for key, value in record.metrics.items():
@@ -90,7 +90,7 @@ def test_values_are_the_records(study: Path) -> None:
 
 def test_a_failed_scan_has_a_row_with_nothing_known(study: Path) -> None:
     run_group(study)
-    row = next(row for row in table(study / "group_T2w.tsv") if row["subject"] == "02")
+    row = next(row for row in table(study / "group_T2w.tsv") if row["participant_id"] == "sub-02")
     assert (row["status"], row["decision"], row["cjv"], row["ssim"]) == ("failed", "fail", "n/a", "n/a")
 
 
@@ -245,3 +245,19 @@ def test_odd_sidecar_values_do_not_stop_the_group(study: Path, mutate: Callable[
     record.warnings = None  # type: ignore[assignment]
     write(study, record)
     assert run_group(study).scans == 6
+
+
+def test_pybids_reads_the_folder_and_its_subjects(study: Path) -> None:
+    from bids import BIDSLayout
+
+    run_group(study)
+    description = {
+        "Name": "out",
+        "BIDSVersion": "1.9.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "bidsqa"}],
+    }
+    (study / "dataset_description.json").write_text(json.dumps(description))
+    layout = BIDSLayout(study, validate=False, is_derivative=True)
+    assert sorted(layout.get_subjects()) == ["01", "02"]
+    assert len(layout.get(suffix="T1w", desc="qa", extension=".json")) == 3

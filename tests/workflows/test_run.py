@@ -64,7 +64,7 @@ def test_graph_has_one_node_a_step(tmp_path: Path, bids_dataset: Maker) -> None:
         "ssim",
         "scores",
     }
-    assert Job.loads(job.dumps()) == job
+    assert Job.loads(job.dumps()).dumps() == job.dumps()
 
 
 def test_names_of_graphs_never_collide() -> None:
@@ -114,6 +114,17 @@ def test_failed_scan_costs_only_itself(tmp_path: Path, bids_dataset: Maker) -> N
     assert record["verdict"]["decision"] == "fail"
     assert record["failure"]["cause"] in (out / "sub-01_T1w.html").read_text()
     assert any(event.kind == "scan_failed" and "damaged" in event.message for event in events)
+
+
+@pytest.mark.slow
+def test_a_node_that_fails_beside_others_does_not_hang_the_run(tmp_path: Path, bids_dataset: Maker) -> None:
+    wrong = tmp_path / "weights.onnx"
+    wrong.write_bytes(b"no network")
+    settings = Settings(models=("severity",), weights=(("severity", str(wrong)),))
+    out, result, _ = _run(bids_dataset("sub-01_T1w", "sub-02_T1w"), tmp_path, settings=settings, nprocs=2)
+    assert sorted(result.failed) == ["sub-01_T1w", "sub-02_T1w"]
+    assert "weights.onnx" in _read(out, "sub-01_T1w")["failure"]["cause"]
+    assert not list((tmp_path / "work" / "bidsqa").glob("scan_*"))
 
 
 def test_unexpected_error_leaves_a_crash_file(
