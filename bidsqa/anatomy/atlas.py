@@ -188,6 +188,7 @@ def find_pose(block: Array, foreground: Array, step: float) -> tuple[Array, Arra
         for down in (0.0, 15.0, -15.0)
         for grown in (0.0, -0.12, 0.1)
     ]
+    starts += [np.array([turn, 0, 0, 0, 0, down, 0, 0, 0]) for turn in (-0.25, 0.25) for down in (0.0, 15.0, -15.0)]
     pose, information = register(load_atlas(), points[:, chosen].astype(np.float32), bins[chosen], starts)
     return pose, start, information
 

@@ -13,6 +13,8 @@ from bidsqa.anatomy.segmenting import Parts
 from bidsqa.image import Volume
 
 Array = np.ndarray[Any, Any]
+# thickest layer of CSF between brain tissue and skull
+CSF_MM = 6.0
 
 
 def largest_piece(mask: Array) -> Array:
@@ -34,6 +36,11 @@ def coarse_brain(parts: Parts) -> Array:
     if not core.any():
         core = largest_piece(wide)
     grown = ndimage.binary_dilation(core, iterations=3, mask=wide | core)
+    tissue = (parts.shares[3] + parts.shares[4] > 0.5) & grown
+    if tissue.any():
+        # dark bone passes for CSF on T1w images; no CSF lies that far outside the tissue
+        near = ndimage.distance_transform_edt(~tissue) * parts.grid.step <= CSF_MM
+        grown = largest_piece(grown & near)
     return np.asarray(ndimage.binary_fill_holes(grown))
 
 
