@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--names", nargs="+", choices=sorted(SIDES), default=list(SIDES))
-    parser.add_argument("--out", type=Path, default=Path("docs/validation_tables/inference.json"))
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmark_tables/inference.json"))
     chosen = parser.parse_args()
     rows = [measure(name, chosen.threads, chosen.batch, chosen.repeats) for name in chosen.names]
     table = Table(
