@@ -169,23 +169,5 @@ SSIM = Model(
     ),
 )
 
-SEGMENTATION = Model(
-    name="segmentation",
-    title="Tissue segmentation",
-    says="Where head, CSF, grey and white matter are; used by the masks and the metrics, no score of its own.",
-    unit="",
-    direction="",
-    bounds=(0.0, 1.0),
-    readings=(),
-    version="1",
-    architecture="unet",
-    weights="segmentation.onnx",
-    card="segmentation.md",
-    source="https://doi.org/10.1016/j.media.2023.102789",
-    citation="Trained on images synthesised from label maps, after Billot et al., Medical Image Analysis 86, 2023",
-    scorer="",
-    kind="internal",
-)
-
-MODELS: Mapping[str, Model] = MappingProxyType({row.name: row for row in (SEVERITY, SSIM, SEGMENTATION)})
+MODELS: Mapping[str, Model] = MappingProxyType({row.name: row for row in (SEVERITY, SSIM)})
 """Every model by name: scores first, in the order in which they are shown."""

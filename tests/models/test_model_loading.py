@@ -185,13 +185,15 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         models.load("ssim", weights=path)
 
 
-def test_unknown_and_internal_models_and_devices(onnx_file: Path) -> None:
+def test_unknown_and_internal_models_and_devices(onnx_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="no model 'magic'"):
         models.load("magic")
-    with pytest.raises(UsageError, match="internal"):
-        models.load("segmentation")
     with pytest.raises(UsageError, match="device"):
         models.load("ssim", device="tpu", weights=onnx_file)
+    internal = replace(models.MODELS["ssim"], name="masks", kind="internal", scorer="")
+    monkeypatch.setattr(loading, "MODELS", {"masks": internal})
+    with pytest.raises(UsageError, match="internal"):
+        models.load("masks")
 
 
 def test_inputs_that_the_model_does_not_have_are_told(tmp_path: Path) -> None:
