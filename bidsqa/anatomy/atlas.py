@@ -21,8 +21,8 @@ BINS = 32
 # turns (rad), shifts (mm), log sizes: how far each is first moved
 FIRST_STEPS = np.array([0.12, 0.06, 0.06, 6.0, 8.0, 10.0, 0.06, 0.06, 0.06])
 # how far they usually are from the start (turns, shifts) and from the average (sizes)
-SPREAD = np.array([0.25, 0.12, 0.12, 15.0, 20.0, 25.0, 0.10, 0.10, 0.10])
-PULL = 0.004
+SPREAD = np.array([0.25, 0.12, 0.12, 15.0, 20.0, 25.0, 0.06, 0.06, 0.06])
+PULL = 0.01
 THINNING = 7
 REACH_MM = 130.0
 # partial volume spreads a coarse voxel of tissue further than its quartiles tell

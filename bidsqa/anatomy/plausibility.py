@@ -12,6 +12,8 @@ BRAIN_ML = (600.0, 2300.0)
 TISSUE_SHARE = {"csf": (0.005, 0.65), "gm": (0.15, 0.8), "wm": (0.1, 0.7)}
 AGREEMENT = 0.4
 MAXIMUM_CUT = 0.5
+# scans of heads reach 0.3-0.46, noise and blocks stay below 0.1
+INFORMATION = 0.2
 HEAD_RATIO = (1.0, 12.0)
 BRIGHT_STEP = 0.25
 
@@ -23,7 +25,7 @@ def brain_problem(facts: dict[str, Any]) -> str:
     ----------
     facts : dict
         ``brain_ml``, ``brain_cut`` (share of the mask's surface at the border of the scan), ``brain_fill`` (share of
-        its bounding box, 0-1) and ``brain_certainty`` (mean coarse share inside, 0-1).
+        its bounding box, 0-1), ``brain_certainty`` (mean coarse share inside, 0-1) and ``atlas_information`` (0-1).
     """
     volume = facts["brain_ml"]
     if volume == 0:
@@ -35,6 +37,8 @@ def brain_problem(facts: dict[str, Any]) -> str:
         return "the brain mask runs into the border of the scan on all sides"
     if not 0.3 <= facts["brain_fill"] <= 0.9 and facts["brain_cut"] <= 0.01:
         return f"the brain mask has an implausible shape (it fills {facts['brain_fill']:.2f} of its box)"
+    if facts["atlas_information"] < INFORMATION:
+        return "the average head does not fit this scan"
     if facts["brain_certainty"] < 0.75:
         return "the segmentation is too unsure where the brain is"
     return ""

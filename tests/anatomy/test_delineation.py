@@ -28,7 +28,6 @@ def overlap(first: np.ndarray, second: np.ndarray) -> float:
 def test_finds_the_phantom(anatomy: Anatomy, phantom: Phantom) -> None:
     assert not anatomy.problems
     assert anatomy.background == "natural"
-    assert anatomy.facts["method"] == "network"
     assert overlap(anatomy.brain, phantom.truth.brain) > 0.9
     assert overlap(anatomy.head, phantom.truth.head) > 0.93
     for label in (1, 2):
