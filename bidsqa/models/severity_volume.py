@@ -142,7 +142,7 @@ def _line_excess(cepstrum: Array) -> tuple[float, float]:
         return 0.0, 0.0
     excess = np.abs(cepstrum[lags, 0] - centre)
     # a smooth point spread decays slowly along the axes; an echo is a lone peak
-    excess = excess - ndimage.median_filter(excess, 9, mode="nearest")
+    excess = excess - ndimage.median_filter(excess, 9, mode="mirror")
     loud = np.maximum(excess - SILENCE * spread, 0)
     return float(np.sqrt((loud**2).sum())), float(excess.max() / spread)
 

@@ -36,9 +36,9 @@ def sample_ghosting(generator: torch.Generator, strength: Tensor, spacing: Tenso
 def line_weights(count: int, parameters: Parameters) -> Tensor:
     """Complex weight of each k-space line, shape (B, count), FFT order.
 
-    Kinds: 0 cosine 1 + a·cos(2πj/n+φ), ghosts at ±N/n of amplitude a/2; 1 every n-th line times 1 - i with
-    i = min(1, a·n/√(2(n-1))) (Hays et al. 2025 after torchio, energy ratio i√(n-1)/n); 2 odd lines turned by 2θ with
-    sin θ = a/√2 (N/2 ghost: main cos θ, ghost sin θ); 3 e^{i·a·sin(2πj/n+φ)} (pulsation).
+    Kinds: 0 cosine 1 + a·cos(2πj/n+φ), ghosts at ±N/n of amplitude a/2; 1 every n-th line but the centre times 1 - i
+    with i = min(1, a·n/√(2(n-1))) (Hays et al. 2025 after torchio, energy ratio i√(n-1)/n); 2 odd lines turned by 2θ
+    with sin θ = a/√2 (N/2 ghost: main cos θ, ghost sin θ); 3 e^{i·a·sin(2πj/n+φ)} (pulsation).
     """
     number = lines(count, parameters["period"].device)[None]
     amplitude, period, phase = (parameters[key][:, None] for key in ("amplitude", "period", "phase"))
@@ -46,7 +46,8 @@ def line_weights(count: int, parameters: Parameters) -> Tensor:
     cosine = torch.complex(1 + amplitude * torch.cos(angle), torch.zeros_like(angle))
     step = period.round().clamp(min=2)
     loss = (amplitude * step / (2 * (step - 1)).sqrt()).clamp(max=1)
-    every = torch.complex(1 - loss * (torch.remainder(number, step) == 0), torch.zeros_like(angle))
+    lost = torch.remainder(number + torch.floor(step / 2), step) == 0
+    every = torch.complex(1 - loss * lost, torch.zeros_like(angle))
     theta = torch.asin((amplitude / math.sqrt(2)).clamp(max=1))
     sign = torch.where(torch.remainder(number, 2) == 0, -1.0, 1.0)
     half = torch.polar(torch.ones_like(angle), sign * theta)

@@ -19,9 +19,9 @@ from bidsqa.validation.tables import Table
 
 INTRODUCTION = """
 0 is clean, 1 the review threshold: the largest of the calibrated readings reaches it in about 5 % of clean scans of
-sites that the network was not trained on. Readings that count: the damage that the compact network sees in the slices
-(`overall`), the field of the whole head (untrained polynomial), the echo of ghosts (untrained cepstrum) and the grain
-of the pixels (untrained). The network's strengths of noise, motion, ghosting and blur name the kind.
+sites that the network was not trained on. Readings that count: the compact network's strengths of noise, motion,
+ghosting and blur, and three that need no training: the field of the whole head (polynomial), the echo of ghosts
+(cepstrum) and the grain of the pixels. The network's estimate of the damage of all together (`overall`) is recorded.
 """
 TARGETS = """
 Blanked air is blanked again in the copies; clean slices go through the same steps. Targets: 1 - SSIM and NRMSE in the

@@ -44,7 +44,8 @@ SMALLEST_STEP = {
     "echo": 0.04,
     "grain": 0.03,
 }
-USED = ("overall", "field", "echo", "grain")
+# each kind by its own reading, the field and the ghost apart from the network
+USED = ("noise", "motion", "ghosting", "blur", "field", "echo", "grain")
 UNTRAINED = frozenset({"field", "echo", "grain"})
 
 

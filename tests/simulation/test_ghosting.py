@@ -72,3 +72,10 @@ def test_protected_centre_leaves_the_centre_line_alone() -> None:
     weights = line_weights(SIZE, settings(COSINE, 0.5, 5, protected=0.05))[0]
     assert complex(weights[0]) == pytest.approx(1 + 0j)
     assert float((weights[40:80] - 1).abs().max()) > 0.4
+
+
+@pytest.mark.parametrize("period", [2, 3, 5, 10])
+def test_every_nth_line_never_loses_the_centre(period: int) -> None:
+    weights = line_weights(SIZE, settings(EVERY_NTH, 0.6, period))[0]
+    assert complex(weights[0]) == pytest.approx(1 + 0j)
+    assert int((weights.abs() < 1).sum()) == SIZE // period
