@@ -120,7 +120,7 @@ def _bias(volume: Volume, coarse: Array, parts: Parts, core: Array, threads: int
     try:
         if not core.any():
             raise NotComputable("no brain was found")
-        return bias_field.estimate(volume, coarse, parts.grid, core, threads)
+        return bias_field.estimate(volume, coarse, parts.grid, core, threads, parts.shading)
     except NotComputable as error:
         _add(problems, "bias_field", error.reason)
     except RuntimeError as error:  # SimpleITK's only error type

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bidsqa.anatomy import atlas
+from bidsqa.anatomy.bias_field import strong_shading
 from bidsqa.anatomy.grids import Box, Grid, bounding_box, coarsen, covering, refine
 
 Array = np.ndarray[Any, Any]
@@ -27,6 +28,8 @@ class Parts:
     ----------
     shares : ndarray of float32, shape (5, X, Y, Z)
         Order of ``CLASSES``, sum 1.
+    shading : ndarray of float32, shape (X, Y, Z)
+        First guess of the bias field.
     grid : Grid
         2 mm, a block of the scan's coarse grid.
     box : tuple of slice
@@ -38,6 +41,7 @@ class Parts:
     """
 
     shares: Array
+    shading: Array
     grid: Grid
     box: Box
     tilt: float
@@ -87,10 +91,11 @@ def segment(coarse: Array, foreground: Array, grid: Grid) -> Parts:
     first = np.array([window.start for window in tight]) * grid.step
     part = block[tight]
     prior = _lay(part.shape, grid.step, pose, start + offset - first)
-    shares = atlas.refine_by_intensity(prior, part)
+    shading = strong_shading(part, prior[2:])
+    shares = atlas.refine_by_intensity(prior, part / shading)
     box = tuple(slice(w.start + t.start, w.start + t.stop) for w, t in zip(whole, tight, strict=True))
     placed = (box[0], box[1], box[2])
-    return Parts(shares, grid.part(placed), placed, float(pose[0]), information)
+    return Parts(shares, shading, grid.part(placed), placed, float(pose[0]), information)
 
 
 def _lay(shape: tuple[int, ...], step: float, pose: Array, start: Array) -> Array:
@@ -110,4 +115,4 @@ def _nothing(grid: Grid, box: Box) -> Parts:
     part = grid.part(box)
     shares = np.zeros((len(CLASSES), *part.shape), dtype=np.float32)
     shares[0] = 1
-    return Parts(shares, part, box, 0.0, 0.0)
+    return Parts(shares, np.ones(part.shape, dtype=np.float32), part, box, 0.0, 0.0)
