@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 
 from bidsqa.anatomy.atlas import ATLAS_FILE, ATLAS_MM, ATLAS_SHAPE
-from bidsqa.training.segmentation_data import HeadMap, class_of_label, load_maps
+from bidsqa.training.segmentation_data import GRID_MM, HeadMap, load_maps
 
 Array = np.ndarray[Any, Any]
-# brain box of the average head in mm: width, length, height (means over the maps are rounded to these)
-BOX = (140.0, 176.0, 150.0)
 
 
 def brain_frame(head: HeadMap, step: float) -> tuple[Array, Array]:
@@ -64,9 +62,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", type=Path, default=Path("../shared/data/labels"))
     options = parser.parse_args()
-    from bidsqa.models.networks_segmentation import GRID_MM
-
-    class_of_label(options.labels / "labels.json")
     np.savez_compressed(ATLAS_FILE, shares=build(load_maps(options.labels), GRID_MM))
 
 
