@@ -255,6 +255,43 @@ def write_csv(path: Path, rows: Sequence[Any]) -> None:
             writer.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in values])
 
 
+def slice_table(training: Sequence[SliceResult], held_out: Sequence[SliceResult], digest: str) -> Table:
+    """The slices' table for terminal, documentation and card."""
+    return Table(
+        title="SSIM network on slices after simulated motion",
+        columns=(
+            "slices of", "slices", "subjects", "mean error [95 %]", "SD of error [95 %]", "r",
+            *(f"{count} classes (largest class)" for count in CLASS_COUNTS),
+        ),
+        rows=slice_rows(training, held_out),
+        note=(
+            f"Weights {digest}. Error: predicted minus true SSIM (ssim_head). Intervals: bootstrap over subjects, "
+            f"{DRAWS} draws. Motion: 12 % none, 70 % rigid between k-space lines, 18 % Sciarra's in-house; uniform "
+            "strengths. Scanner-zeroed air is zeroed again after the motion. Motion simulators as in training."
+        ),
+        command="python -m bidsqa.validation.ssim",
+    )  # fmt: skip
+
+
+def volume_table(results: Sequence[VolumeResult], digest: str) -> Table:
+    """The whole scans' table."""
+    return Table(
+        title="SSIM score of whole scans after motion in three dimensions",
+        columns=(
+            "strength", "scans", "true SSIM, median", "score, median (range)", "score - true", "AUC against clean",
+            "below its own clean", "share below 0.85",
+        ),
+        rows=volume_rows(results),
+        note=(
+            f"Weights {digest}. Scans of sites and subjects not trained on. Strength 1: pose RMS up to 5 mm and 5 "
+            "degrees, one seed a scan, same path at all strengths. AUC: clean scans of all subjects against degraded "
+            "ones, one threshold for all. The true SSIM is averaged over slices of all three planes at native voxels "
+            "after matching the gain, the score is at 1 mm: their difference is no pure error."
+        ),
+        command="python -m bidsqa.validation.ssim",
+    )  # fmt: skip
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print both tables and write them for the documentation."""
     parser = argparse.ArgumentParser(prog="python -m bidsqa.validation.ssim", description="Validate the SSIM network.")
@@ -270,46 +307,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     scorer = models.load("ssim", weights=chosen.weights)
     assert isinstance(scorer, SsimScorer)
+    digest = scorer.provenance()["sha256"][:12]
     training = judge_slices(scorer, chosen.data, ("train",), chosen.per_plane, chosen.rounds, seed=5000)
     held_out = judge_slices(scorer, chosen.data, ("test", "watch"), chosen.per_plane, chosen.rounds, seed=9000)
-    digest = scorer.provenance()["sha256"][:12]
-    slices = Table(
-        title="SSIM network on slices after simulated motion",
-        columns=("slices of", "slices", "subjects", "mean error [95 %]", "SD of error [95 %]", "r", *(
-            f"{count} classes (largest class)" for count in CLASS_COUNTS
-        )),
-        rows=slice_rows(training, held_out),
-        note=(
-            f"Weights {digest}. Error: predicted minus true SSIM (ssim_head). Intervals: bootstrap over subjects, "
-            f"{DRAWS} draws. Motion: 12 % none, 70 % rigid between k-space lines, 18 % Sciarra's in-house; uniform "
-            "strengths. Scanner-zeroed air is zeroed again after the motion. Motion simulators as in training."
-        ),
-        command="python -m bidsqa.validation.ssim",
-    )  # fmt: skip
+    slices = slice_table(training, held_out, digest)
     print(slices.text())
     slices.write(chosen.out)
     write_csv(chosen.out.with_suffix(".csv"), held_out)
     if chosen.no_volumes:
         return
-    volumes = judge_volumes(scorer, chosen.data, ("test", "watch"), STRENGTHS)
-    table = Table(
-        title="SSIM score of whole scans after motion in three dimensions",
-        columns=(
-            "strength", "scans", "true SSIM, median", "score, median (range)", "score - true", "AUC against clean",
-            "below its own clean", "share below 0.85",
-        ),
-        rows=volume_rows(volumes),
-        note=(
-            f"Weights {digest}. Scans of sites and subjects not trained on. Strength 1: pose RMS of 5 mm and 5 degrees "
-            "together. AUC: clean scans of all subjects against the degraded ones, one threshold for all. The "
-            "true SSIM is averaged over slices of all three planes at native voxels, the score is at 1 mm: their "
-            "difference is no pure error."
-        ),
-        command="python -m bidsqa.validation.ssim",
-    )  # fmt: skip
-    print(table.text())
-    table.write(chosen.out.with_name("ssim_volumes.json"))
-    write_csv(chosen.out.with_name("ssim_volumes.csv"), volumes)
+    results = judge_volumes(scorer, chosen.data, ("test", "watch"), STRENGTHS)
+    volumes = volume_table(results, digest)
+    print(volumes.text())
+    volumes.write(chosen.out.with_name("ssim_volumes.json"))
+    write_csv(chosen.out.with_name("ssim_volumes.csv"), results)
 
 
 if __name__ == "__main__":
