@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bidsqa.anatomy.bias_field import estimate
+from bidsqa.anatomy.bias_field import estimate, strong_shading
 from bidsqa.anatomy.grids import coarsen, covering
 from bidsqa.errors import NotComputable
 from bidsqa.image import Volume
@@ -47,6 +47,19 @@ def test_scale_does_not_matter() -> None:
     volume, inside, _ = shaded_ball(0.2)
     scaled = Volume.from_array(volume.data * 37.0, volume.spacing)
     np.testing.assert_allclose(run(scaled, inside), run(volume, inside), rtol=2e-3)
+
+
+def test_strong_shading_is_found_without_a_classification() -> None:
+    shape = (60, 70, 64)
+    axes = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
+    planted = np.exp(0.5 * axes[1] - 0.3 * axes[2] ** 2)
+    blocks = (np.indices(shape).sum(axis=0) // 6) % 2
+    tissues = np.stack([np.zeros(shape), blocks == 0, blocks == 1]).astype(np.float32)
+    noise = np.random.default_rng(0).normal(1, 0.05, shape)
+    image = (np.where(blocks == 0, 100.0, 160.0) * planted * noise).astype(np.float32)
+    found = strong_shading(image, tissues)
+    assert np.std(np.log(found / planted)) < 0.02
+    assert (strong_shading(image * 0, tissues) == 1).all()
 
 
 def test_nothing_to_fit() -> None:

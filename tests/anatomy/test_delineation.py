@@ -34,10 +34,12 @@ def test_finds_the_phantom(anatomy: Anatomy, phantom: Phantom) -> None:
         assert dice(anatomy.dseg == label, phantom.truth.dseg == label) > 0.7
 
 
-@pytest.mark.parametrize("contrast", ["T2w", "FLAIR", "PDw"])
+@pytest.mark.parametrize("contrast", ["T2w", "FLAIR", pytest.param("PDw", marks=pytest.mark.slow)])
 def test_finds_the_phantom_in_other_contrasts(contrast: str, phantom: Phantom) -> None:
     found = delineate(phantom.image(contrast, seed=4))
-    assert overlap(found.brain, phantom.truth.brain) > 0.88
+    assert "brain" not in found.problems
+    assert overlap(found.brain, phantom.truth.brain) > 0.9
+    assert dice(found.dseg == 2, phantom.truth.dseg == 2) > (0.5 if contrast == "PDw" else 0.7)
 
 
 def test_shapes_types_and_containment(anatomy: Anatomy, t1w: Volume) -> None:
@@ -66,12 +68,12 @@ def test_the_hat_holds_no_face(anatomy: Anatomy, phantom: Phantom, t1w: Volume) 
 
 
 def test_scale_of_the_intensities_does_not_matter(anatomy: Anatomy, t1w: Volume) -> None:
-    for factor in (0.01, 123.0):
-        other = delineate(Volume.from_array(t1w.data * np.float32(factor), t1w.spacing))
-        assert other.background == anatomy.background
-        assert overlap(other.brain, anatomy.brain) > 0.998
-        assert overlap(other.air, anatomy.air) > 0.99
-        assert np.mean(other.dseg == anatomy.dseg) > 0.998
+    other = delineate(Volume.from_array(t1w.data * np.float32(0.0123), t1w.spacing))
+    assert other.background == anatomy.background
+    # rounding may move a step of the search for the pose
+    assert overlap(other.brain, anatomy.brain) > 0.99
+    assert overlap(other.air, anatomy.air) > 0.99
+    assert np.mean(other.dseg == anatomy.dseg) > 0.99
 
 
 def test_padding_with_zeros_is_frame_and_changes_little(anatomy: Anatomy, t1w: Volume) -> None:
@@ -86,16 +88,22 @@ def test_padding_with_zeros_is_frame_and_changes_little(anatomy: Anatomy, t1w: V
     assert not other.hat[:pad].any()
 
 
+@pytest.mark.slow
 def test_left_and_right_are_alike(anatomy: Anatomy, t1w: Volume) -> None:
     other = delineate(Volume.from_array(t1w.data[::-1].copy(), t1w.spacing))
     assert overlap(other.brain[::-1], anatomy.brain) > 0.96
     assert abs(other.facts["gm_share"] - anatomy.facts["gm_share"]) < 0.05
 
 
-def test_threads_change_nothing(anatomy: Anatomy, t1w: Volume) -> None:
+@pytest.mark.slow
+def test_a_second_run_gives_the_same_bits(anatomy: Anatomy, t1w: Volume) -> None:
     again = delineate(t1w)
     assert np.array_equal(again.brain, anatomy.brain)
     assert np.array_equal(again.posteriors, anatomy.posteriors)
+    assert np.array_equal(again.bias_field, anatomy.bias_field)
+
+
+def test_threads_change_nothing(anatomy: Anatomy, t1w: Volume) -> None:
     two = delineate(t1w, threads=2)
     assert overlap(two.brain, anatomy.brain) > 0.9999
     np.testing.assert_allclose(two.bias_field, anatomy.bias_field, rtol=1e-3)
