@@ -38,7 +38,7 @@ SMALLEST_STEP = {
     "noise": 0.03,
     "motion": 0.03,
     "ghosting": 0.03,
-    "blur": 0.03,
+    "blur": 0.06,
     "overall": 0.06,
     "field": 0.25,
     "echo": 0.04,
