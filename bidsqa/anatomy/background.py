@@ -13,7 +13,8 @@ from bidsqa.anatomy.head import FaceLine
 from bidsqa.image import Volume
 
 Array = np.ndarray[Any, Any]
-STRIPPED_RATIO = 1.15
+# a stripped brain keeps a rim at most; whole heads have 1.5 times the brain and more
+STRIPPED_RATIO = 1.3
 FILLED_SHARE = 0.6
 ARTIFACT_LEVEL = 10.0
 NEAR_SHARE = 0.1
@@ -116,6 +117,29 @@ def find_artifacts(volume: Volume, hat: Array, head_coarse: Array, grid: Grid) -
     artifacts[tuple(kept.T)] = True
     artifacts[box] = ndimage.binary_opening(artifacts[box], ndimage.generate_binary_structure(3, 1))
     return artifacts
+
+
+def reach(volume: Volume, hat: Array, head_coarse: Array, grid: Grid) -> float:
+    """How far from the head (mm) nine tenths of the hat's voxels lie at most; 0 for an empty hat.
+
+    Parameters
+    ----------
+    volume : Volume
+    hat : ndarray of bool, shape (X, Y, Z)
+    head_coarse : ndarray of bool
+        On ``grid``.
+    grid : Grid
+        Covers the scan.
+    """
+    strides = tuple(max(1, round(4.0 / edge)) for edge in volume.spacing)
+    where = np.argwhere(hat[:: strides[0], :: strides[1], :: strides[2]]) * strides
+    if where.size == 0:
+        return 0.0
+    small = head_coarse[::2, ::2, ::2]
+    distance = ndimage.distance_transform_edt(~small) * (2 * grid.step)
+    index = np.rint((where * volume.spacing - grid.origin) / (2 * grid.step)).astype(int)
+    index = np.clip(index, 0, np.array(small.shape) - 1)
+    return float(np.percentile(distance[tuple(index.T)], 90))
 
 
 def judge(volume: Volume, head: Array, brain: Array, frame: Array, face_missing: bool) -> str:

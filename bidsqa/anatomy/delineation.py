@@ -193,7 +193,12 @@ def _surroundings(
         air = hat & ~background.find_artifacts(volume, hat, coarse, grid)
     count = int(np.count_nonzero(air))
     reason = plausibility.air_problem(
-        int(np.count_nonzero(hat)), possible, count, background.MINIMUM_AIR, facts["background"]
+        int(np.count_nonzero(hat)),
+        possible,
+        count,
+        background.MINIMUM_AIR,
+        background.reach(volume, hat, coarse, grid),
+        facts["background"],
     )
     _add(problems, "air", reason)
     as_bytes = {"head": head, "frame": frame, "hat": hat, "air": air}

@@ -15,7 +15,9 @@ MAXIMUM_CUT = 0.5
 # scans of heads reach 0.3-0.46, noise and blocks stay below 0.1
 INFORMATION = 0.2
 HEAD_RATIO = (1.0, 12.0)
-BRIGHT_STEP = 0.25
+BRIGHT_STEP = 0.4
+# measured background that ends this close to the head (mm) is a rim of blur and ringing, not air
+RIM_MM = 15.0
 
 
 def brain_problem(facts: dict[str, Any]) -> str:
@@ -77,7 +79,7 @@ def head_problem(facts: dict[str, Any], background: str) -> str:
     return ""
 
 
-def air_problem(hat_voxels: int, possible: int, air_voxels: int, minimum: int, background: str) -> str:
+def air_problem(hat_voxels: int, possible: int, air_voxels: int, minimum: int, reach_mm: float, background: str) -> str:
     """Why the air can't be used for noise; empty if it can.
 
     Parameters
@@ -85,17 +87,22 @@ def air_problem(hat_voxels: int, possible: int, air_voxels: int, minimum: int, b
     hat_voxels, possible : int
         Measured background above the face, and all of the background there, frame included.
     air_voxels, minimum : int
+    reach_mm : float
+        How far from the head most of the measured background reaches.
     background : str
     """
     if possible == 0:
         return "the field of view holds no background above the face"
-    if hat_voxels < 0.02 * possible or air_voxels < minimum:
+    filled = hat_voxels < 0.98 * possible
+    if hat_voxels < 0.02 * possible or air_voxels < minimum or background == "stripped":
         kind = "the head was stripped" if background == "stripped" else "its values were replaced by a constant"
         return (
             f"the background holds no measured noise: {kind}"
-            if hat_voxels < possible
+            if filled or background == "stripped"
             else "the background is too small"
         )
+    if filled and reach_mm < RIM_MM:
+        return "the background is filled with a constant but for a rim around the head"
     return ""
 
 
