@@ -129,7 +129,7 @@ SEVERITY = Model(
         Reading("severe", 1.0, float("inf"), "Degraded beyond the review threshold: look at the scan."),
     ),
     version="1",
-    architecture="hays",
+    architecture="compact",
     weights="severity.onnx",
     card="severity.md",
     source="https://github.com/shays15/artifact_scoring",

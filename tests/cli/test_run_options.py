@@ -115,14 +115,14 @@ def test_work_folder_goes_or_stays(run, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_caches_go_to_the_work_folder(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TEMPLATEFLOW_HOME", "MPLCONFIGDIR", "LOGNAME", "NO_ET"):
+    for name in ("TEMPLATEFLOW_HOME", "MPLCONFIGDIR", "LOGNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/mine")
     run("--work-dir", tmp_path / "work")
     assert os.environ["TEMPLATEFLOW_HOME"] == str(tmp_path / "work" / "templateflow")
     assert os.environ["MPLCONFIGDIR"].startswith(str(tmp_path / "work"))
     assert os.environ["XDG_CACHE_HOME"] == "/mine"
-    assert os.environ["NO_ET"] == "1"
+    assert os.environ["NO_ET"] == os.environ["ORT_DISABLE_TELEMETRY"] == "1"
     assert os.environ["LOGNAME"]
 
 
