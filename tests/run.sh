@@ -44,7 +44,8 @@ check() {
 check ruff check .
 check ruff format --check .
 check bash tests/typecheck.sh
-check pytest -n "${BIDSQA_TEST_WORKERS:-2}" --durations=15 "$@"
+# a file stays with one worker, so that what its tests share is made once
+check pytest -n "${BIDSQA_TEST_WORKERS:-2}" --dist loadfile --durations=15 "$@"
 
 if [ ${#failed[@]} -gt 0 ]; then
     echo "failed: ${failed[*]}" >&2
