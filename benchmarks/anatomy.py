@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from bidsqa.anatomy import delineate
 from bidsqa.anatomy.delineation import Clock
 from bidsqa.image import Volume
 from bidsqa.simulation.phantom import make_phantom
+from bidsqa.validation.tables import Table
 
 SHAPE = (176, 256, 256)
 
@@ -63,18 +63,18 @@ def main() -> None:
         delineate(volume, threads=options.threads, clock=clock)
         walls.append(time.perf_counter() - start)
         steps.append(clock.seconds)
-    table = {
-        "shape": list(SHAPE),
-        "threads": options.threads,
-        "wall_s": round(min(walls), 2),
-        "cpu_s": {name: round(min(run[name] for run in steps), 2) for name in steps[0]},
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "peak_before_mb": round(before),
-    }
-    table["cpu_total_s"] = round(sum(table["cpu_s"].values()), 2)  # type: ignore[attr-defined]
-    options.table.parent.mkdir(parents=True, exist_ok=True)
-    options.table.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(table, indent=1))
+    costs = {name: min(run[name] for run in steps) for name in steps[0]}
+    rows = [[name, round(seconds, 2)] for name, seconds in costs.items()]
+    rows.append(["together", round(sum(costs.values()), 2)])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    note = (
+        f"Phantom, {options.contrast}, {'x'.join(map(str, SHAPE))} voxels, {options.threads} thread(s); least of "
+        f"{options.repeats} runs; least wall-clock time {min(walls):.1f} s; peak memory {peak:.0f} MiB, of which "
+        f"{before:.0f} MiB before."
+    )
+    table = Table("Masks, by step", ["step", "CPU seconds"], rows, note, "python benchmarks/anatomy.py")
+    table.write(options.table)
+    print(table.text())
 
 
 if __name__ == "__main__":
