@@ -73,7 +73,14 @@ class RunResult:
 class _Watcher:
     """Nipype's status callback: follows each scan through its nodes."""
 
-    def __init__(self, jobs: dict[str, Job], work: Path, keep_work: bool, on_event: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        jobs: dict[str, Job],
+        work: Path,
+        keep_work: bool,
+        on_event: Callable[[Event], None],
+        result: RunResult,
+    ) -> None:
         self.jobs = jobs
         self.work = work
         self.keep_work = keep_work
@@ -81,7 +88,7 @@ class _Watcher:
         self.started: dict[str, float] = {}
         self.before = {label: _identity(Path(job.record)) for label, job in jobs.items()}
         self.leftovers: list[Path] = []
-        self.result = RunResult()
+        self.result = result
 
     def __call__(self, node: Any, status: str) -> None:
         parts = node.fullname.split(".")
@@ -183,23 +190,23 @@ def run_scans(
 
     _prepare_nipype(work, stop_on_first_crash)
     result = RunResult()
-    # in one process Nipype would start every scan of a graph before it finishes one
-    size = 1 if plugin is None and nprocs == 1 else BATCH
-    for start in range(0, len(scans), size):
-        jobs = [(Job.of(scan, out, settings), need_of(Path(scan.path))) for scan in scans[start : start + size]]
-        watcher = _Watcher({scan_wf_name(job.source["bids_name"]): job for job, _ in jobs}, work, keep_work, on_event)
-        watcher.result = result
-        workflow = init_scans_wf(jobs=jobs, base_dir=work)
+    for start in range(0, len(scans), BATCH):
+        jobs = [(Job.of(scan, out, settings), need_of(Path(scan.path))) for scan in scans[start : start + BATCH]]
         workers = _workers(nprocs, mem_gb, [need for _, need in jobs])
-        try:
-            workflow.run(**_plugin(plugin, workers, mem_gb, watcher))
-        except Exception as error:
-            if not result.failed and not watcher.jobs:
-                raise
-            log.debug("Nipype ended with: %s", error)
-        watcher.clear()
-        if stop_on_first_crash and result.failed:
-            break
+        # in one process Nipype would start every scan of a graph before it finishes one
+        alone = plugin is None and workers == 1
+        for graph in [[job] for job in jobs] if alone else [jobs]:
+            labels = {scan_wf_name(job.source["bids_name"]): job for job, _ in graph}
+            watcher = _Watcher(labels, work, keep_work, on_event, result)
+            try:
+                init_scans_wf(jobs=graph, base_dir=work).run(**_plugin(plugin, workers, mem_gb, watcher))
+            except Exception as error:
+                if not result.failed and not watcher.jobs:
+                    raise
+                log.debug("Nipype ended with: %s", error)
+            watcher.clear()
+            if stop_on_first_crash and result.failed:
+                return result
     return result
 
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bidsqa.image.loading import MAXIMUM_VOXELS
+
 from .job import Job
 
 if TYPE_CHECKING:
     from nipype.pipeline.engine import Workflow
 
-# measured by benchmarks/memory.py: a worker's libraries, and bytes a voxel at each step's peak
+# upper bounds: a worker's libraries, and bytes a voxel at each step's peak (benchmarks/speed.py prints what scans took)
 WORKER_GB = 0.35
 BYTES_PER_VOXEL = {"conform": 16, "score": 12, "anatomy": 48, "metrics": 40, "figures": 24, "record": 8}
 
@@ -52,7 +54,8 @@ def need_of(path: Path) -> Need:
             voxels *= max(1, int(edge))
     except Exception:  # whatever is wrong with the file is told by its conform step
         return Need(0)
-    return Need(min(voxels, 2**31))
+    # what is refused for its size needs nothing, and must not slow down the others
+    return Need(voxels if voxels <= MAXIMUM_VOXELS else 0)
 
 
 def init_scan_wf(*, job: Job, need: Need, name: str) -> Workflow:
