@@ -109,7 +109,7 @@ def _no_sform(path: Path, head: Array, affine: Array) -> None:
 def _scaled(path: Path, head: Array, affine: Array) -> None:
     import nibabel
 
-    image = nibabel.Nifti1Image(head.astype(np.float64) * 3.7e-4 + 0.01, affine)
+    image = nibabel.Nifti1Image(head.astype(np.float64) * 3.7e-4, affine)
     image.set_data_dtype(np.int16)  # the writer then stores slope and intercept
     image.to_filename(path)
 
