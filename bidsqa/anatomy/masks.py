@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from bidsqa.errors import NotComputable
-from bidsqa.image import Volume
 
 Mask = np.ndarray[Any, np.dtype[np.uint8]]
 TISSUES = ("csf", "gm", "wm")
@@ -58,7 +57,6 @@ class Anatomy:
     background: str = "natural"
     problems: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
-    _corrected: list[np.ndarray[Any, np.dtype[np.float32]]] = field(default_factory=list, repr=False, compare=False)
 
     def require(self, *names: str) -> None:
         """Raise :class:`NotComputable` with the reason if one of the named masks can't be trusted."""
@@ -69,12 +67,6 @@ class Anatomy:
     def posterior(self, tissue: str) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Probability map of ``csf``, ``gm`` or ``wm`` as float32, shape (X, Y, Z)."""
         return self.posteriors[TISSUES.index(tissue)].astype(np.float32)
-
-    def corrected(self, volume: Volume) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """The image divided by the bias field, neither clipped nor rounded; computed once."""
-        if not self._corrected:
-            self._corrected.append(volume.data / self.bias_field)
-        return self._corrected[0]
 
     def save(self, path: Path) -> None:
         """Write as an uncompressed npz without pickles."""

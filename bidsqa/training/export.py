@@ -63,7 +63,6 @@ def to_onnx(
     outputs: tuple[str, ...],
     settings: Mapping[str, str],
     half: bool = True,
-    free_axes: Mapping[int, str] | None = None,
 ) -> bytes:
     """The network as an ONNX file with a free batch size.
 
@@ -78,8 +77,6 @@ def to_onnx(
         Metadata: ``bidsqa_model``, ``architecture``, ``version`` at least.
     half : bool
         Store tensors of 256 values and more in float16 (computed in float32); exact for :func:`half_rounded` networks.
-    free_axes : Mapping of int to str, optional
-        Axes of free size, of all inputs and outputs; the batch alone by default.
 
     Returns
     -------
@@ -99,7 +96,7 @@ def to_onnx(
             buffer,  # type: ignore[arg-type]
             input_names=list(examples),
             output_names=list(outputs),
-            dynamic_axes={name: dict(free_axes or {0: "batch"}) for name in (*examples, *outputs)},
+            dynamic_axes={name: {0: "batch"} for name in (*examples, *outputs)},
             opset_version=OPSET,
             dynamo=False,
         )

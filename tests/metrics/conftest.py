@@ -84,6 +84,6 @@ def changed() -> Callable[..., Anatomy]:
     """An anatomy with some arrays replaced, its cache empty."""
 
     def change(anatomy: Anatomy, **arrays: Any) -> Anatomy:
-        return replace(anatomy, _corrected=[], **arrays)
+        return replace(anatomy, **arrays)
 
     return change
