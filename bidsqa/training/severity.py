@@ -26,6 +26,7 @@ from bidsqa.training.pool import drawn_scans, real_scans
 from bidsqa.training.severity_batches import Batch, make_batch
 from bidsqa.training.severity_data import Slices, cut_slices
 from bidsqa.training.severity_losses import compact_loss, hays_loss, ordered_loss
+from bidsqa.training.warm_start import warm_start
 
 RATES = {"compact": 2.5e-3, "hays": 1e-3}
 DECAY = 1e-2
@@ -48,6 +49,8 @@ class Recipe:
     drawn_per_plane: int = 12
     seed: int = 1
     save_minutes: float = 4.0
+    rate: float | None = None
+    start: Path | None = None
 
 
 def prepare_pool(recipe: Recipe) -> tuple[Slices, Slices]:
@@ -136,8 +139,12 @@ def train(recipe: Recipe) -> None:
     generator = torch.Generator().manual_seed(WATCH_SEED)
     watch_batches = [make_batch(watched, recipe.batch, generator) for _ in range(WATCH_BATCHES)]
     network = ARCHITECTURES[recipe.architecture]()
+    if recipe.start is not None:
+        first = make_batch(slices, 3 * recipe.batch, torch.Generator().manual_seed(recipe.seed))
+        warm_start(network, recipe.start, lambda started: losses(started, recipe.architecture, first))
+    highest = recipe.rate or RATES[recipe.architecture]
     average = copy.deepcopy(network)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATES[recipe.architecture], weight_decay=DECAY)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=highest, weight_decay=DECAY)
     checkpoint = recipe.out / f"{recipe.architecture}.pt"
     iteration, spent = 0, 0.0
     if checkpoint.exists():
@@ -154,7 +161,7 @@ def train(recipe: Recipe) -> None:
         progress = min(elapsed / (60 * recipe.minutes), 1.0)
         warm = min(1.0, (iteration + 1) / 50)
         for group in optimiser.param_groups:
-            group["lr"] = RATES[recipe.architecture] * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+            group["lr"] = highest * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
         batch = make_batch(slices, recipe.batch, torch.Generator().manual_seed(recipe.seed * 1_000_003 + iteration))
         parts = losses(network, recipe.architecture, batch)
         loss = torch.stack(list(parts.values())).sum()
@@ -207,6 +214,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=Recipe.batch)
     parser.add_argument("--drawn", type=int, default=Recipe.drawn, help="scans drawn from label maps")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--rate", type=float, help="highest learning rate (default: the architecture's)")
+    parser.add_argument("--start", type=Path, help="exported weights to go on from")
     train(Recipe(**vars(parser.parse_args())))
 
 

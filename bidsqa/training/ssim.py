@@ -24,6 +24,7 @@ from bidsqa.models.networks_ssim import ARCHITECTURES, ResidualNetwork
 from bidsqa.training.segmentation_data import class_of_label
 from bidsqa.training.ssim_pairs import Pairs, draw_clean, join, make_pairs, pick
 from bidsqa.training.ssim_pool import Slices, drawn_slices, map_slices, phantom_slices, real_slices
+from bidsqa.training.warm_start import warm_start
 
 Array = np.ndarray[Any, Any]
 MIX = {"real": 0.56, "maps": 0.18, "drawn": 0.18, "phantom": 0.08}
@@ -58,6 +59,8 @@ class Recipe:
         Seeds of phantom heads in the pool.
     drawn : int
         Scans drawn from label maps in the pool.
+    start : Path, optional
+        Exported weights to go on from instead of random ones.
     """
 
     architecture: str = "ssim_map"
@@ -69,6 +72,7 @@ class Recipe:
     contrast: bool = True
     phantoms: tuple[int, ...] = (101, 102, 103, 104)
     drawn: int = 13
+    start: Path | None = None
 
 
 @dataclass
@@ -241,8 +245,12 @@ def train(recipe: Recipe, parts: Sequence[Slices], classes: Array, watched: Sequ
     torch.manual_seed(recipe.seed)
     network = ARCHITECTURES[recipe.architecture]()
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=1e-4)
-    average, state, chances = Average(network), State(), part_chances(parts)
+    state, chances = State(), part_chances(parts)
     reserve = Reserve(parts, chances, classes, recipe)
+    if recipe.start is not None:
+        pairs = join([reserve.draw(recipe.seed * 1_000_003 - 1 - turn, recipe.cut) for turn in range(4)])
+        warm_start(network, recipe.start, lambda started: run_network(started, pairs))
+    average = Average(network)
     resume(out, network, average, optimiser, state)
     began = last = time.monotonic()
     before = state.spent
@@ -329,6 +337,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default=Recipe.architecture)
     parser.add_argument("--seconds", type=float, default=Recipe.seconds, help="time budget")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--rate", type=float, default=Recipe.rate, help="highest learning rate")
+    parser.add_argument("--start", type=Path, help="exported weights to go on from")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-contrast", action="store_true", help="no contrast augmentation")
     parser.add_argument("--no-phantom", action="store_true", help="no phantom heads in the pool")
@@ -338,6 +348,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         architecture=chosen.architecture,
         seconds=chosen.seconds,
         seed=chosen.seed,
+        rate=chosen.rate,
+        start=chosen.start,
         contrast=not chosen.no_contrast,
         cut=Recipe.cut if chosen.architecture == "ssim_map" else 224,
         phantoms=() if chosen.no_phantom else Recipe.phantoms,
