@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Go on from shipped weights: an exported network, whose batch norms are folded away, becomes one that can be trained."""
+"""Go on from shipped weights: an exported network, its batch norms folded away, becomes one that can be trained."""
 
 from __future__ import annotations
 
