@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from bidsqa.simulation import bias, ghosting, kspace, motion, noise, resolution
+from bidsqa.simulation import bias, ghosting, kspace, motion, motion_iid, noise, resolution
 from bidsqa.simulation.artifact import Artifact
 
 FAMILIES = ("noise", "motion", "ghosting", "bias", "blur")
@@ -122,6 +122,15 @@ _ROWS = (
         source="regular undersampling with imperfect unfolding",
         draw=kspace.sample_undersampling,
         act=kspace.apply_undersampling,
+    ),
+    Artifact(
+        name="motion_iid",
+        title="In-house motion: each line in a pose of its own",
+        family="motion",
+        strength_meaning="lines turned by -σ, 0 or σ; σ 0.03 to 5 degrees, in equal ratios",
+        source="Sciarra et al. 2022",
+        draw=motion_iid.sample_iid,
+        act=motion_iid.apply_iid,
     ),
 )
 

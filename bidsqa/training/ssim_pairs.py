@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from bidsqa.models.ssim import BLOCK, CEILING
-from bidsqa.simulation.artifact import Parameters, head_level, per_sample, uniform
-from bidsqa.simulation.motion import apply_motion, rotate
+from bidsqa.simulation.artifact import head_level, per_sample, uniform
+from bidsqa.simulation.motion import apply_motion
+from bidsqa.simulation.motion_iid import apply_iid, sample_iid
 from bidsqa.simulation.table import ARTIFACTS
 from bidsqa.simulation.visible_damage import ssim_map
 from bidsqa.training.segmentation_data import draw_intensities
@@ -32,7 +33,6 @@ SAMPLE = 4000
 ZERO_SHARE = 0.05
 MOTION_KINDS = ("none", "motion", "motion_iid")
 KIND_SHARES = (0.12, 0.70, 0.18)
-IID_DEGREES = (0.03, 5.0)
 LEAST_STRENGTH = 0.04
 LOGARITHMIC_SHARE = 0.35
 
@@ -60,36 +60,6 @@ class Pairs:
     target: Tensor
     score: Tensor
     kind: tuple[str, ...]
-
-
-def sample_iid(generator: torch.Generator, strength: Tensor) -> Parameters:
-    """Sciarra's in-house motion: each line sees the slice turned by -σ, 0 or σ, σ log-uniform 0.03 to 5 degrees."""
-    low, high = (math.log(value) for value in IID_DEGREES)
-    return {
-        "degrees": torch.exp(low + (high - low) * strength),
-        "axis": torch.randint(0, 2, (len(strength),), generator=generator),
-        "seed": torch.randint(0, 2**31 - 1, (len(strength),), generator=generator),
-    }
-
-
-def apply_iid(image: Tensor, parameters: Parameters) -> Tensor:
-    """K_j = FFT(x turned by r_j σ)_j, r_j drawn from -1, 0, 1; y = |F⁻¹ K| (white noise in time, no head motion)."""
-    moved = []
-    spacing = torch.ones(2)
-    for number in range(len(image)):
-        one, axis = image[number : number + 1], int(parameters["axis"][number])
-        angle = float(parameters["degrees"][number]) * math.pi / 180
-        generator = torch.Generator().manual_seed(int(parameters["seed"][number]))
-        turn = torch.randint(-1, 2, (image.shape[axis + 2],), generator=generator)
-        encoded = torch.fft.fft(one, dim=axis + 2)
-        for sign in (-1, 1):
-            cosine, sine = math.cos(sign * angle), math.sin(sign * angle)
-            matrix = torch.tensor([[cosine, -sine], [sine, cosine]])
-            lines = torch.nonzero(turn == sign).flatten()
-            spectrum = torch.fft.fft(rotate(one, matrix, spacing), dim=axis + 2)
-            encoded.index_copy_(axis + 2, lines, spectrum.index_select(axis + 2, lines))
-        moved.append(torch.fft.ifft(encoded, dim=axis + 2).abs())
-    return torch.cat(moved)
 
 
 def draw_strength(generator: torch.Generator, count: int, logarithmic_share: float = LOGARITHMIC_SHARE) -> Tensor:
