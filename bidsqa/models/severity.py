@@ -5,12 +5,11 @@ After Hays et al. (MIDL 2025): 0 is clean, 1 the review threshold. The network r
 ghosting, bias and blur and the damage of all together from each slice. Three readings need no training: the field of
 the whole head, since one slice can't tell a field from anatomy, the echo that a ghost leaves in the spectrum, and the
 grain of the pixels. Every reading is set against clean scans of sites not trained on (0 at their median, 1 at their
-95th percentile), and the scan's severity is the largest of those that count.
+95th percentile), and those that count are joined so that the worst decides (:mod:`bidsqa.models.severity_scale`).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,18 +20,12 @@ from bidsqa.image import Volume, rough_head, take_slice
 from bidsqa.models.aggregation import choose_slices, plane_scores, standard_error
 from bidsqa.models.loading import Network
 from bidsqa.models.score import Score, SliceScores
+from bidsqa.models.severity_scale import FAMILIES, Scale
 from bidsqa.models.severity_volume import field_range, ghost_echo, grain
 from bidsqa.models.windows import plane_edges
 
 Array = np.ndarray[Any, Any]
-FAMILIES = ("noise", "motion", "ghosting", "bias", "blur")
-READINGS_OF = {
-    "noise": ("noise", "grain"),
-    "motion": ("motion",),
-    "ghosting": ("ghosting", "echo"),
-    "bias": ("field",),
-    "blur": ("blur",),
-}
+PRESENCE, ERROR = "_presence", "_error"
 NAMED_FROM = 0.5
 WINDOW = 160
 HAYS_WINDOW = 224
@@ -188,7 +181,8 @@ class Prepared:
     planes : tuple of (axis, indices, inputs)
         Network inputs by plane, the acquisition plane first.
     volume : dict of float
-        Readings of the whole volume: ``field`` and ``field_error``, ``echo`` (empty for the published network).
+        Readings of the whole volume: ``field``, ``echo`` and their standard errors ``field_error``, ``echo_error``
+        (empty for the published network).
     """
 
     planes: tuple[tuple[int, Array, dict[str, Array]], ...]
@@ -214,8 +208,9 @@ def prepare(volume: Volume, slice_fraction: float = 0.6, compact: bool = True) -
     )
     if not compact:
         return Prepared(planes, {})
-    field, error = field_range(volume, head)
-    return Prepared(planes, {"field": field, "field_error": error, "echo": ghost_echo(volume, head)[0]})
+    field, field_error = field_range(volume, head)
+    echo, echo_error = ghost_echo(volume, head)
+    return Prepared(planes, {"field": field, f"field{ERROR}": field_error, "echo": echo, f"echo{ERROR}": echo_error})
 
 
 class SeverityScorer:
@@ -225,13 +220,12 @@ class SeverityScorer:
     ----------
     network : Network
         The compact network (inputs ``image``, ``head``, ``scalars``; output (N, 12)) or the published one (``image``;
-        output (N,)). Its settings may hold ``calibration``, JSON: ``{"clean": {reading: median of clean scans},
-        "limit": {reading: their 95th percentile}, "use": [readings], "scale": number}``.
+        output (N,)). Its settings may hold ``calibration``: a :class:`Scale` as JSON.
     """
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._calibration: dict[str, Any] = json.loads(network.settings.get("calibration", "{}"))
+        self._scale = Scale.from_json(network.settings.get("calibration", ""))
 
     def provenance(self) -> dict[str, str]:
         """``{name, version, sha256}``."""
@@ -249,10 +243,11 @@ class SeverityScorer:
         Returns
         -------
         Score
-            ``value`` 0 (clean) and up, 1 = the review threshold; slices are on the same scale (field and echo are no
-            slice's, so that only the volume's value counts them). ``extra``: ``median``, ``p90``, ``sd``, ``n_slices``,
-            ``planes`` (mean by plane), and for the compact network ``families`` (severity by kind on the same scale),
-            ``family`` (the worst kind, ``"none"`` below 0.5) and ``readings`` (raw values).
+            ``value`` near 0 (clean) and up, 1 = the review threshold; slices are on the same scale (field and echo are
+            no slice's, so that only the volume's value counts them). ``extra``: ``median``, ``p90``, ``sd``,
+            ``n_slices``, ``planes`` (mean by plane), and for the compact network ``families`` (severity by kind on the
+            same scale), ``probabilities`` (of ``none`` and each kind), ``family`` (the most probable kind) and
+            ``readings`` (raw values).
         """
         return self.score_prepared(prepare(volume, slice_fraction, "scalars" in self._network.inputs))
 
@@ -276,9 +271,8 @@ class SeverityScorer:
         return self._by_family(places, outputs, prepared)
 
     def _plain(self, places: Sequence[tuple[int, Array]], outputs: Sequence[Array]) -> Score:
-        scale = float(self._calibration.get("scale", 1.0))
         slices = tuple(
-            plane_scores(axis, indices, output[:, 0] / scale)
+            plane_scores(axis, indices, output[:, 0] / self._scale.scale)
             for (axis, indices), output in zip(places, outputs, strict=True)
         )
         values = [np.asarray(part.value) for part in slices]
@@ -286,65 +280,54 @@ class SeverityScorer:
         return Score(float(joined.mean()), standard_error(values), "", slices, _spread(slices, joined))
 
     def _by_family(self, places: Sequence[tuple[int, Array]], outputs: Sequence[Array], prepared: Prepared) -> Score:
+        scale = self._scale
         raw = [slice_readings(output) for output in outputs]
-        means = volume_readings(raw, prepared)
-        severities = {name: self._calibrated(name, np.array(value)).item() for name, value in means.items()}
-        used = [name for name in self._calibration.get("use", severities) if name in severities]
-        worst = max(used, key=lambda name: severities[name])
-        within = [name for name in used if name in raw[0]]
+        readings, errors = volume_readings(raw, prepared)
+        value = float(scale.joined(readings))
+        within = [name for name in scale.used(readings) if name in raw[0]]
         slices = tuple(
-            plane_scores(axis, indices, np.max([self._calibrated(name, part[name]) for name in within], axis=0))
+            plane_scores(axis, indices, scale.joined(part, within))
             for (axis, indices), part in zip(places, raw, strict=True)
         )
-        families = {
-            name: max((severities[reading] for reading in READINGS_OF[name] if reading in severities), default=0.0)
-            for name in FAMILIES
-        }
-        value = severities[worst]
-        kind = max(families, key=lambda name: families[name])
-        joined = np.concatenate([np.asarray(part.value) for part in slices])
+        families = scale.families(readings)
+        probabilities = scale.probabilities(readings)
+        worst = max(families, key=lambda name: families[name])
+        likeliest = max(probabilities, key=lambda name: probabilities[name], default=worst)
         extra = {
-            **_spread(slices, joined),
+            **_spread(slices, np.concatenate([np.asarray(part.value) for part in slices])),
             "families": families,
-            "family": kind if value >= NAMED_FROM else "none",
-            "readings": means,
+            "probabilities": probabilities,
+            "family": likeliest if value >= NAMED_FROM else "none",
+            "readings": readings,
         }
-        if worst in raw[0]:
-            error = standard_error([part[worst] for part in raw]) * self._slope(worst)
-        else:
-            error = (
-                prepared.volume["field_error"] * self._slope("field")
-                if worst == "field"
-                else joined.std() / joined.size**0.5
-            )
-        return Score(value, float(error), "", slices, extra)
-
-    def _slope(self, name: str) -> float:
-        clean = self._calibration.get("clean", {}).get(name, 0.0)
-        limit = self._calibration.get("limit", {}).get(name, 1.0)
-        return 1.0 / max(limit - clean, 1e-6) / float(self._calibration.get("scale", 1.0))
-
-    def _calibrated(self, name: str, values: Array) -> Array:
-        """0 at the median of clean scans, 1 at the limit; never negative."""
-        clean = self._calibration.get("clean", {}).get(name, 0.0)
-        calibrated: Array = np.maximum((values - clean) * self._slope(name), 0.0)
-        return calibrated
+        return Score(value, scale.error(readings, errors), "", slices, extra)
 
 
-def volume_readings(raw: Sequence[dict[str, Array]], prepared: Prepared) -> dict[str, float]:
-    """Mean of each slice reading over all slices of all planes, and the readings of the whole volume."""
+def volume_readings(raw: Sequence[dict[str, Array]], prepared: Prepared) -> tuple[dict[str, float], dict[str, float]]:
+    """Readings of a volume and their standard errors.
+
+    A slice reading's is its mean over all slices of all planes, with :func:`standard_error`; the readings of the whole
+    volume bring their own.
+    """
     inputs = prepared.planes[0][2]
-    noise = grain(inputs["image"][:, 0], inputs["head"][:, 0] > 0.5)
-    whole = {name: value for name, value in prepared.volume.items() if name != "field_error"}
+    noise, noise_error = grain(inputs["image"][:, 0], inputs["head"][:, 0] > 0.5)
+    whole = {name: value for name, value in prepared.volume.items() if not name.endswith(ERROR)}
     means = {name: float(np.concatenate([part[name] for part in raw]).mean()) for name in raw[0]}
-    return {**means, **whole, "grain": noise}
+    errors = {name: standard_error([part[name] for part in raw]) for name in raw[0]}
+    errors |= {name: prepared.volume.get(f"{name}{ERROR}", 0.0) for name in whole}
+    return {**means, **whole, "grain": noise}, {**errors, "grain": noise_error}
 
 
 def slice_readings(output: Array) -> dict[str, Array]:
-    """Named readings of slices from the network's output (N, 12): ``overall`` (damage + NRMSE), the families."""
+    """Named readings of slices from the network's output (N, 12).
+
+    ``overall`` (damage + NRMSE), the strength of each family, and ``<family>_presence`` (probability, 0-1).
+    """
     readings = {"overall": output[:, 0] + output[:, 1]}
     for place, name in enumerate(FAMILIES):
         readings[name] = output[:, 2 + place]
+    for place, name in enumerate(FAMILIES):
+        readings[f"{name}{PRESENCE}"] = 1 / (1 + np.exp(-output[:, 2 + len(FAMILIES) + place]))
     return readings
 
 

@@ -44,27 +44,33 @@ def ghost_echo(volume: Volume, head: Array) -> tuple[float, float]:
     -------
     amplitude : float
         Root of the summed squares of the cepstrum's excess over four standard deviations; 0 and more.
-    peak : float
-        Highest peak in standard deviations.
+    error : float
+        Half the difference between the amplitudes of every other slice and of the rest.
     """
     if not head.any():
         return 0.0, 0.0
     level = float(np.abs(volume.data[head][::7]).mean())
-    amplitude, peak = 0.0, 0.0
+    amplitude, error = 0.0, 0.0
     for axis in range(3):
         sides = [size for place, size in enumerate(volume.shape) if place != axis]
         if max(sides) < SMALLEST_SIDE or level <= 0:
             continue
         chosen = thin(middle_indices(head_extent(head, axis), 0.7), ECHO_SLICES)
-        cepstrum = _mean_cepstrum(np.moveaxis(volume.data, axis, 0)[chosen] / level)
-        for lines in (cepstrum, cepstrum.T):
+        power = np.abs(np.fft.fft2(np.moveaxis(volume.data, axis, 0)[chosen] / level)) ** 2
+        whole, first, second = (
+            _mean_cepstrum(part) for part in (power, power[::2], power[1::2] if len(power) > 1 else power)
+        )
+        for turned in (False, True):
+            lines, *halves = ((part.T if turned else part) for part in (whole, first, second))
             if lines.shape[0] >= SMALLEST_SIDE:
                 found = _line_excess(lines)
-                amplitude, peak = max(amplitude, found[0]), max(peak, found[1])
-    return amplitude, peak
+                if found > amplitude:
+                    amplitude = found
+                    error = 0.5 * abs(_line_excess(halves[0]) - _line_excess(halves[1]))
+    return amplitude, error
 
 
-def grain(windows: Array, heads: Array) -> float:
+def grain(windows: Array, heads: Array) -> tuple[float, float]:
     """Noise of the pixels relative to the head's brightness.
 
     The diagonal differences (x00 - x01 - x10 + x11) / 2 of 2 x 2 pixels have the noise's standard deviation and see
@@ -78,8 +84,10 @@ def grain(windows: Array, heads: Array) -> float:
 
     Returns
     -------
-    float
+    deviation : float
         Standard deviation over the head's mean; 0 and more. Interpolated scans show less than they have.
+    error : float
+        Its standard error from the spread over the slices.
     """
     quads = [(slice(None), slice(row, row - 1 or None), slice(column, column - 1 or None)) for row, column in CORNERS]
     corners = [windows[quad] for quad in quads]
@@ -87,17 +95,19 @@ def grain(windows: Array, heads: Array) -> float:
     # blanked air inside the rough mask is flat whatever the noise was
     inside &= np.minimum.reduce(corners) > 0
     if inside.sum() < 100:
-        return 0.0
-    return float(1.4826 * np.median(0.5 * np.abs(corners[0] - corners[1] - corners[2] + corners[3])[inside]))
+        return 0.0, 0.0
+    size = 1.4826 * 0.5 * np.abs(corners[0] - corners[1] - corners[2] + corners[3])
+    by_slice = [float(np.median(part[mask])) for part, mask in zip(size, inside, strict=True) if mask.sum() >= 100]
+    spread = float(np.std(by_slice, ddof=1)) / len(by_slice) ** 0.5 if len(by_slice) > 1 else 0.0
+    return float(np.median(size[inside])), spread
 
 
-def _mean_cepstrum(slices: Array) -> Array:
-    """Cepstrum of the mean log power spectrum of slices (N, H, W); zero lag at index (0, 0).
+def _mean_cepstrum(power: Array) -> Array:
+    """Cepstrum from the power spectra of slices (N, H, W): of the mean of their logarithms; zero lag at index (0, 0).
 
     Scanners fill k-space with zeros to interpolate; the edge of what was measured would ring like an echo, so that only
     the measured rectangle is transformed.
     """
-    power = np.abs(np.fft.fft2(slices)) ** 2
     mean_log = np.log(power + 1e-3 * np.median(power) + 1e-20).mean(axis=0)
     plain = np.log(power + 1e-20).mean(axis=0)
     for axis in (0, 1):
@@ -128,8 +138,8 @@ def _measured(profile: Array) -> int:
     return int(places[best]) - 1 if drops[best] > CLIFF else half
 
 
-def _line_excess(cepstrum: Array) -> tuple[float, float]:
-    """Excess of column 0 (lags along the first axis) over the columns beside it: amplitude and highest peak in SD."""
+def _line_excess(cepstrum: Array) -> float:
+    """Excess of column 0 (lags along the first axis) over the columns beside it: root of the summed squares."""
     size = cepstrum.shape[0]
     lags = np.arange(max(2, size // LARGEST_DIVISOR), size // 2 + 1)
     beside = [
@@ -139,12 +149,12 @@ def _line_excess(cepstrum: Array) -> tuple[float, float]:
     centre = np.median(around, axis=1)
     spread = 1.4826 * float(np.median(np.abs(around - centre[:, None])))
     if spread <= 0:
-        return 0.0, 0.0
+        return 0.0
     excess = np.abs(cepstrum[lags, 0] - centre)
     # a smooth point spread decays slowly along the axes; an echo is a lone peak
     excess = excess - ndimage.median_filter(excess, 9, mode="mirror")
     loud = np.maximum(excess - SILENCE * spread, 0)
-    return float(np.sqrt((loud**2).sum())), float(excess.max() / spread)
+    return float(np.sqrt((loud**2).sum()))
 
 
 def field_range(volume: Volume, head: Array) -> tuple[float, float]:

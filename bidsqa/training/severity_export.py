@@ -11,7 +11,6 @@ import csv
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +20,24 @@ import torch
 from bidsqa.models.loading import load_network
 from bidsqa.models.networks_severity import ARCHITECTURES, SCALARS
 from bidsqa.models.severity import WINDOW, SeverityScorer
+from bidsqa.models.severity_scale import Scale
 from bidsqa.models.table import WEIGHTS_FOLDER
 from bidsqa.training.export import half_rounded, ship, to_onnx
 from bidsqa.training.severity import Recipe
 from bidsqa.training.severity_card import card
-from bidsqa.validation.severity import calibrate, describe, evaluate, judge, tables, write
+from bidsqa.validation.severity import describe, evaluate, tables, write
+from bidsqa.validation.severity_judging import calibrate, judge, kinds_of, left_out
 
 VERSION = "1"
 
 
-def exported(network: Any, calibration: Mapping[str, Any] | None = None) -> bytes:
+def exported(network: Any, scale: Scale | None = None) -> bytes:
     """The compact network as ONNX with its calibration in the metadata.
 
     Parameters
     ----------
     network : CompactNetwork
-    calibration : Mapping, optional
-        See :class:`bidsqa.models.severity.SeverityScorer`.
+    scale : Scale, optional
     """
     rng = np.random.default_rng(0)
     examples = {
@@ -46,18 +46,9 @@ def exported(network: Any, calibration: Mapping[str, Any] | None = None) -> byte
         "scalars": np.zeros((2, SCALARS), dtype=np.float32),
     }
     settings = {"bidsqa_model": "severity", "architecture": "compact", "version": VERSION}
-    if calibration is not None:
-        settings["calibration"] = json.dumps(rounded(calibration), sort_keys=True)
+    if scale is not None:
+        settings["calibration"] = scale.to_json()
     return to_onnx(half_rounded(network), examples, ("readings",), settings)
-
-
-def rounded(value: Any) -> Any:
-    """Numbers to six digits."""
-    if isinstance(value, dict):
-        return {key: rounded(part) for key, part in value.items()}
-    if isinstance(value, float):
-        return float(f"{value:.6g}")
-    return value
 
 
 def scorer_of(content: bytes) -> SeverityScorer:
@@ -75,6 +66,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the training: checkpoint, pool, cases")
     parser.add_argument("--minutes", type=float, default=Recipe.minutes, help="as given to the training, for the card")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--published", type=Path, help="weights of the published network, to be judged beside")
     parser.add_argument("--ship", action="store_true", help="write weights and card into the package")
     parser.add_argument("--tables", type=Path, help="folder for the tables of the documentation")
     given = parser.parse_args()
@@ -82,17 +74,19 @@ def main() -> None:
     state = torch.load(given.out / "compact.pt", weights_only=True)
     network = ARCHITECTURES["compact"]()
     network.load_state_dict(state["average"])
-    judged = judge(given.out / "cases", scorer_of(exported(network)))
-    result = evaluate(judged) if any(not row.clean for row in judged) else {}
-    calibration = calibrate([row for row in judged if row.clean])
-    print(json.dumps(rounded(calibration), indent=1))
+    published = SeverityScorer(load_network("severity", weights=given.published)) if given.published else None
+    judged = judge(given.out / "cases", scorer_of(exported(network)), published)
+    kinds = kinds_of(judged)
+    result = evaluate(left_out(judged, kinds=kinds)) if any(not row.clean for row in judged) else {}
+    scale = calibrate([row for row in judged if row.clean], kinds=kinds)
+    print(scale.to_json())
     shown = tables(result, describe(judged)) if result else {}
     for table in shown.values():
         print(table.text())
     (given.out / "validation.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     if given.tables and result:
         write(result, given.tables, describe(judged))
-    content = exported(network, calibration)
+    content = exported(network, scale)
     (given.out / "severity.onnx").write_bytes(content)
     if given.ship:
         recipe = Recipe(given.data, given.out, minutes=given.minutes, seed=given.seed)

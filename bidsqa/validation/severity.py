@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judge a severity network on sites it was not trained on (``python -m bidsqa.validation.severity``).
+"""Validate the severity score on sites it was not trained on: ``python -m bidsqa.validation.severity``.
 
-Every scan is judged with a calibration made from clean scans of the *other* sites. Two questions are kept apart: are
-the copies of one scan in the right order (Spearman within a scan), and are clean scans told from degraded ones of other
-heads (AUC across scans)? Classical measures are judged in the same way.
+Two questions are kept apart: are the copies of one scan in the right order (Spearman within a scan), and are clean
+scans told from degraded ones of other heads (AUC across scans)? Classical measures and the published network, trained
+on the same data, are judged in the same way, and Hays et al.'s own protocol stands beside.
 """
 
 from __future__ import annotations
@@ -11,249 +11,142 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bidsqa.models.severity import FAMILIES, READINGS_OF, SeverityScorer, slice_readings, volume_readings
-from bidsqa.validation.severity_cases import JUDGED, Case, build_cases, read_case
+from bidsqa.models.severity_scale import KINDS
+from bidsqa.validation.severity_cases import JUDGED, PAPER, STRENGTHS, Case, build_cases
+from bidsqa.validation.severity_judging import Found, Judged, judge, kinds_of, left_out
+from bidsqa.validation.statistics import area, area_interval, bootstrap, rank_correlation, share_interval
 from bidsqa.validation.tables import Table
 
-Array = np.ndarray[Any, Any]
 STRONG = 0.6
-DRAWS = 1000
-FAMILY_OF = {
-    "noise": "noise",
-    "bias": "bias",
-    "blur": "blur",
-    "anisotropy": "blur",
-    "ghosting": "ghosting",
-    "motion": "motion",
-}
-# readings differ in how little of them can be seen: no limit lies closer to the clean median than this
-SMALLEST_STEP = {
-    "noise": 0.03,
-    "motion": 0.03,
-    "ghosting": 0.03,
-    "blur": 0.06,
-    "overall": 0.06,
-    "field": 0.25,
-    "echo": 0.04,
-    "grain": 0.03,
-}
-# each kind by its own reading, the field and the ghost apart from the network
-USED = ("noise", "motion", "ghosting", "blur", "field", "echo", "grain")
-UNTRAINED = frozenset({"field", "echo", "grain"})
+VISIBLE = 0.3
+NAMED = 0.5
+COMMAND = "python -m bidsqa.validation.severity --data ../shared/data --out checkpoints/severity"
+Scored = Sequence[tuple[Case, float]]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A case with its raw readings (the network's and the volume's) and the classical measures.
-
-    Parameters
-    ----------
-    case : Case
-    readings : dict of float
-    """
-
-    case: Case
-    readings: dict[str, float]
-
-    @property
-    def real(self) -> bool:
-        """A scan, not an image drawn from a label map."""
-        return self.case.site != "labels"
-
-    @property
-    def clean(self) -> bool:
-        """Not degraded."""
-        return self.case.artifact == "none"
+def graded(cases: Scored) -> list[tuple[Case, float]]:
+    """Clean scans and copies of the graded strengths, without those made for the paper's protocol only."""
+    return [(case, value) for case, value in cases if case.artifact == "none" or case.strength in STRENGTHS]
 
 
-def judge(folder: Path, scorer: SeverityScorer) -> list[Judged]:
-    """Raw readings of every case in a folder."""
-    judged = []
-    for path in sorted(folder.glob("*.npz")):
-        case = read_case(path)
-        raw = [slice_readings(output) for output in scorer.outputs(case.prepared)]
-        judged.append(Judged(case, volume_readings(raw, case.prepared)))
-    return judged
-
-
-def calibrate(clean: Sequence[Judged], used: Sequence[str] = USED) -> dict[str, Any]:
-    """Calibration of a scorer from clean scans.
-
-    Each reading goes to 0 at the median of the clean scans and to 1 at their 95th percentile; the scale then brings the
-    95th percentile of the largest reading to 1. What the network reads is calibrated on scans of sites or subjects that
-    it was not trained on; what needs no training on all scans. Images drawn from label maps serve neither.
-
-    Parameters
-    ----------
-    clean : sequence of Judged
-    used : sequence of str
-        Readings that count.
-    """
-    real = [row for row in clean if row.real]
-    unseen = [row for row in real if row.case.side != "train"]
-    centre, limit = {}, {}
-    for name in clean[0].readings:
-        values = np.array([row.readings[name] for row in (real if name in UNTRAINED else unseen)])
-        centre[name] = float(np.median(values))
-        limit[name] = float(max(np.percentile(values, 95), centre[name] + SMALLEST_STEP.get(name, 0.05)))
-    calibration = {"clean": centre, "limit": limit, "use": list(used), "scale": 1.0}
-    calibration["scale"] = max(1.0, float(np.percentile([severity(row.readings, calibration) for row in unseen], 95)))
-    return calibration
-
-
-def severities(readings: dict[str, float], calibration: dict[str, Any]) -> dict[str, float]:
-    """Calibrated readings, as :class:`SeverityScorer` has them."""
-    result = {}
-    for name, value in readings.items():
-        span = max(calibration["limit"][name] - calibration["clean"][name], 1e-6) * calibration["scale"]
-        result[name] = max(0.0, (value - calibration["clean"][name]) / span)
-    return result
-
-
-def severity(readings: dict[str, float], calibration: dict[str, Any]) -> float:
-    """The scan's severity: the largest of the calibrated readings that count."""
-    found = severities(readings, calibration)
-    return max(found[name] for name in calibration["use"])
-
-
-@dataclass(frozen=True)
-class Found:
-    """A case judged with a calibration that its site had no part in.
-
-    Parameters
-    ----------
-    row : Judged
-    value : float
-        Severity.
-    readings : dict of float
-        Calibrated readings.
-    """
-
-    row: Judged
-    value: float
-    readings: dict[str, float]
-
-
-def left_out(judged: Sequence[Judged], used: Sequence[str] = USED) -> list[Found]:
-    """Each case of the test sites, calibrated on clean scans of the other sites."""
-    clean = [row for row in judged if row.clean]
-    result = []
-    for site in sorted({row.case.site for row in judged if row.case.side == "test" and row.real}):
-        group = {"boston", "fnndsc"} if site in {"boston", "fnndsc"} else {site}
-        calibration = calibrate([row for row in clean if row.case.site not in group], used)
-        result += [
-            Found(row, severity(row.readings, calibration), severities(row.readings, calibration))
-            for row in judged
-            if row.case.site == site
-        ]
-    return result
-
-
-def area(bad: Array, good: Array) -> float:
-    """Area under the ROC curve; ties count half."""
-    if not len(bad) or not len(good):
-        return float("nan")
-    return float((bad[:, None] > good[None]).mean() + 0.5 * (bad[:, None] == good[None]).mean())
-
-
-def area_interval(
-    bad: Sequence[tuple[str, float]], good: Sequence[tuple[str, float]], seed: int = 0
-) -> tuple[float, float]:
-    """95 % bootstrap interval of the area over subjects."""
-    subjects = sorted({name for name, _ in (*bad, *good)})
-    drawn = np.random.default_rng(seed).multinomial(len(subjects), [1 / len(subjects)] * len(subjects), size=DRAWS)
-    weights, values = [], []
-    for part in (bad, good):
-        weights.append(drawn[:, [subjects.index(name) for name, _ in part]].astype(float))
-        values.append(np.array([value for _, value in part]))
-    above = (values[0][:, None] > values[1][None]) + 0.5 * (values[0][:, None] == values[1][None])
-    totals = weights[0].sum(axis=1) * weights[1].sum(axis=1)
-    areas = ((weights[0] @ above) * weights[1]).sum(axis=1)[totals > 0] / totals[totals > 0]
-    low, high = np.percentile(areas, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's coefficient; 0 for constants."""
-    from scipy.stats import spearmanr
-
-    if np.ptp(np.asarray(first)) == 0 or np.ptp(np.asarray(second)) == 0:
-        return 0.0
-    return float(spearmanr(first, second).statistic)
-
-
-def summarise(cases: Sequence[tuple[Case, float]], threshold: float | None = None) -> dict[str, Any]:
+def summarise(cases: Scored, threshold: float | None = None) -> dict[str, Any]:
     """Numbers of one score (higher is worse) over the cases.
 
     Returns
     -------
     dict
         By artifact: ``auc`` (strengths of 0.6 and more against all clean scans), ``interval``, ``auc_by_strength``,
-        ``rho`` (mean within-scan Spearman), ``ordered`` (share of copies at 0.3 and more above their clean scan),
-        ``caught`` (share at 0.6 and more above the threshold). ``flagged``: clean scans above it and their number.
+        ``auc_by_contrast``, ``rho`` (mean within-scan Spearman) with ``rho_interval``, ``ordered`` (count and number of
+        copies at 0.3 and more that lie above their clean scan), ``caught`` (of copies at 0.6 and more, those above the
+        threshold). ``flagged``: clean scans above it and their number. ``pearson``: by the paper's protocol.
     """
-    good = [(case.subject, value) for case, value in cases if case.artifact == "none"]
-    origin = {case.scan: value for case, value in cases if case.artifact == "none"}
-    result: dict[str, Any] = {"artifacts": {}}
-    for artifact in sorted({case.artifact for case, _ in cases} - {"none"}, key=JUDGED.index):
-        own = [(case, value) for case, value in cases if case.artifact == artifact]
-        strong = [(case.subject, value) for case, value in own if case.strength >= STRONG]
-        values = np.array([value for _, value in good])
-        row: dict[str, Any] = {
+    own = graded(cases)
+    good = [(case.subject, value) for case, value in own if case.artifact == "none"]
+    values = np.array([value for _, value in good])
+    origin = {case.scan: value for case, value in own if case.artifact == "none"}
+    result: dict[str, Any] = {"artifacts": {}, "pearson": paper_protocol(cases)}
+    for artifact in sorted({case.artifact for case, _ in own} - {"none"}, key=JUDGED.index):
+        rows = [(case, value) for case, value in own if case.artifact == artifact]
+        strong = [(case.subject, value) for case, value in rows if case.strength >= STRONG]
+        contrasts = sorted({case.contrast for case, _ in rows})
+        scans = sorted({case.scan for case, _ in rows})
+        orders = [_scan_order(rows, origin, scan) for scan in scans]
+        above = [value > origin[case.scan] for case, value in rows if case.strength >= VISIBLE]
+        part: dict[str, Any] = {
             "auc": area(np.array([value for _, value in strong]), values),
-            "interval": area_interval(strong, good) if strong else (float("nan"),) * 2,
+            "interval": area_interval(strong, good),
             "auc_by_strength": {
-                strength: area(np.array([value for case, value in own if case.strength == strength]), values)
-                for strength in sorted({case.strength for case, _ in own})
+                strength: area(np.array([value for case, value in rows if case.strength == strength]), values)
+                for strength in sorted({case.strength for case, _ in rows})
             },
-            "ordered": float(
-                np.mean([float(value > origin[case.scan]) for case, value in own if case.strength >= 0.3] or [np.nan])
-            ),
-            "rho": float(np.mean([_scan_order(own, origin, scan) for scan in sorted({case.scan for case, _ in own})])),
+            "auc_by_contrast": {
+                name: area(
+                    np.array([value for case, value in rows if case.contrast == name and case.strength >= STRONG]),
+                    values,
+                )
+                for name in contrasts
+            },
+            "rho": float(np.mean(orders)),
+            "rho_interval": bootstrap(scans, _mean_of(orders)),
+            "ordered": (int(sum(above)), len(above)),
         }
-        if threshold is not None and strong:
-            row["caught"] = float(np.mean([value > threshold for _, value in strong]))
-        result["artifacts"][artifact] = row
+        if threshold is not None:
+            part["caught"] = (sum(value > threshold for _, value in strong), len(strong))
+        result["artifacts"][artifact] = part
     if threshold is not None:
-        result["flagged"] = [int(sum(value > threshold for _, value in good)), len(good)]
+        result["flagged"] = (int(sum(value > threshold for _, value in good)), len(good))
     return result
 
 
-def _scan_order(own: Sequence[tuple[Case, float]], origin: dict[str, float], scan: str) -> float:
+def _mean_of(values: Sequence[float]) -> Callable[[np.ndarray[Any, Any]], float]:
+    array = np.asarray(values)
+    return lambda rows: float(array[rows].mean())
+
+
+def _scan_order(own: Scored, origin: dict[str, float], scan: str) -> float:
     pairs = [(0.0, origin[scan])] + [(case.strength, value) for case, value in own if case.scan == scan]
     return rank_correlation([pair[0] for pair in pairs], [pair[1] for pair in pairs])
 
 
-def family_share(rows: Sequence[Found], smallest: float = 0.5) -> dict[str, float]:
-    """Share of degraded cases (strength 0.5 and more) whose largest family is the right one, by artifact."""
-    hits: dict[str, list[bool]] = {}
+def paper_protocol(cases: Scored) -> dict[str, Any]:
+    """Hays et al., Table 2: one severity for each kind, Pearson's r of score and severity over all images together.
+
+    Returns
+    -------
+    dict
+        ``r`` and ``interval`` (bootstrap over subjects), ``n``, ``means`` ((mean, SD) by kind).
+    """
+    wanted = {("none", 0.0), *PAPER.items()}
+    own = [(case, value) for case, value in cases if (case.artifact, case.strength) in wanted]
+    if len({case.artifact for case, _ in own}) < 3:
+        return {"r": float("nan"), "interval": (float("nan"), float("nan")), "n": len(own), "means": {}}
+    levels = np.array([case.strength for case, _ in own])
+    values = np.array([value for _, value in own])
+
+    def correlation(rows: np.ndarray[Any, Any]) -> float:
+        if np.ptp(levels[rows]) == 0 or np.ptp(values[rows]) == 0:
+            return 0.0
+        return float(np.corrcoef(levels[rows], values[rows])[0, 1])
+
+    kinds = np.array([case.artifact for case, _ in own])
+    means = {name: (float(values[kinds == name].mean()), float(values[kinds == name].std())) for name in set(kinds)}
+    subjects = [case.subject for case, _ in own]
+    everything = np.arange(len(own))
+    return {
+        "r": correlation(everything),
+        "interval": bootstrap(subjects, correlation),
+        "n": len(own),
+        "means": means,
+    }
+
+
+def confusion(rows: Sequence[Found]) -> dict[str, dict[str, int]]:
+    """How often each kind is named, by true kind: clean scans and copies at 0.5 and more."""
+    counts = {kind: dict.fromkeys(KINDS, 0) for kind in KINDS}
     for found in rows:
         case = found.row.case
-        if found.row.clean or case.strength < smallest:
-            continue
-        families = {name: max(found.readings.get(reading, 0.0) for reading in READINGS_OF[name]) for name in FAMILIES}
-        best = max(families, key=lambda name: families[name])
-        hits.setdefault(case.artifact, []).append(best == FAMILY_OF[case.artifact])
-    return {name: float(np.mean(values)) for name, values in hits.items()}
+        if found.row.clean or case.strength >= NAMED:
+            counts[case.family][found.kind] += 1
+    return counts
 
 
-def evaluate(judged: Sequence[Judged], used: Sequence[str] = USED) -> dict[str, Any]:
+def evaluate(rows: Sequence[Found]) -> dict[str, Any]:
     """All numbers: severity, each reading on its own, and the baselines, on the test sites."""
-    rows = left_out(judged, used)
     result: dict[str, Any] = {
         "scores": {"severity": summarise([(found.row.case, found.value) for found in rows], 1.0)},
-        "families": family_share(rows),
+        "kinds": confusion(rows),
         "clean": {found.row.case.scan: found.value for found in rows if found.row.clean},
     }
     cases = [found.row for found in rows]
-    for name in cases[0].readings:
+    if all(row.plain is not None for row in cases):
+        result["scores"]["published network"] = summarise([(row.case, row.plain or 0.0) for row in cases])
+    for name in (name for name in cases[0].readings if not name.endswith("_presence")):
         result["scores"][f"reading: {name}"] = summarise([(row.case, row.readings[name]) for row in cases])
     for name in cases[0].case.baselines:
         result["scores"][name] = summarise([(row.case, row.case.baselines[name]) for row in cases])
@@ -261,8 +154,24 @@ def evaluate(judged: Sequence[Judged], used: Sequence[str] = USED) -> dict[str, 
     return result
 
 
+def percent(part: tuple[int, int]) -> str:
+    """A share with its 95 % interval."""
+    count, total = part
+    low, high = share_interval(count, total)
+    return f"{100 * count / max(total, 1):.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+
+
 def tables(result: dict[str, Any], note: str) -> dict[str, Table]:
-    """Tables for docs: areas by score, the severity by strength."""
+    """Tables for docs: areas by score, the severity by strength and contrast, kinds, the paper's protocol."""
+    return {
+        "severity_auc": _areas(result, note),
+        "severity_strength": _by_strength(result, note),
+        "severity_kinds": _kinds(result, note),
+        "severity_protocol": _protocol(result, note),
+    }
+
+
+def _areas(result: dict[str, Any], note: str) -> Table:
     artifacts = list(result["scores"]["severity"]["artifacts"])
     rows = []
     for name, summary in result["scores"].items():
@@ -272,46 +181,73 @@ def tables(result: dict[str, Any], note: str) -> dict[str, Table]:
             low, high = part["interval"]
             cells.append(f"{part['auc']:.2f} [{low:.2f}, {high:.2f}]")
         rows.append(cells)
+    title = "Clean against degraded scans (strength 0.6 and more) of sites not trained on: AUC [95 % interval]"
+    return Table(title, ["score", *artifacts], rows, note, COMMAND)
+
+
+def _by_strength(result: dict[str, Any], note: str) -> Table:
     severity = result["scores"]["severity"]
-    detail = []
+    rows = []
     for artifact, part in severity["artifacts"].items():
-        by_strength = [f"{value:.2f}" for _, value in sorted(part["auc_by_strength"].items())]
-        detail.append(
+        low, high = part["rho_interval"]
+        rows.append(
             [
                 artifact,
-                *by_strength,
-                f"{part['rho']:.2f}",
-                f"{100 * part['ordered']:.0f} %",
-                f"{100 * part['caught']:.0f} %",
-                f"{100 * result['families'].get(artifact, float('nan')):.0f} %",
+                *(f"{value:.2f}" for _, value in sorted(part["auc_by_strength"].items())),
+                ", ".join(f"{name} {value:.2f}" for name, value in part["auc_by_contrast"].items()),
+                f"{part['rho']:.2f} [{low:.2f}, {high:.2f}]",
+                percent(part["ordered"]),
+                percent(part["caught"]),
             ]
         )
-    strengths = [f"AUC at {strength:g}" for strength in sorted(severity["artifacts"][artifacts[0]]["auc_by_strength"])]
-    flagged, clean = severity["flagged"]
-    command = "python -m bidsqa.validation.severity --data ../shared/data --out checkpoints/severity"
-    return {
-        "severity_auc": Table(
-            "Clean against degraded scans (strength 0.6 and more) of sites not trained on: AUC [95 % interval]",
-            ["score", *artifacts],
-            rows,
-            note,
-            command,
-        ),
-        "severity_strength": Table(
-            "Severity by artifact and strength",
+    strengths = sorted(next(iter(severity["artifacts"].values()))["auc_by_strength"])
+    columns = [
+        "artifact",
+        *(f"AUC at {strength:g}" for strength in strengths),
+        "AUC by contrast (>= 0.6)",
+        "Spearman within a scan",
+        "above its clean scan (>= 0.3)",
+        "above 1 (>= 0.6)",
+    ]
+    flagged = (
+        f"Clean scans above 1: {severity['flagged'][0]} of {severity['flagged'][1]}, {percent(severity['flagged'])}."
+    )
+    return Table("Severity by artifact and strength", columns, rows, f"{note} {flagged}", COMMAND)
+
+
+def _kinds(result: dict[str, Any], note: str) -> Table:
+    rows, right, total = [], 0, 0
+    for kind, counts in result["kinds"].items():
+        number = sum(counts.values())
+        rows.append([kind, number, *(counts[name] for name in KINDS), percent((counts[kind], number))])
+        if kind != "none":
+            right, total = right + counts[kind], total + number
+    title = "Which kind of artifact the severity names: clean scans, and copies of strength 0.5 and more"
+    columns = ["true kind", "scans", *(f"named {name}" for name in KINDS), "right"]
+    return Table(title, columns, rows, f"{note} Kind right in all degraded copies: {percent((right, total))}.", COMMAND)
+
+
+def _protocol(result: dict[str, Any], note: str) -> Table:
+    order = ("none", *PAPER)
+    rows = []
+    for name, summary in result["scores"].items():
+        part = summary["pearson"]
+        low, high = part["interval"]
+        means = [part["means"].get(kind, (float("nan"),) * 2) for kind in order]
+        rows.append(
             [
-                "artifact",
-                *strengths,
-                "Spearman within a scan",
-                "above its clean scan (>= 0.3)",
-                "caught (>= 0.6)",
-                "kind right (>= 0.5)",
-            ],
-            detail,
-            f"{note} Clean scans above 1: {flagged} of {clean}.",
-            command,
-        ),
-    }
+                name,
+                f"{part['r']:.2f} [{low:.2f}, {high:.2f}]",
+                *(f"{mean:.2f} ± {spread:.2f}" for mean, spread in means),
+            ]
+        )
+    columns = ["score", "Pearson r", "none", *(f"{name} {strength:g}" for name, strength in PAPER.items())]
+    count = result["scores"]["severity"]["pearson"]["n"]
+    text = (
+        f"{note} {count} images. Kind and severity are confounded in this protocol (one severity a kind): a constant "
+        "for each kind would do well. Severities are strengths of our simulators."
+    )
+    return Table("The protocol of Hays et al., Table 2: one severity for each kind", columns, rows, text, COMMAND)
 
 
 def write(result: dict[str, Any], folder: Path, note: str) -> list[Table]:
@@ -324,26 +260,27 @@ def write(result: dict[str, Any], folder: Path, note: str) -> list[Table]:
         writer.writerow(["score", "artifact", "measure", "value"])
         for name, summary in result["scores"].items():
             for artifact, part in summary["artifacts"].items():
-                for measure, value in part.items():
-                    if isinstance(value, dict):
-                        writer.writerows(
-                            [name, artifact, f"auc_{key:g}", f"{number:.4f}"] for key, number in value.items()
-                        )
-                    elif isinstance(value, tuple):
-                        writer.writerows(
-                            [name, artifact, f"auc_{end}", f"{number:.4f}"]
-                            for end, number in zip(("low", "high"), value, strict=True)
-                        )
-                    else:
-                        writer.writerow([name, artifact, measure, f"{value:.4f}"])
+                writer.writerows([name, artifact, *cells] for cells in _flat(part))
     return list(made.values())
+
+
+def _flat(part: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = []
+    for measure, value in part.items():
+        if isinstance(value, dict):
+            lines += [(f"{measure}_{key}", f"{number:.4f}") for key, number in value.items()]
+        elif isinstance(value, tuple):
+            lines += [(f"{measure}_{place}", f"{number:.4f}") for place, number in enumerate(value)]
+        else:
+            lines.append((measure, f"{value:.4f}"))
+    return lines
 
 
 def describe(judged: Sequence[Judged]) -> str:
     """What the numbers rest on, for the note of a table."""
-    clean = [row for row in judged if row.clean and row.real and row.case.side == "test"]
+    clean = [row for row in judged if row.clean and row.case.tested]
     sites = sorted({row.case.site for row in clean})
-    degraded = sum(1 for row in judged if not row.clean)
+    degraded = sum(1 for row in judged if row.case.tested and not row.clean)
     contrasts = sorted({row.case.contrast for row in clean})
     return (
         f"{len(clean)} clean scans ({', '.join(contrasts)}) and {degraded} degraded copies of {len(sites)} sites "
@@ -355,16 +292,19 @@ def describe(judged: Sequence[Judged]) -> str:
 def main() -> None:
     """Command line."""
     from bidsqa.models.loading import load_network
+    from bidsqa.models.severity import SeverityScorer
 
     parser = argparse.ArgumentParser(description="Judge the severity score on sites not trained on.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder whose cases/ keeps the prepared scans")
     parser.add_argument("--weights", type=Path, help="ONNX file (default: the shipped one)")
+    parser.add_argument("--published", type=Path, help="weights of the published network, to be judged beside")
     parser.add_argument("--tables", type=Path, help="folder for the tables, e.g. docs/validation_tables")
     given = parser.parse_args()
     build_cases(given.data, given.out / "cases")
-    judged = judge(given.out / "cases", SeverityScorer(load_network("severity", weights=given.weights)))
-    result = evaluate(judged)
+    published = SeverityScorer(load_network("severity", weights=given.published)) if given.published else None
+    judged = judge(given.out / "cases", SeverityScorer(load_network("severity", weights=given.weights)), published)
+    result = evaluate(left_out(judged, kinds=kinds_of(judged)))
     (given.out / "validation.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     for table in tables(result, describe(judged)).values():
         print(table.text())

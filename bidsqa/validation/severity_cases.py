@@ -20,10 +20,17 @@ from bidsqa.training.pool import Clean, drawn_scans, real_scans
 Array = np.ndarray[Any, Any]
 STRENGTHS = (1.0, 0.5, 0.3, 0.75, 0.1)
 JUDGED = ("motion", "noise", "blur", "ghosting", "bias", "anisotropy")
+FAMILY_OF = {name: "blur" if name == "anisotropy" else name for name in ("none", *JUDGED)}
+# Hays et al., Table 2: one severity for each kind
+PAPER = {"bias": 0.1, "motion": 0.3, "anisotropy": 0.6, "ghosting": 0.8, "noise": 0.9}
+# what is chosen by looking at results is chosen on these; three of the training sites stand in for unseen 3D scans
+DEVELOPMENT = frozenset({"novosibirsk01", "uih01", "magdeburg01", "ljubljana04", "ljubljana20"})
+DEVELOPMENT_STRENGTHS = (0.9, 0.35, 0.6)
 # intensities of this site were normalised at the source
 UNFIT = {("martinos", "noise"), ("martinos", "bias")}
 MARGIN = 16
 DRAWN, DRAWN_SEED = 8, 505
+DEVELOPMENT_DRAWS = tuple(f"_draw-{number:03d}" for number in range(4))
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,21 @@ class Case:
     damage: float
     prepared: Prepared
     baselines: dict[str, float]
+
+    @property
+    def real(self) -> bool:
+        """A scan, not an image drawn from a label map."""
+        return self.site != "labels"
+
+    @property
+    def tested(self) -> bool:
+        """A scan of a site not trained on: what the tables are about."""
+        return self.real and self.side == "test"
+
+    @property
+    def family(self) -> str:
+        """Kind of the artifact, ``"none"`` for clean scans."""
+        return FAMILY_OF[self.artifact]
 
 
 def cropped(volume: Volume) -> Volume:
@@ -107,16 +129,23 @@ def sources(data: Path) -> Iterator[Clean]:
 
 
 def build_cases(data: Path, out: Path) -> None:
-    """Prepare what is missing in ``out``; clean scans first, then strength by strength."""
+    """Prepare what is missing in ``out``; clean scans first, then the tested and the development scans' copies."""
     out.mkdir(parents=True, exist_ok=True)
-    judged = []
+    tested, development = [], []
     for clean in sources(data):
         path = out / f"{clean.name}_none_0.npz"
         if not path.exists():
             _save(path, clean, "none", 0.0, clean.volume, 0.0)
         if clean.side == "test" and clean.site != "labels":
-            judged.append(clean)
-    for strength, clean, artifact in itertools.product(STRENGTHS, judged, JUDGED):
+            tested.append(clean)
+        elif clean.subject in DEVELOPMENT or clean.name.endswith(DEVELOPMENT_DRAWS):
+            development.append(clean)
+    wanted = itertools.chain(
+        itertools.product(STRENGTHS, tested, JUDGED),
+        ((strength, clean, artifact) for artifact, strength in PAPER.items() for clean in tested),
+        itertools.product(DEVELOPMENT_STRENGTHS, development, JUDGED),
+    )
+    for strength, clean, artifact in wanted:
         path = out / f"{clean.name}_{artifact}_{strength}.npz"
         if path.exists() or (clean.site, artifact) in UNFIT:
             continue

@@ -14,7 +14,6 @@ from bidsqa.image import Volume, rough_head
 from bidsqa.models.loading import Network
 from bidsqa.models.severity import (
     CEILING,
-    FAMILIES,
     WINDOW,
     SeverityScorer,
     cut_native,
@@ -23,6 +22,7 @@ from bidsqa.models.severity import (
     prepare,
     slice_scalars,
 )
+from bidsqa.models.severity_scale import FAMILIES, Scale
 from bidsqa.models.severity_volume import field_range, ghost_echo, grain
 from bidsqa.models.table import MODELS
 
@@ -120,9 +120,9 @@ def test_an_echo_is_heard_and_anatomy_is_not(divisor: int) -> None:
     volume = head_scan()
     silent, _ = ghost_echo(volume, rough_head(volume))
     ghost = volume.data + 0.1 * np.roll(volume.data, volume.shape[1] // divisor, axis=1)
-    loud, peak = ghost_echo(Volume.from_array(np.where(volume.data > 0, ghost, 0), volume.spacing), rough_head(volume))
+    loud, error = ghost_echo(Volume.from_array(np.where(volume.data > 0, ghost, 0), volume.spacing), rough_head(volume))
     assert loud > 5 * silent + 0.01
-    assert peak > 8
+    assert error < 0.3 * loud
 
 
 def test_grain_is_the_noise_over_the_brightness() -> None:
@@ -131,8 +131,10 @@ def test_grain_is_the_noise_over_the_brightness() -> None:
     edges = 1 + 0.4 * (np.indices(heads.shape)[1] > 40)
     for sigma in (0.02, 0.1):
         windows = (edges + rng.normal(0, sigma, heads.shape)).astype(np.float32)
-        assert grain(windows, heads) == pytest.approx(sigma, rel=0.05)
-    assert grain(np.zeros_like(windows), heads) == 0.0
+        found, error = grain(windows, heads)
+        assert found == pytest.approx(sigma, rel=0.05)
+        assert 0 < error < 0.05 * sigma
+    assert grain(np.zeros_like(windows), heads) == (0.0, 0.0)
 
 
 def test_blank_volume_has_no_readings() -> None:
@@ -142,18 +144,18 @@ def test_blank_volume_has_no_readings() -> None:
     assert field_range(empty, nothing) == (0.0, 0.0)
 
 
-def test_severity_is_the_largest_calibrated_reading() -> None:
+def test_severity_is_led_by_the_largest_calibrated_reading() -> None:
     score = SeverityScorer(network(readings(noise=0.9, motion=0.5))).score(head_scan())
     # noise: (0.9 - 0.1) / (0.3 - 0.1) / 2 = 2; motion: 0.5 / 0.5 / 2 = 0.5
-    assert score.value == pytest.approx(2.0, abs=1e-5)
+    assert score.value == pytest.approx(2.0, rel=1e-3)
     assert score.extra["family"] == "noise"
-    assert score.extra["families"]["motion"] == pytest.approx(0.5, abs=1e-5)
+    assert score.extra["families"]["motion"] == pytest.approx(0.5, rel=1e-2)
     assert set(score.extra["families"]) == set(FAMILIES)
-    assert score.uncertainty == pytest.approx(0, abs=1e-6)
+    assert score.uncertainty == pytest.approx(0, abs=0.05)
     assert [part.plane for part in score.slices] == ["axial", "sagittal", "coronal"]
 
 
-def test_a_clean_scan_is_zero_and_named_none() -> None:
+def test_a_clean_scan_is_near_zero_and_named_none() -> None:
     score = SeverityScorer(network(readings(noise=0.05))).score(head_scan())
     assert 0 <= score.value < 0.5
     assert score.extra["family"] == "none"
@@ -210,7 +212,7 @@ def test_onnx_equals_torch() -> None:
 
     torch.manual_seed(0)
     net = CompactNetwork().eval()
-    scorer = scorer_of(exported(net, CALIBRATION))
+    scorer = scorer_of(exported(net, Scale.from_json(json.dumps(CALIBRATION))))
     prepared = prepare(head_scan())
     inputs = prepared.planes[0][2]
     with torch.no_grad():

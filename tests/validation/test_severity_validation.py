@@ -9,32 +9,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bidsqa.models.severity import Prepared
-from bidsqa.validation.severity import (
-    USED,
-    Judged,
-    area,
-    area_interval,
-    calibrate,
-    describe,
-    evaluate,
-    family_share,
-    left_out,
-    severity,
-    tables,
-    write,
-)
-
 pytest.importorskip("torch")
 
-from bidsqa.validation.severity_cases import Case
+from bidsqa.models.severity import Prepared
+from bidsqa.models.severity_scale import KINDS
+from bidsqa.validation.severity import confusion, describe, evaluate, paper_protocol, tables, write
+from bidsqa.validation.severity_cases import PAPER, STRENGTHS, Case
+from bidsqa.validation.severity_judging import USED, Judged, calibrate, kinds_of, left_out
+from bidsqa.validation.severity_kinds import fit_kinds
+from bidsqa.validation.statistics import (
+    area,
+    area_interval,
+    bootstrap,
+    prediction_limit,
+    rank_correlation,
+    share_interval,
+)
 
 READINGS = ("overall", "noise", "motion", "ghosting", "bias", "blur", "field", "echo", "grain")
 OF = {"noise": "noise", "motion": "motion", "blur": "blur", "ghosting": "echo", "bias": "field"}
 
 
 def judged(scan: str, site: str, artifact: str, strength: float, level: float, side: str = "test") -> Judged:
-    readings = dict.fromkeys(READINGS, 0.05 + 0.01 * level)
+    readings = dict.fromkeys(READINGS, 0.05 + 0.002 * level)
     if artifact != "none":
         readings[OF[artifact]] += strength
         readings["overall"] += strength
@@ -51,7 +48,12 @@ def study() -> list[Judged]:
         rows.append(judged(scan, site, "none", 0.0, number))
         if site != "labels":
             for artifact in OF:
-                rows += [judged(scan, site, artifact, strength, number) for strength in (0.1, 0.3, 0.5, 0.75, 1.0)]
+                rows += [judged(scan, site, artifact, strength, number) for strength in STRENGTHS]
+            rows += [
+                judged(scan, site, artifact, strength, number)
+                for artifact, strength in PAPER.items()
+                if strength not in STRENGTHS and artifact in OF
+            ]
     return rows
 
 
@@ -72,36 +74,101 @@ def test_interval_holds_the_area() -> None:
     assert high - low > 0.1
 
 
-def test_calibration_brings_clean_scans_to_one_at_most() -> None:
+def test_intervals_hold_their_estimate_and_shrink_with_numbers() -> None:
+    for count, total in ((0, 7), (1, 7), (7, 7), (50, 100)):
+        low, high = share_interval(count, total)
+        assert 0 <= low <= count / total <= high <= 1
+    # published example: Wilson's interval of 0 of 10 ends at z² / (n + z²)
+    assert share_interval(0, 10)[1] == pytest.approx(3.8415 / 13.8415, abs=1e-3)
+    assert np.diff(share_interval(5, 10))[0] > np.diff(share_interval(50, 100))[0]
+    values = np.arange(40.0)
+    low, high = bootstrap([f"s{number // 4}" for number in range(40)], lambda rows: float(values[rows].mean()))
+    assert low < values.mean() < high
+
+
+def test_prediction_limit_covers_the_next_value_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(3)
+    hits = [rng.normal() <= prediction_limit(rng.normal(size=12)) for _ in range(3000)]
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.012)
+    values = np.array([0.2, 0.4, 0.5, 0.9])
+    assert prediction_limit(3 * values) == pytest.approx(3 * prediction_limit(values))
+    assert prediction_limit(np.array([0.2, 0.7])) == 0.7
+
+
+def test_rank_correlation_of_known_orders() -> None:
+    assert rank_correlation([0, 1, 2], [5, 6, 7]) == pytest.approx(1)
+    assert rank_correlation([0, 1, 2], [7, 6, 5]) == pytest.approx(-1)
+    assert rank_correlation([0, 1, 2], [1, 1, 1]) == 0
+
+
+def test_calibration_brings_clean_scans_below_one() -> None:
     clean = [row for row in study() if row.clean]
-    calibration = calibrate(clean)
-    worst = [severity(row.readings, calibration) for row in clean if row.real]
+    scale = calibrate(clean)
+    worst = [float(scale.joined(row.readings)) for row in clean if row.case.real]
     assert np.percentile(worst, 95) <= 1 + 1e-9
-    assert set(calibration["use"]) == set(USED)
-    assert all(calibration["limit"][name] > calibration["clean"][name] for name in READINGS)
+    assert scale.use == USED
+    assert all(scale.limit[name] > scale.clean[name] for name in READINGS)
 
 
 def test_a_site_is_never_calibrated_on_itself() -> None:
     rows = study()
     strange = [row for row in rows if row.case.site != "utah"] + [judged("scan0", "utah", "none", 0.0, 500)]
     found = {each.row.case.scan: each.value for each in left_out(strange) if each.row.clean}
-    assert found["scan0"] > 10
+    assert found["scan0"] > 5
     # boston and fnndsc are one institution
     alone = {each.row.case.scan for each in left_out(rows) if each.row.clean}
     assert alone == {"scan0", "scan1", "scan2", "scan3"}
 
 
+def test_kinds_are_learned_on_the_development_scans_alone() -> None:
+    rows = study()
+    assert kinds_of(rows) is None
+    own = [
+        judged(f"watch{number}", "ljubljana", artifact, strength, number, "watch")
+        for number in range(3)
+        for artifact, strength in (("none", 0.0), *((name, level) for name in OF for level in (0.35, 0.6, 0.9)))
+    ]
+    kinds = kinds_of(own + rows)
+    assert kinds is not None
+    assert kinds == kinds_of(own + [row for row in rows if row.clean or row.case.strength < 0.5])
+    counts = confusion(left_out(own + rows, kinds=kinds))
+    for kind in KINDS:
+        assert counts[kind][kind] == sum(counts[kind].values()) > 0
+
+
+def test_kinds_of_two_classes_and_missing_ones() -> None:
+    places = [{"noise": 0.0}, {"noise": 0.2}, {"noise": 3.0}, {"noise": 2.5}]
+    kinds = fit_kinds(places, ["none", "none", "noise", "noise"], [0, 0, 1, 1], ("noise",))
+    low, high = kinds.probabilities({"noise": 0.0}), kinds.probabilities({"noise": 3.0})
+    assert low["none"] > 0.5 > low["noise"]
+    assert high["noise"] > 0.5 > high["none"]
+    assert low["blur"] < 1e-6
+
+
 def test_perfect_readings_give_perfect_numbers(tmp_path: Path) -> None:
     rows = study()
-    result = evaluate(rows)
-    found = result["scores"]["severity"]
-    assert all(part["auc"] == 1 for part in found["artifacts"].values())
-    assert all(part["rho"] > 0.99 and part["ordered"] == 1 for part in found["artifacts"].values())
-    assert found["flagged"] == [0, 4]
+    found = left_out(rows)
+    result = evaluate(found)
+    severity = result["scores"]["severity"]
+    assert all(part["auc"] == 1 for part in severity["artifacts"].values())
+    assert all(part["rho"] > 0.99 and len(set(part["ordered"])) == 1 for part in severity["artifacts"].values())
+    assert severity["flagged"] == (0, 4)
     assert result["scores"]["constant"]["artifacts"]["noise"]["auc"] == 0.5
-    assert all(share == 1 for share in family_share(left_out(rows)).values())
+    assert severity["artifacts"]["noise"]["auc_by_contrast"] == {"T1w": 1.0}
     shown = write(result, tmp_path, describe(rows))
-    assert {path.name for path in tmp_path.iterdir()} == {"severity_auc.json", "severity_strength.json", "severity.csv"}
-    assert len(shown) == 2 and "noise" in shown[0].text()
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "severity_auc.json", "severity_strength.json", "severity_kinds.json", "severity_protocol.json", "severity.csv",
+    }  # fmt: skip
+    assert len(shown) == 4
+    assert "noise" in shown[0].text()
     assert tables(result, "note")["severity_auc"].note == "note"
     json.dumps(result)
+
+
+def test_the_papers_protocol_takes_one_severity_a_kind() -> None:
+    cases = [(row.case, row.case.strength) for row in study()]
+    found = paper_protocol(cases)
+    assert found["r"] == pytest.approx(1)
+    assert set(found["means"]) == {"none", *(name for name in PAPER if name in OF)}
+    assert all(spread == 0 for _, spread in found["means"].values())
+    assert np.isnan(paper_protocol(cases[:1])["r"])

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judge a severity network on scans it was not trained on: raw readings, calibration, what the score makes of them.
+
+Every scan is judged with a calibration made from clean scans of the *other* sites. What is chosen (how readings are
+joined, the model of the kinds) is chosen on the development scans, never on the sites that the tables are about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bidsqa.models.severity import SeverityScorer, slice_readings, volume_readings
+from bidsqa.models.severity_scale import Kinds, Scale
+from bidsqa.validation.severity_cases import Case, read_case
+from bidsqa.validation.severity_kinds import fit_kinds
+from bidsqa.validation.statistics import prediction_limit
+
+Array = np.ndarray[Any, Any]
+# readings differ in how little of them can be seen: no limit lies closer to the clean median than this
+SMALLEST_STEP = {
+    "noise": 0.03,
+    "motion": 0.03,
+    "ghosting": 0.03,
+    "blur": 0.06,
+    "overall": 0.06,
+    "field": 0.25,
+    "echo": 0.04,
+    "grain": 0.03,
+}
+USED = ("noise", "motion", "ghosting", "blur", "field", "echo", "grain")
+UNTRAINED = frozenset({"field", "echo", "grain"})
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A case with its raw readings (the network's and the volume's).
+
+    Parameters
+    ----------
+    case : Case
+    readings : dict of float
+    plain : float or None
+        Mean slice score of the published network, where it was judged too.
+    """
+
+    case: Case
+    readings: dict[str, float]
+    plain: float | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Not degraded."""
+        return self.case.artifact == "none"
+
+
+def judge(folder: Path, scorer: SeverityScorer, published: SeverityScorer | None = None) -> list[Judged]:
+    """Raw readings of every case in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Filled by :func:`bidsqa.validation.severity_cases.build_cases`.
+    scorer : SeverityScorer
+        Of the compact network.
+    published : SeverityScorer, optional
+        Of the published network, trained on the same data, for comparison.
+    """
+    judged = []
+    for path in sorted(folder.glob("*.npz")):
+        case = read_case(path)
+        raw = [slice_readings(output) for output in scorer.outputs(case.prepared)]
+        plain = None
+        if published is not None:
+            planes = tuple((axis, rows, {"image": inputs["image"]}) for axis, rows, inputs in case.prepared.planes)
+            plain = float(np.concatenate(published.outputs(replace(case.prepared, planes=planes))).mean())
+        readings, _ = volume_readings(raw, case.prepared)
+        # the pictures have served; hundreds of cases would fill the memory
+        judged.append(Judged(replace(case, prepared=replace(case.prepared, planes=())), readings, plain))
+    return judged
+
+
+def calibrate(clean: Sequence[Judged], used: Sequence[str] = USED, kinds: Kinds | None = None) -> Scale:
+    """Scale of a scorer from clean scans.
+
+    Each reading goes to 0 at the median of the clean scans and to 1 at their 95th percentile; the whole is then divided
+    so that the next clean scan lies under 1 with a chance of 95 % (:func:`prediction_limit`). What the network reads is
+    calibrated on scans of sites or subjects that it was not trained on; what needs no training on all scans. Images
+    drawn from label maps serve neither.
+
+    Parameters
+    ----------
+    clean : sequence of Judged
+    used : sequence of str
+        Readings that count.
+    kinds : Kinds, optional
+    """
+    real = [row for row in clean if row.case.real]
+    unseen = [row for row in real if row.case.side != "train"]
+    centre, limit = {}, {}
+    for name in clean[0].readings:
+        values = np.array([row.readings[name] for row in (real if name in UNTRAINED else unseen)])
+        centre[name] = float(np.median(values))
+        limit[name] = float(max(np.percentile(values, 95), centre[name] + SMALLEST_STEP.get(name, 0.05)))
+    scale = Scale(centre, limit, tuple(used), kinds=kinds)
+    values = np.array([float(scale.joined(row.readings)) for row in unseen])
+    return replace(scale, scale=max(1.0, float(np.percentile(values, 95)), prediction_limit(values)))
+
+
+@dataclass(frozen=True)
+class Found:
+    """A case judged with a calibration that its site had no part in.
+
+    Parameters
+    ----------
+    row : Judged
+    value : float
+        Severity.
+    families : dict of float
+        Severity by family.
+    kind : str
+        Most probable kind, ``"none"`` included.
+    """
+
+    row: Judged
+    value: float
+    families: dict[str, float]
+    kind: str
+
+
+def find(row: Judged, scale: Scale) -> Found:
+    """One case on a scale."""
+    families = scale.families(row.readings)
+    shares = scale.probabilities(row.readings) or families
+    return Found(row, float(scale.joined(row.readings)), families, max(shares, key=lambda name: shares[name]))
+
+
+def left_out(judged: Sequence[Judged], used: Sequence[str] = USED, kinds: Kinds | None = None) -> list[Found]:
+    """Each case of the test sites, calibrated on clean scans of the other sites."""
+    clean = [row for row in judged if row.clean]
+    result = []
+    for site in sorted({row.case.site for row in judged if row.case.tested}):
+        group = {"boston", "fnndsc"} if site in {"boston", "fnndsc"} else {site}
+        scale = calibrate([row for row in clean if row.case.site not in group], used, kinds)
+        result += [find(row, scale) for row in judged if row.case.site == site and row.case.tested]
+    return result
+
+
+def kinds_of(judged: Sequence[Judged]) -> Kinds | None:
+    """The model of the kinds, fitted on the development cases on the scale of all clean scans but the test sites'."""
+    own = [row for row in judged if not row.case.tested]
+    degraded = [row for row in own if not row.clean]
+    if len({row.case.family for row in degraded}) < 2:
+        return None
+    scale = calibrate([row for row in own if row.clean])
+    places = [{name: float(scale.place(name, value)) for name, value in row.readings.items()} for row in own]
+    return fit_kinds(places, [row.case.family for row in own], [row.case.strength for row in own])
