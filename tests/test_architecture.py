@@ -20,6 +20,7 @@ PACKAGE_DIRS = {"bidsqa": ROOT / "bidsqa", "bidsqa.workflows": ROOT / "workflows
 FLOORS = {
     "errors": 0,
     "accounting": 0,
+    "stopping": 0,
     "image": 1,
     "bids": 1,
     "record": 1,

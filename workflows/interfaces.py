@@ -33,6 +33,7 @@ from bidsqa.bids.writing import write_atomic
 from bidsqa.image import ImageFacts, Volume
 from bidsqa.models import Score
 from bidsqa.record import Record, clean
+from bidsqa.stopping import raise_interruption
 
 from .job import Job
 
@@ -64,6 +65,7 @@ class StepInterface(BaseInterface):  # type: ignore[misc]
             with ledger.step(self._step_name()):
                 self._work(job, out_file, ledger)
         except Exception as error:
+            raise_interruption()  # a stop that a library turned into an error is no fault of the scan's
             write_failure(job, self._step_name(), error)
             raise
         out_file.with_name("costs.json").write_text(json.dumps({"seconds": ledger.seconds, "peak_mb": ledger.peak_mb}))

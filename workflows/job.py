@@ -73,6 +73,11 @@ class Job:
         return json.dumps(asdict(self), sort_keys=True)
 
     @property
+    def folders(self) -> set[Path]:
+        """Where it writes, besides its work directory."""
+        return {Path(path).parent for path in (self.record, self.page, self.figure)} | {Path(self.logs)}
+
+    @property
     def parsed_source(self) -> Source:
         """The scan as its record names it."""
         return Source(**{**self.source, "warnings": tuple(self.source["warnings"])})

@@ -9,12 +9,14 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bidsqa.bids.writing import sweep
 from bidsqa.record import Record
+from bidsqa.stopping import keeping_interruptions, raise_interruption
 
 from .job import Job
 
@@ -91,6 +93,7 @@ class _Watcher:
         self.result = result
 
     def __call__(self, node: Any, status: str) -> None:
+        raise_interruption()  # Nipype takes a stop for an error of the node in hand and would go on
         parts = node.fullname.split(".")
         if len(parts) < 3 or parts[1] not in self.jobs:
             return
@@ -140,6 +143,7 @@ class _Watcher:
 
     def clear(self) -> None:
         """Once no node runs any more: settle scans that ended without a word, remove what failed scans left."""
+        raise_interruption()
         for label in list(self.jobs):
             self.settle(label, 0.0)
         for folder in [] if self.keep_work else self.leftovers:
@@ -190,24 +194,50 @@ def run_scans(
 
     _prepare_nipype(work, stop_on_first_crash)
     result = RunResult()
-    for start in range(0, len(scans), BATCH):
-        jobs = [(Job.of(scan, out, settings), need_of(Path(scan.path))) for scan in scans[start : start + BATCH]]
-        workers = _workers(nprocs, mem_gb, [need for _, need in jobs])
-        # in one process Nipype would start every scan of a graph before it finishes one
-        alone = plugin is None and workers == 1
-        for graph in [[job] for job in jobs] if alone else [jobs]:
-            labels = {scan_wf_name(job.source["bids_name"]): job for job, _ in graph}
-            watcher = _Watcher(labels, work, keep_work, on_event, result)
-            try:
-                init_scans_wf(jobs=graph, base_dir=work).run(**_plugin(plugin, workers, mem_gb, watcher))
-            except Exception as error:
-                if not result.failed and not watcher.jobs:
-                    raise
-                log.debug("Nipype ended with: %s", error)
-            watcher.clear()
-            if stop_on_first_crash and result.failed:
-                return result
+    with keeping_interruptions():
+        for start in range(0, len(scans), BATCH):
+            jobs = [(Job.of(scan, out, settings), need_of(Path(scan.path))) for scan in scans[start : start + BATCH]]
+            workers = _workers(nprocs, mem_gb, [need for _, need in jobs])
+            # in one process Nipype would start every scan of a graph before it finishes one
+            alone = plugin is None and workers == 1
+            for graph in [[job] for job in jobs] if alone else [jobs]:
+                labels = {scan_wf_name(job.source["bids_name"]): job for job, _ in graph}
+                watcher = _Watcher(labels, work, keep_work, on_event, result)
+                with _tidy_when_stopped(watcher):
+                    try:
+                        init_scans_wf(jobs=graph, base_dir=work).run(**_plugin(plugin, workers, mem_gb, watcher))
+                    except Exception as error:
+                        if not result.failed and not watcher.jobs:
+                            raise
+                        log.debug("Nipype ended with: %s", error)
+                    watcher.clear()
+                if stop_on_first_crash and result.failed:
+                    return result
     return result
+
+
+@contextlib.contextmanager
+def _tidy_when_stopped(watcher: _Watcher) -> Iterator[None]:
+    """On a stop end the workers at once and remove what they were writing.
+
+    They must be gone before the work directory is: they would take a missing file for a failure of their scan.
+    """
+    import multiprocessing
+
+    others = set(multiprocessing.active_children())
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        workers = set(multiprocessing.active_children()) - others
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            worker.join()
+        for folder in {folder for job in watcher.jobs.values() for folder in job.folders}:
+            sweep(folder)
+        raise
 
 
 def write_graph(scan: Scan, out: Path, work: Path, settings: Settings) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bidsqa.errors import BidsqaError, UsageError
+from bidsqa.stopping import Stopped, stopping_cleanly
 
 if TYPE_CHECKING:
     from bidsqa.cli.settings import RunSettings
@@ -31,26 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 all fine, 1 some scans failed, 2 wrong usage or nothing to do, 130 or 143 stopped by a signal.
     """
-    from bidsqa.cli.parser import parse
-
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if not given:
-            raise UsageError("Folders and level are missing.", "Example: bidsqa BIDS_DIR OUT_DIR participant group")
-        parsed = parse(given)
-    except UsageError as error:
-        return complain(error)
-    from bidsqa.cli.settings import RunSettings
-    from bidsqa.cli.surroundings import Stopped, end_workers, stop_log, stopping_cleanly
-
-    try:
         with stopping_cleanly():
-            return _run(RunSettings.from_namespace(parsed))
+            return _start(given)
     except BidsqaError as error:
         return complain(error)
     except (Stopped, KeyboardInterrupt) as stop:
         number = stop.number if isinstance(stop, Stopped) else 2
-        end_workers()
         print("\nbidsqa was stopped; what is finished is kept, the same command goes on from there.", file=sys.stderr)
         log.info("stopped by signal %d", number)
         # Nipype's pool would wait at exit for workers that are gone
@@ -65,7 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
     finally:
-        stop_log()
+        if logging.getLogger().handlers:
+            from bidsqa.cli.surroundings import stop_log
+
+            stop_log()
 
 
 def complain(error: BidsqaError, command: str = "bidsqa") -> int:
@@ -84,6 +76,17 @@ def _sentence(text: str) -> str:
     text = text.strip()
     end = "" if text.endswith((".", "?", "!", "}", "FILE")) else "."
     return f"{text[:1].upper()}{text[1:]}{end}" if text else ""
+
+
+def _start(given: list[str]) -> int:
+    from bidsqa.cli.parser import parse
+
+    if not given:
+        raise UsageError("Folders and level are missing.", "Example: bidsqa BIDS_DIR OUT_DIR participant group")
+    parsed = parse(given)
+    from bidsqa.cli.settings import RunSettings
+
+    return _run(RunSettings.from_namespace(parsed))
 
 
 def _run(settings: RunSettings) -> int:

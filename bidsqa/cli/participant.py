@@ -16,7 +16,7 @@ from bidsqa.cli.progress import Progress, count, printable, say_duration
 from bidsqa.errors import UsageError
 
 if TYPE_CHECKING:
-    from bidsqa.bids import Collection
+    from bidsqa.bids import Collection, Scan
     from bidsqa.cli.plan import Plan
     from bidsqa.cli.settings import RunSettings
     from bidsqa.settings import Settings
@@ -155,8 +155,8 @@ def _judge(
     from bidsqa.workflows import run_scans
 
     out = settings.output_dir
-    _dataset_files(settings, chosen)
     todo = plan.todo
+    _dataset_files(settings, chosen, todo)
     live = sys.stderr.isatty() and not settings.verbose
     progress = Progress(len(todo), sys.stderr, live=live)
     start = time.monotonic()
@@ -195,9 +195,9 @@ def _judge(
     return 1 if result.failed or left else 0
 
 
-def _dataset_files(settings: RunSettings, chosen: Settings) -> None:
+def _dataset_files(settings: RunSettings, chosen: Settings, todo: list[Scan]) -> None:
     from bidsqa.bids.dataset import write_dataset_files
-    from bidsqa.bids.names import record_paths
+    from bidsqa.bids.names import figure_path, record_path, record_paths
     from bidsqa.bids.writing import sweep
     from bidsqa.models import MODELS
 
@@ -205,7 +205,10 @@ def _dataset_files(settings: RunSettings, chosen: Settings) -> None:
     sources = tuple(f"*{name}*: {MODELS[name].citation} {MODELS[name].source}" for name in chosen.models)
     write_dataset_files(out, settings.bids_dir, sources=sources)
     # what a killed run left half written
-    for folder in {out, *(path.parent for path in record_paths(out))}:
+    folders = {out, out / "logs", *(path.parent for path in record_paths(out))}
+    for scan in todo:
+        folders |= {record_path(out, scan).parent, figure_path(out, scan, "{name}").parent}
+    for folder in folders:
         sweep(folder)
 
 

@@ -14,6 +14,7 @@ import bidsqa
 from bidsqa.cli.main import FINE, SOME_FAILED, complain
 from bidsqa.cli.parser import Parser
 from bidsqa.errors import BidsqaError, UsageError
+from bidsqa.stopping import Stopped, stopping_cleanly
 
 if TYPE_CHECKING:
     from bidsqa.record import Record
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 the scan was judged (whatever the verdict), 1 it could not be judged, 2 wrong usage, 130 or 143 stopped.
     """
-    from bidsqa.cli.surroundings import Stopped, prepare_environment, stopping_cleanly, work_folder
+    from bidsqa.cli.surroundings import prepare_environment, work_folder
 
     try:
         given = build_parser().parse_args(arguments)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process's surroundings: work folder, caches, log file, signals."""
+"""The process's surroundings: work folder, caches, log file."""
 
 from __future__ import annotations
 
@@ -7,33 +7,16 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from bidsqa.cli.checks import make_folder
 from bidsqa.errors import UsageError
 
 CACHES = {"TEMPLATEFLOW_HOME": "templateflow", "MPLCONFIGDIR": "matplotlib", "XDG_CACHE_HOME": "cache"}
-
-
-class Stopped(BaseException):
-    """A signal asked the run to end.
-
-    Parameters
-    ----------
-    number : int
-        Of the signal; the exit code is 128 more.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 @contextlib.contextmanager
@@ -131,37 +114,3 @@ def stop_log() -> None:
     ]:
         root.removeHandler(handler)
         handler.close()
-
-
-@contextlib.contextmanager
-def stopping_cleanly() -> Iterator[None]:
-    """Turn SIGTERM and Ctrl-C into `Stopped`, so that what must be tidied up is; not outside the main thread."""
-    owner = os.getpid()
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        if os.getpid() != owner:  # a forked worker: its parent does the talking
-            os._exit(128 + number)
-        raise Stopped(number)
-
-    previous = {}
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(ValueError):
-            previous[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def end_workers() -> None:
-    """End the worker processes of this one, which may be in the middle of a scan."""
-    import multiprocessing
-
-    workers = multiprocessing.active_children()
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.join(2)
-        if worker.is_alive():
-            worker.kill()
