@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Train a severity network: ``python -m bidsqa.training.severity --data ../shared/data --out checkpoints/severity``.
 
-One process, one core, no GPU needed. The pool of clean slices is made once and kept beside the checkpoints. The
+One process, one core, no GPU needed. The pool of clean slices is made once and kept beside the checkpoint. The
 learning rate follows a cosine over the given minutes; a checkpoint is written every few minutes and a run that was
-stopped goes on from it. ``curve.csv`` holds the losses and the watched subjects' numbers.
+stopped goes on from it. ``curve_<architecture>.csv`` holds the losses and the watched subjects' numbers.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
-import csv
-import itertools
-import math
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +18,12 @@ import numpy as np
 import torch
 
 from bidsqa.models.networks_severity import ARCHITECTURES
+from bidsqa.training.curve import Curve
+from bidsqa.training.loop import Event, fit
+from bidsqa.training.machine import choose_machine
+from bidsqa.training.plan import Plan
 from bidsqa.training.pool import drawn_scans, real_scans
-from bidsqa.training.severity_batches import Batch, make_batch
+from bidsqa.training.severity_batches import MIX, Batch, make_batch
 from bidsqa.training.severity_data import Slices, cut_slices
 from bidsqa.training.severity_losses import compact_loss, hays_loss, ordered_loss
 from bidsqa.training.warm_start import warm_start
@@ -31,6 +31,7 @@ from bidsqa.training.warm_start import warm_start
 RATES = {"compact": 2.5e-3, "hays": 1e-3}
 DECAY = 1e-2
 EMA = 0.995
+LEARNING: dict[str, Any] = {"decay": DECAY, "clip": 2.0, "warm_steps": 50, "average": EMA, "average_lag": 9}
 WATCH_BATCHES = 4
 WATCH_SEED = 77
 
@@ -113,95 +114,93 @@ def watch(network: Any, architecture: str, batches: list[Batch]) -> dict[str, fl
             scores.append(score)
             harms.append(batch.damage.sum(dim=1))
     network.train()
-    score, harm = torch.cat(scores).numpy(), torch.cat(harms).numpy()
+    score, harm = torch.cat(scores).cpu().numpy(), torch.cat(harms).cpu().numpy()
     order = np.corrcoef(np.argsort(np.argsort(score)), np.argsort(np.argsort(harm)))[0, 1]
     clean, bad = score[harm == 0], score[harm > 0.15]
     above = (bad[:, None] > clean[None]).mean() + 0.5 * (bad[:, None] == clean[None]).mean()
     return {"watch_loss": total / len(batches), "watch_rank": float(order), "watch_auc": float(above)}
 
 
-def update_average(average: Any, network: Any, decay: float) -> None:
-    """Exponential average of the weights; counters are copied."""
-    with torch.no_grad():
-        for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-            if kept.dtype.is_floating_point:
-                kept.mul_(decay).add_(new, alpha=1 - decay)
-            else:
-                kept.copy_(new)
+class SeverityTask:
+    """What the loop asks for (:class:`bidsqa.training.loop.Task`).
+
+    Parameters
+    ----------
+    slices, watched : Slices
+        To train on, and of other subjects to watch.
+    architecture : str
+        Key of ``networks_severity.ARCHITECTURES``.
+    batch : int
+        Clean slices a batch; it has two degraded copies of each besides.
+    seed : int
+    start : Path, optional
+        Exported weights to go on from.
+    mix : Mapping of float
+        Artifacts and their chances.
+    """
+
+    def __init__(
+        self,
+        slices: Slices,
+        watched: Slices,
+        architecture: str = "compact",
+        batch: int = 14,
+        seed: int = 1,
+        start: Path | None = None,
+        mix: Mapping[str, float] = MIX,
+    ) -> None:
+        self._slices, self._architecture, self._batch = slices, architecture, batch
+        self._seed, self._start, self._mix = seed, start, mix
+        generator = torch.Generator().manual_seed(WATCH_SEED)
+        self.watched = [make_batch(watched, batch, generator, mix) for _ in range(WATCH_BATCHES)]
+
+    def network(self) -> Any:
+        """With random weights."""
+        return ARCHITECTURES[self._architecture]()
+
+    def warm(self, network: Any) -> None:
+        """Take over the start's weights."""
+        if self._start is not None:
+            first = make_batch(self._slices, 3 * self._batch, torch.Generator().manual_seed(self._seed), self._mix)
+            warm_start(network, self._start, lambda started: losses(started, self._architecture, first))
+
+    def batch(self, step: int, share: float) -> Batch:
+        """The batch of a step."""
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
+        return make_batch(self._slices, self._batch, generator, self._mix)
+
+    def loss(self, network: Any, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The sum of the losses, and each."""
+        parts = losses(network, self._architecture, batch)
+        return torch.stack(list(parts.values())).sum(), parts
+
+    def watch(self, network: Any, batches: list[Batch]) -> dict[str, float]:
+        """See :func:`watch`."""
+        return watch(network, self._architecture, batches)
 
 
 def train(recipe: Recipe) -> None:
     """Run, or go on with, the training of a recipe."""
     torch.set_num_threads(1)
-    torch.manual_seed(recipe.seed)
     recipe.out.mkdir(parents=True, exist_ok=True)
     slices, watched = prepare_pool(recipe)
-    generator = torch.Generator().manual_seed(WATCH_SEED)
-    watch_batches = [make_batch(watched, recipe.batch, generator) for _ in range(WATCH_BATCHES)]
-    network = ARCHITECTURES[recipe.architecture]()
-    if recipe.start is not None:
-        first = make_batch(slices, 3 * recipe.batch, torch.Generator().manual_seed(recipe.seed))
-        warm_start(network, recipe.start, lambda started: losses(started, recipe.architecture, first))
-    highest = recipe.rate or RATES[recipe.architecture]
-    average = copy.deepcopy(network)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=highest, weight_decay=DECAY)
-    checkpoint = recipe.out / f"{recipe.architecture}.pt"
-    iteration, spent = 0, 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        iteration, spent = state["iteration"], state["seconds"]
-    started = time.monotonic() - spent
-    saved = time.monotonic()
-    running: dict[str, float] = {}
-    while True:
-        elapsed = time.monotonic() - started
-        progress = min(elapsed / (60 * recipe.minutes), 1.0)
-        warm = min(1.0, (iteration + 1) / 50)
-        for group in optimiser.param_groups:
-            group["lr"] = highest * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
-        batch = make_batch(slices, recipe.batch, torch.Generator().manual_seed(recipe.seed * 1_000_003 + iteration))
-        parts = losses(network, recipe.architecture, batch)
-        loss = torch.stack(list(parts.values())).sum()
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
-        optimiser.step()
-        update_average(average, network, min(EMA, (iteration + 1) / (iteration + 10)))
-        for name, part_loss in {**parts, "loss": loss}.items():
-            value = part_loss.detach()
-            running[name] = 0.95 * running.get(name, float(value)) + 0.05 * float(value)
-        iteration += 1
-        last = progress >= 1.0
-        if last or time.monotonic() - saved > 60 * recipe.save_minutes:
-            saved = time.monotonic()
-            seen = watch(average, recipe.architecture, watch_batches)
-            _log(recipe.out / f"curve_{recipe.architecture}.csv", iteration, elapsed, {**running, **seen})
-            state = {
-                "network": network.state_dict(),
-                "average": average.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "iteration": iteration,
-                "seconds": elapsed,
-            }
-            part = checkpoint.with_suffix(".part")
-            torch.save(state, part)
-            part.replace(checkpoint)
-        if last:
-            return
+    name = recipe.architecture
+    task = SeverityTask(slices, watched, name, recipe.batch, recipe.seed, recipe.start)
+    plan = Plan(
+        seed=recipe.seed,
+        rate=recipe.rate or RATES[name],
+        seconds=60 * recipe.minutes,
+        look_seconds=60 * recipe.save_minutes,
+        **LEARNING,
+    )
+    curve = Curve(recipe.out / f"curve_{name}.csv")
+    fit(task, plan, recipe.out / f"{name}.safetensors", curve, choose_machine("cpu"), print_row)
 
 
-def _log(path: Path, iteration: int, seconds: float, values: dict[str, float]) -> None:
-    row = {"iteration": iteration, "seconds": round(seconds), **{key: f"{value:.5f}" for key, value in values.items()}}
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    print(" ".join(f"{key}={value}" for key, value in itertools.islice(row.items(), 12)), flush=True)
+def print_row(event: Event) -> None:
+    """A line for each row of the curve."""
+    if event.row is not None:
+        print(" ".join(f"{key}={value:.6g}" for key, value in event.row.items()), flush=True)
 
 
 def main() -> None:

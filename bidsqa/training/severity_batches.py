@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +57,7 @@ class Batch:
     strength: Tensor
 
 
-def make_batch(slices: Slices, size: int, generator: torch.Generator) -> Batch:
+def make_batch(slices: Slices, size: int, generator: torch.Generator, mix: Mapping[str, float] = MIX) -> Batch:
     """Draw, augment and degrade.
 
     Parameters
@@ -66,6 +67,8 @@ def make_batch(slices: Slices, size: int, generator: torch.Generator) -> Batch:
         Clean slices B.
     generator : torch.Generator
         The only source of chance.
+    mix : Mapping of float
+        Artifacts, in physical order, and their chances.
     """
     chosen = torch.multinomial(torch.from_numpy(slices.weight), size, replacement=True, generator=generator).numpy()
     top, left = (
@@ -77,8 +80,8 @@ def make_batch(slices: Slices, size: int, generator: torch.Generator) -> Batch:
     clean, head, edges = _turned(clean, head, edges, generator)
     zero = _zero_mask(clean, head, generator)
     clean = _augmented(clean, head, edges, generator)
-    plan, twin_plan = _plans(size, generator)
-    seeds = torch.randint(0, 2**31 - 1, (2, len(MIX)), generator=generator).tolist()
+    plan, twin_plan = _plans(size, generator, mix)
+    seeds = torch.randint(0, 2**31 - 1, (2, len(mix)), generator=generator).tolist()
     paired = torch.rand(size, generator=generator) < 0.5
     for name, strength in plan.items():
         # paired: the same artifacts at another strength, so that strength alone orders the two copies
@@ -155,16 +158,19 @@ def _apply(
     return artifact.apply(image, artifact.sample(generator, strength, edges[:, :2]), head)
 
 
-def _plans(size: int, generator: torch.Generator) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _plans(
+    size: int, generator: torch.Generator, mix: Mapping[str, float]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Strength of each artifact for each element, 0 where it isn't used; two independent plans."""
-    names = list(MIX)
-    chances = torch.tensor([MIX[name] for name in names])
+    names = list(mix)
+    chances = torch.tensor([mix[name] for name in names])
+    most = min(len(COUNTS), len(names))
     plans = []
     for _ in range(2):
-        picks = torch.multinomial(chances.expand(size, -1), len(COUNTS), generator=generator)
+        picks = torch.multinomial(chances.expand(size, -1), most, generator=generator)
         number = torch.multinomial(torch.tensor(COUNTS).expand(size, -1), 1, generator=generator) + 1
         used = torch.zeros((size, len(names)), dtype=torch.bool)
-        used.scatter_(1, picks, torch.arange(len(COUNTS))[None] < number)
+        used.scatter_(1, picks, torch.arange(most)[None] < number)
         plans.append(
             {
                 name: torch.where(used[:, place], _draw_strength(size, generator), 0.0)

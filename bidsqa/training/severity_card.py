@@ -61,7 +61,7 @@ def card(recipe: Recipe, state: Mapping[str, Any], basis: str, tables: Sequence[
     ----------
     recipe : Recipe
     state : Mapping
-        The checkpoint: ``iteration`` and ``seconds``.
+        Facts of the checkpoint: ``step`` and ``seconds``.
     basis : str
         What the tables rest on.
     tables : sequence of Table
@@ -113,7 +113,7 @@ def _recipe(recipe: Recipe, state: Mapping[str, Any]) -> str:
     mix = ", ".join(f"{name} {share:g}" for name, share in MIX.items())
     return (
         f"`python -m bidsqa.training.severity --data D --out O --minutes {recipe.minutes:g} --seed {recipe.seed}`: "
-        f"{state['iteration']} iterations of {recipe.batch} clean slices and two degraded copies each, in "
+        f"{state['step']} iterations of {recipe.batch} clean slices and two degraded copies each, in "
         f"{state['seconds'] / 60:.0f} minutes on a shared core without GPU. {size:,} parameters; AdamW "
         f"{RATES['compact']:g}, weight decay {DECAY:g}, cosine, average of the weights {EMA:g}. Windows of {WINDOW} "
         f"native pixels out of a field of {FIELD}. Artifacts: {mix}; one, two or three at once in "

@@ -22,6 +22,7 @@ from bidsqa.models.networks_severity import ARCHITECTURES, SCALARS
 from bidsqa.models.severity import WINDOW, SeverityScorer
 from bidsqa.models.severity_scale import Scale
 from bidsqa.models.table import WEIGHTS_FOLDER
+from bidsqa.training.checkpoints import averaged_weights
 from bidsqa.training.export import half_rounded, ship, to_onnx
 from bidsqa.training.severity import Recipe
 from bidsqa.training.severity_card import card
@@ -31,13 +32,15 @@ from bidsqa.validation.severity_judging import calibrate, judge, kinds_of, left_
 VERSION = "1"
 
 
-def exported(network: Any, scale: Scale | None = None) -> bytes:
+def exported(network: Any, scale: Scale | None = None, version: str = VERSION) -> bytes:
     """The compact network as ONNX with its calibration in the metadata.
 
     Parameters
     ----------
     network : CompactNetwork
     scale : Scale, optional
+    version : str
+        Of the weights, for the records.
     """
     rng = np.random.default_rng(0)
     examples = {
@@ -45,7 +48,7 @@ def exported(network: Any, scale: Scale | None = None) -> bytes:
         "head": np.ones((2, 1, WINDOW, WINDOW), dtype=np.float32),
         "scalars": np.zeros((2, SCALARS), dtype=np.float32),
     }
-    settings = {"bidsqa_model": "severity", "architecture": "compact", "version": VERSION}
+    settings = {"bidsqa_model": "severity", "architecture": "compact", "version": version}
     if scale is not None:
         settings["calibration"] = scale.to_json()
     return to_onnx(half_rounded(network), examples, ("readings",), settings)
@@ -71,9 +74,9 @@ def main() -> None:
     parser.add_argument("--tables", type=Path, help="folder for the tables of the documentation")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    state = torch.load(given.out / "compact.pt", weights_only=True)
+    tensors, state = averaged_weights(given.out / "compact.safetensors")
     network = ARCHITECTURES["compact"]()
-    network.load_state_dict(state["average"])
+    network.load_state_dict(tensors)
     published = SeverityScorer(load_network("severity", weights=given.published)) if given.published else None
     judged = judge(given.out / "cases", scorer_of(exported(network)), published)
     kinds = kinds_of(judged)

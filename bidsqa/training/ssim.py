@@ -8,11 +8,10 @@ same command makes a sensible network on a slow and on a fast machine. The step 
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from bidsqa.models.networks_ssim import ARCHITECTURES, ResidualNetwork
+from bidsqa.training.curve import Curve
+from bidsqa.training.loop import Event, fit
+from bidsqa.training.machine import choose_machine
+from bidsqa.training.plan import Plan
 from bidsqa.training.segmentation_data import class_of_label
 from bidsqa.training.ssim_pairs import Pairs, draw_clean, join, make_pairs, pick
 from bidsqa.training.ssim_pool import Slices, drawn_slices, map_slices, phantom_slices, real_slices
@@ -33,8 +36,8 @@ RESERVE = 150
 MOVED_SHARE = 0.1875
 IID_SHARE = 0.2
 LOG_SECONDS = 150
-AVERAGE_DECAY = 0.995
-LOG_COLUMNS = ("seconds", "step", "window", "rate", "loss", "score_error", "watch_bias", "watch_sd", "watch_mae")
+WATCHED = 96
+LEARNING: dict[str, Any] = {"decay": 1e-4, "clip": 1.0, "warm_share": 0.02, "average": 0.995, "average_lag": 10}
 
 
 @dataclass(frozen=True)
@@ -73,15 +76,6 @@ class Recipe:
     phantoms: tuple[int, ...] = (101, 102, 103, 104)
     drawn: int = 13
     start: Path | None = None
-
-
-@dataclass
-class State:
-    """What a checkpoint holds."""
-
-    step: int = 0
-    spent: float = 0.0
-    rows: list[dict[str, float]] = field(default_factory=list)
 
 
 def build_pool(data: Path, recipe: Recipe) -> list[Slices]:
@@ -151,15 +145,10 @@ def run_network(network: nn.Module, pairs: Pairs) -> Tensor | tuple[Tensor, Tens
     return result
 
 
-def learning_rate(recipe: Recipe, share: float) -> float:
-    """Warm-up over 2 % of the budget, then a cosine to a hundredth."""
-    if share < 0.02:
-        return recipe.rate * (0.1 + 0.9 * share / 0.02)
-    return recipe.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
-
-
 class Reserve:
     """Recent pairs: simulating one costs more than learning from it, so each is used about four times, cut anew.
+
+    Every group of pairs follows from its seed, so that a training that goes on makes those it needs again.
 
     Parameters
     ----------
@@ -170,46 +159,48 @@ class Reserve:
 
     def __init__(self, parts: Sequence[Slices], chances: Array, classes: Array, recipe: Recipe) -> None:
         self._parts, self._chances, self._classes, self._recipe = parts, chances, classes, recipe
-        self._kept: list[Pairs] = []
+        self._made: dict[int, Pairs] = {}
 
-    def draw(self, seed: int, window: int | None) -> Pairs:
+    def draw(self, seeds: Sequence[int], window: int | None) -> Pairs:
         """A batch: some moved slices, the clean selves of half of them, the rest from the reserve.
 
         A slice and its clean self in one batch differ by the motion alone, which is what there is to learn.
+
+        Parameters
+        ----------
+        seeds : sequence of int
+            Of the groups in the reserve, the newest last: it is drawn now.
+        window : int, optional
+            Side of the cut-outs.
         """
-        moved = max(2, round(MOVED_SHARE * self._recipe.batch))
-        clean = draw_clean(self._parts, self._chances, self._classes, moved, seed, self._recipe.contrast)
-        generator = torch.Generator().manual_seed(seed)
-        drawn = torch.rand(moved, generator=generator).tolist()
-        kinds = ["motion_iid" if value < IID_SHARE else "motion" for value in drawn] + ["none"] * (moved // 2)
-        image, head, air = (torch.cat([tensor, tensor[: moved // 2]]) for tensor in clean)
-        self._kept = [*self._kept[-RESERVE + 1 :], make_pairs(image, head, air, seed, kinds)]
+        kept = list(seeds[-RESERVE:])
+        self._made = {seed: self._made[seed] for seed in kept if seed in self._made}
+        generator = torch.Generator().manual_seed(kept[-1])
+        kinds = self._kinds(generator)
         count = len(kinds)
-        older = torch.randint(0, len(self._kept), (self._recipe.batch - count,), generator=generator).tolist()
+        older = torch.randint(0, len(kept), (self._recipe.batch - count,), generator=generator).tolist()
         row = torch.randint(0, count, (self._recipe.batch - count,), generator=generator).tolist()
-        rest = [pick(self._kept[number], [place], generator, window) for number, place in zip(older, row, strict=True)]
-        return join([pick(self._kept[-1], range(count), generator, window), *rest])
+        rest = [
+            pick(self._group(kept[number]), [place], generator, window)
+            for number, place in zip(older, row, strict=True)
+        ]
+        return join([pick(self._group(kept[-1]), range(count), generator, window), *rest])
 
+    def _kinds(self, generator: torch.Generator) -> list[str]:
+        """Motion of the slices of a group: the first that its seed decides."""
+        moved = max(2, round(MOVED_SHARE * self._recipe.batch))
+        drawn = torch.rand(moved, generator=generator).tolist()
+        return ["motion_iid" if value < IID_SHARE else "motion" for value in drawn] + ["none"] * (moved // 2)
 
-class Average:
-    """Running average of a network's weights; the averaged network is watched and exported."""
-
-    def __init__(self, network: nn.Module) -> None:
-        import copy
-
-        self.network = copy.deepcopy(network).eval()
-        self._count = 0
-
-    @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Take in the network's present weights; the first steps are forgotten faster."""
-        self._count += 1
-        keep = min(AVERAGE_DECAY, self._count / (self._count + 10))
-        for mean, value in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
-            if mean.dtype.is_floating_point:
-                mean.mul_(keep).add_(value, alpha=1 - keep)
-            else:
-                mean.copy_(value)
+    def _group(self, seed: int) -> Pairs:
+        if seed not in self._made:
+            kinds = self._kinds(torch.Generator().manual_seed(seed))
+            clean_too = kinds.count("none")
+            moved = len(kinds) - clean_too
+            clean = draw_clean(self._parts, self._chances, self._classes, moved, seed, self._recipe.contrast)
+            image, head, air = (torch.cat([tensor, tensor[:clean_too]]) for tensor in clean)
+            self._made[seed] = make_pairs(image, head, air, seed, kinds)
+        return self._made[seed]
 
 
 def watch_pairs(parts: Sequence[Slices], classes: Array, count: int, batch: int) -> list[Pairs]:
@@ -224,109 +215,91 @@ def watch_pairs(parts: Sequence[Slices], classes: Array, count: int, batch: int)
 
 @torch.no_grad()
 def watch(network: nn.Module, batches: Sequence[Pairs]) -> dict[str, float]:
-    """Mean, SD and mean absolute value of predicted minus true SSIM."""
+    """Loss; mean, SD and mean absolute value of predicted minus true SSIM."""
     network.eval()
-    errors = []
+    errors, total = [], 0.0
     for pairs in batches:
         output = run_network(network, pairs)
+        total += float(loss_of(output, pairs)[0])
         errors.append(((output[0] if isinstance(output, tuple) else output) - pairs.score).flatten())
     error = torch.cat(errors)
-    return {"watch_bias": float(error.mean()), "watch_sd": float(error.std()), "watch_mae": float(error.abs().mean())}
+    return {
+        "watch_loss": total / len(batches),
+        "watch_bias": float(error.mean()),
+        "watch_sd": float(error.std()),
+        "watch_mae": float(error.abs().mean()),
+    }
+
+
+class SsimTask:
+    """What the loop asks for (:class:`bidsqa.training.loop.Task`).
+
+    Parameters
+    ----------
+    recipe : Recipe
+    parts : sequence of Slices
+        Clean slices to train on.
+    classes : ndarray
+        Class of each label value, for parts that are label windows.
+    watched : sequence of Pairs
+        Of other subjects.
+    """
+
+    def __init__(self, recipe: Recipe, parts: Sequence[Slices], classes: Array, watched: Sequence[Pairs]) -> None:
+        self.watched = list(watched)
+        self._recipe = recipe
+        self._reserve = Reserve(parts, part_chances(parts), classes, recipe)
+        self._before = [self._seed(-1 - turn) for turn in range(4)] if recipe.start is not None else []
+
+    def _seed(self, step: int) -> int:
+        # before the first step of seed 0 numbers would be negative, which NumPy refuses
+        return (self._recipe.seed * 1_000_003 + step) % 2**62
+
+    def network(self) -> nn.Module:
+        """With random weights."""
+        return ARCHITECTURES[self._recipe.architecture]()
+
+    def warm(self, network: nn.Module) -> None:
+        """Take over the start's weights."""
+        if self._recipe.start is not None:
+            drawn = [self._reserve.draw(self._before[: turn + 1], self._recipe.cut) for turn in range(4)]
+            pairs = join(drawn)
+            warm_start(network, self._recipe.start, lambda started: run_network(started, pairs))
+
+    def batch(self, step: int, share: float) -> Pairs:
+        """The batch of a step: cut-outs first, whole windows when most of the budget is spent."""
+        seeds = self._before + [self._seed(number) for number in range(max(0, step - RESERVE), step + 1)]
+        return self._reserve.draw(seeds, self._recipe.cut if share < CUT_SHARE else None)
+
+    def loss(self, network: nn.Module, batch: Pairs) -> tuple[Tensor, dict[str, Tensor]]:
+        """See :func:`loss_of`."""
+        loss, error = loss_of(run_network(network, batch), batch)
+        return loss, {"score_error": error}
+
+    def watch(self, network: nn.Module, batches: Sequence[Pairs]) -> dict[str, float]:
+        """See :func:`watch`."""
+        return watch(network, batches)
 
 
 def train(recipe: Recipe, parts: Sequence[Slices], classes: Array, watched: Sequence[Pairs], out: Path) -> nn.Module:
-    """Train until the budget is spent, resuming from ``out/last.npz`` where there is one.
+    """Train until the budget is spent, resuming from ``out/checkpoint.safetensors`` where there is one.
 
     Returns
     -------
     torch.nn.Module
-        The averaged network, also in ``out/average.safetensors``.
+        The averaged network, also in the checkpoint.
     """
-    torch.manual_seed(recipe.seed)
-    network = ARCHITECTURES[recipe.architecture]()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=1e-4)
-    state, chances = State(), part_chances(parts)
-    reserve = Reserve(parts, chances, classes, recipe)
-    if recipe.start is not None:
-        pairs = join([reserve.draw(recipe.seed * 1_000_003 - 1 - turn, recipe.cut) for turn in range(4)])
-        warm_start(network, recipe.start, lambda started: run_network(started, pairs))
-    average = Average(network)
-    resume(out, network, average, optimiser, state)
-    began = last = time.monotonic()
-    before = state.spent
-    losses: list[tuple[float, float]] = []
-    while state.spent < recipe.seconds:
-        share = state.spent / recipe.seconds
-        window = recipe.cut if share < CUT_SHARE else None
-        pairs = reserve.draw(recipe.seed * 1_000_003 + state.step, window)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, share)
-        network.train()
-        loss, error = loss_of(run_network(network, pairs), pairs)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        average.update(network)
-        losses.append((float(loss.detach()), float(error)))
-        state.step += 1
-        state.spent = before + time.monotonic() - began
-        if time.monotonic() - last > LOG_SECONDS or state.spent >= recipe.seconds:
-            last = time.monotonic()
-            mean = np.mean(losses, axis=0)
-            reached = (state.spent, state.step, window or 224, learning_rate(recipe, share), *mean)
-            state.rows.append({**dict(zip(LOG_COLUMNS, reached, strict=False)), **watch(average.network, watched)})
-            losses.clear()
-            keep(out, network, average, optimiser, state)
-    return average.network
-
-
-def keep(out: Path, network: nn.Module, average: Average, optimiser: torch.optim.Optimizer, state: State) -> None:
-    """Write the checkpoint (safetensors, no pickle) and the curve."""
-    from safetensors.torch import save_file
-
+    plan = Plan(seed=recipe.seed, rate=recipe.rate, seconds=recipe.seconds, look_seconds=LOG_SECONDS, **LEARNING)
     out.mkdir(parents=True, exist_ok=True)
-    moments = {
-        f"{number}.{key}": value if isinstance(value, Tensor) else torch.tensor(float(value))
-        for number, entry in optimiser.state_dict()["state"].items()
-        for key, value in entry.items()
-    }
-    settings = {"step": str(state.step), "spent": str(state.spent)}
-    for name, tensors in (
-        ("network", network.state_dict()),
-        ("average", average.network.state_dict()),
-        ("optimiser", moments),
-    ):
-        fresh = out / f"{name}.new"
-        save_file({key: value.contiguous() for key, value in tensors.items()}, fresh, settings)
-        fresh.replace(out / f"{name}.safetensors")
-    with (out / "curve.csv").open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, LOG_COLUMNS)
-        writer.writeheader()
-        for row in state.rows:
-            writer.writerow({key: f"{value:.6g}" for key, value in row.items()})
+    task = SsimTask(recipe, parts, classes, watched)
+    curve = Curve(out / "curve.csv")
+    return fit(task, plan, out / "checkpoint.safetensors", curve, choose_machine("cpu"), print_row).network
 
 
-def resume(out: Path, network: nn.Module, average: Average, optimiser: torch.optim.Optimizer, state: State) -> None:
-    """Go on from a checkpoint if there is one."""
-    from safetensors import safe_open
-    from safetensors.torch import load_file
-
-    if not (out / "optimiser.safetensors").is_file():
-        return
-    network.load_state_dict(load_file(out / "network.safetensors"))
-    average.network.load_state_dict(load_file(out / "average.safetensors"))
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in load_file(out / "optimiser.safetensors").items():
-        number, key = name.split(".", 1)
-        moments.setdefault(int(number), {})[key] = value
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
-    with safe_open(out / "network.safetensors", framework="pt") as handle:
-        settings = handle.metadata()
-    state.step, state.spent = int(settings["step"]), float(settings["spent"])
-    average._count = state.step
-    with (out / "curve.csv").open(encoding="utf-8") as rows:
-        state.rows = [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(rows)]
+def print_row(event: Event) -> None:
+    """A line for each row of the curve."""
+    if event.row is not None:
+        print(" ".join(f"{key}={value:.6g}" for key, value in event.row.items()), flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -357,7 +330,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     classes = class_of_label(chosen.data / "labels" / "labels.json")
     began = time.monotonic()
     parts = kept_pool(chosen.data, recipe, chosen.out / "pool.npz")
-    watched = watch_pairs(real_slices(chosen.data, ("watch",)), classes, 96, recipe.batch)
+    watched = watch_pairs(real_slices(chosen.data, ("watch",)), classes, WATCHED, recipe.batch)
     count = sum(len(part.images) for part in parts)
     print(f"{count} clean slices of {len(parts)} scan planes in {time.monotonic() - began:.0f} s", flush=True)
     train(recipe, parts, classes, watched, chosen.out)

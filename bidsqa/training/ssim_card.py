@@ -20,6 +20,7 @@ import numpy as np
 from bidsqa.models.networks_ssim import ARCHITECTURES, count_parameters
 from bidsqa.models.ssim import BLOCK, PIXEL_MM, WINDOW
 from bidsqa.models.table import MODELS, WEIGHTS_FOLDER
+from bidsqa.training.checkpoints import averaged_weights
 from bidsqa.training.export import half_rounded, ship, to_onnx
 from bidsqa.training.ssim import MIX
 
@@ -80,10 +81,13 @@ NOT_COMPARED = "they were not trained here on the same data, so no comparison is
 
 def export_checkpoint(checkpoint: Path, architecture: str, version: str) -> bytes:
     """The averaged network of a training as ONNX."""
-    from safetensors.torch import load_file
-
     network: Any = ARCHITECTURES[architecture]()
-    network.load_state_dict(load_file(checkpoint / "average.safetensors"))
+    network.load_state_dict(averaged_weights(checkpoint / "checkpoint.safetensors")[0])
+    return exported(network, architecture, version)
+
+
+def exported(network: Any, architecture: str, version: str) -> bytes:
+    """A network as ONNX."""
     examples = {
         "slices": np.zeros((2, 1, WINDOW, WINDOW), dtype=np.float32),
         "head": np.ones((2, 1, WINDOW // BLOCK, WINDOW // BLOCK), dtype=np.float32),

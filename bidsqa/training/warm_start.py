@@ -42,7 +42,7 @@ def warm_start(network: nn.Module, weights: Path, run: Callable[[nn.Module], Any
     """Give a network the function of exported weights, with batch norms that can be trained.
 
     A folded convolution is put back as it is and its batch norm undoes its own normalisation on one batch: scale = SD,
-    shift = mean + folded bias, so that the network computes what the exported one does.
+    shift = mean + folded bias, so that the network computes in evaluation mode what the exported one does.
 
     Parameters
     ----------
@@ -72,12 +72,16 @@ def warm_start(network: nn.Module, weights: Path, run: Callable[[nn.Module], Any
     network.load_state_dict({key: values[key] for key in kept}, strict=False)
     handles = [norm.register_forward_pre_hook(_undoing(values[f"{name}.bias"])) for name, _, norm in pairs]
     network.train()
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) and id(part) not in norms:
+            part.eval()  # one batch must not move the statistics that were learned
     try:
         with torch.no_grad():
             run(network)
     finally:
         for handle in handles:
             handle.remove()
+        network.train()
 
 
 def _undoing(bias: Tensor) -> Callable[[nn.Module, tuple[Tensor]], None]:

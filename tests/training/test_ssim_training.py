@@ -14,8 +14,11 @@ import torch
 from bidsqa import models
 from bidsqa.models.networks_ssim import ARCHITECTURES, SsimMap
 from bidsqa.training import ssim
+from bidsqa.training.checkpoints import averaged_weights, read_checkpoint
+from bidsqa.training.curve import read_curve
 from bidsqa.training.export import half_rounded, ship, to_onnx
-from bidsqa.training.ssim import Average, Recipe, State, learning_rate, loss_of, part_chances, run_network, train
+from bidsqa.training.plan import Plan
+from bidsqa.training.ssim import LEARNING, Recipe, Reserve, loss_of, part_chances, run_network, train
 from bidsqa.training.ssim_pairs import Pairs, make_pairs
 from bidsqa.training.ssim_pool import Slices
 
@@ -62,24 +65,23 @@ def test_the_loss_is_zero_for_the_truth_and_pulls_towards_it(parts: list[Slices]
 
 
 def test_rate_warms_up_then_falls() -> None:
-    recipe = Recipe(rate=1.0)
-    rates = [learning_rate(recipe, share) for share in np.linspace(0, 1, 101)]
+    plan = Plan(seed=1, rate=1.0, seconds=100.0, **LEARNING)
+    rates = [plan.rate_at(0, share) for share in np.linspace(0, 1, 101)]
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == pytest.approx(1, abs=0.01)
     assert rates[-1] == pytest.approx(0.01)
     assert all(later <= earlier for earlier, later in itertools.pairwise(rates[3:]))
 
 
-def test_the_average_follows_the_network() -> None:
-    network = SsimMap((4, 4, 8, 8))
-    average = Average(network)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.fill_(1.0)
-    for _ in range(400):
-        average.update(network)
-    for parameter in average.network.parameters():
-        torch.testing.assert_close(parameter, torch.ones_like(parameter), atol=0.05, rtol=0)
+def test_a_reserve_that_goes_on_draws_what_an_unbroken_one_draws(parts: list[Slices]) -> None:
+    recipe = Recipe(batch=6)
+    seeds = [11, 12, 13, 14]
+    unbroken, resumed = (Reserve(parts, part_chances(parts), CLASSES, recipe) for _ in range(2))
+    for count in range(1, 4):
+        unbroken.draw(seeds[:count], 96)
+    first, second = (reserve.draw(seeds, 96) for reserve in (unbroken, resumed))
+    assert first.kind == second.kind
+    torch.testing.assert_close(first.degraded, second.degraded, rtol=0, atol=0)
 
 
 @pytest.fixture
@@ -94,26 +96,16 @@ def test_training_stops_on_time_resumes_and_leaves_its_files(
     clean = torch.from_numpy(parts[0].images.astype(np.float32))[:, None]
     watched = [make_pairs(clean, torch.from_numpy(parts[0].heads)[:, None], clean == 0, seed=0)]
     trained = train(small, parts, CLASSES, watched, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "average.safetensors", "curve.csv", "network.safetensors", "optimiser.safetensors",
-    ]  # fmt: skip
-    network, average, state = small_network(), Average(small_network()), State()
-    optimiser = torch.optim.AdamW(network.parameters())
-    ssim.resume(tmp_path, network, average, optimiser, state)
-    assert state.step >= 2
-    assert 4.0 <= state.spent < 20
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.safetensors", "curve.csv"]
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    tensors, facts = averaged_weights(checkpoint)
+    assert facts["step"] >= 2
+    assert 4.0 <= facts["seconds"] < 20
     for name, value in trained.state_dict().items():
-        torch.testing.assert_close(average.network.state_dict()[name], value)
-    steps = state.step
-    train(replace(small, seconds=state.spent + 2), parts, CLASSES, watched, tmp_path)
-    again = State()
-    ssim.resume(tmp_path, network, average, optimiser, again)
-    assert again.step > steps
-    assert len(again.rows) == 2
-
-
-def small_network() -> torch.nn.Module:
-    return SsimMap((4, 8, 8, 16))
+        torch.testing.assert_close(tensors[name], value)
+    train(replace(small, seconds=facts["seconds"] + 2), parts, CLASSES, watched, tmp_path)
+    assert read_checkpoint(checkpoint)[1]["step"] > facts["step"]
+    assert len(read_curve(tmp_path / "curve.csv")) == 2
 
 
 @pytest.mark.slow
