@@ -9,6 +9,7 @@ the clean slice at 1 mm, both on the clean head's scale, averaged over the dilat
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ USABLE, GOOD = 0.60, 0.85
 SMALLEST_HEAD = 0.02
 DOMAIN_EDGES_MM = (0.4, 2.0)
 CLASS_COUNTS = (3, 5, 10)
+# metadata of the weights: error of whole scans' scores that the spread of their slices can't see
+ERROR_KEY = "error"
 
 
 def head_scale(volume: Volume, head: Array) -> tuple[float, float]:
@@ -124,11 +127,13 @@ class SsimScorer:
     Parameters
     ----------
     network : Network
-        Reads ``slices`` (and ``head`` where it wants it); its first output is the slice score (N, 1).
+        Reads ``slices`` (and ``head`` where it wants it); its first output is the slice score (N, 1). Its settings may
+        hold ``error``: the error of whole scans' scores beyond the spread of their slices.
     """
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        self._error = float(network.settings.get(ERROR_KEY, 0.0))
 
     def provenance(self) -> dict[str, str]:
         """``{name, version, sha256}``."""
@@ -155,7 +160,9 @@ class SsimScorer:
         Returns
         -------
         Score
-            Median over at most 24 slices of each scored plane; extra as :func:`readings` plus ``outside_domain``.
+            Median over at most 24 slices of each scored plane; extra as :func:`readings` plus ``outside_domain``. The
+            uncertainty joins the slices' standard error and the network's own error on whole scans that it was not
+            trained on (``model_error``), as the root of their squares.
         """
         head = rough_head(volume)
         planes = choose_slices(volume, head, slice_fraction)
@@ -164,11 +171,16 @@ class SsimScorer:
             slices, blocks = prepare(volume, head, axis, indices)
             parts.append(plane_scores(axis, indices, self.score_slices(slices, blocks)))
         domain = outside_domain(volume, head, planes[0][0])
-        return aggregate(
+        score = aggregate(
             parts,
             summary=lambda values: float(np.median(values)),
             unit=self._network.model.unit,
             extra=lambda kept, value: {**readings(kept, value), "outside_domain": domain},
+        )
+        return replace(
+            score,
+            uncertainty=float(np.hypot(score.uncertainty, self._error)),
+            extra={**score.extra, "model_error": self._error},
         )
 
 

@@ -18,18 +18,28 @@ from typing import Any
 import numpy as np
 
 from bidsqa import models
-from bidsqa.models.ssim import CLASS_COUNTS, GOOD, SsimScorer, equal_class
+from bidsqa.models.ssim import CLASS_COUNTS, SsimScorer, clinical_class, equal_class
+from bidsqa.validation.statistics import bootstrap
 from bidsqa.validation.tables import Table
 
 Array = np.ndarray[Any, Any]
-STRENGTHS = (0.1, 0.3, 0.6, 1.0)
 DRAWS = 500
+SLICE_COLUMNS = (
+    "slices of",
+    "slices",
+    "subjects",
+    "mean error [95 %]",
+    "SD of error [95 %]",
+    "r",
+    *(f"{count} classes (largest class)" for count in CLASS_COUNTS),
+    "clinical classes, weighted kappa",
+)
 TABLE = Path("docs/validation_tables/ssim.json")
 
 
 @dataclass(frozen=True)
 class SliceResult:
-    """One degraded slice: where it is from, its motion, true SSIM, prediction, classical measures."""
+    """One degraded slice: where it is from, its motion, true SSIM, predictions (also of others), classical measures."""
 
     side: str
     site: str
@@ -40,20 +50,7 @@ class SliceResult:
     truth: float
     predicted: float
     measures: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class VolumeResult:
-    """One whole scan, clean (strength 0) or after motion, with its score and the true SSIM where known."""
-
-    side: str
-    site: str
-    subject: str
-    contrast: str
-    strength: float
-    truth: float
-    score: float
-    uncertainty: float
+    others: tuple[float, ...] = ()
 
 
 def classical_measures(image: Array, head: Array) -> tuple[float, ...]:
@@ -88,9 +85,12 @@ def classical_measures(image: Array, head: Array) -> tuple[float, ...]:
 
 
 def judge_slices(
-    scorer: SsimScorer, data: Path, sides: Sequence[str], per_plane: int, rounds: int, seed: int
+    scorers: Sequence[SsimScorer], data: Path, sides: Sequence[str], per_plane: int, rounds: int, seed: int
 ) -> list[SliceResult]:
-    """Degrade and score slices of the real scans on some sides of the split, without any augmentation."""
+    """Degrade and score slices of the real scans on some sides of the split, without any augmentation.
+
+    The first scorer is the one that is judged; the others see the same slices.
+    """
     import torch
 
     from bidsqa.training.pool import side_of
@@ -104,37 +104,16 @@ def judge_slices(
         for turn in range(rounds):
             pairs = make_pairs(clean, head, clean == 0, seed + 1000 * turn + number, plain=True)
             images, blocks = pairs.degraded.numpy(), pairs.head.numpy()
-            predicted = scorer.score_slices(images, blocks)
+            predicted = [scorer.score_slices(images, blocks) for scorer in scorers]
             for row, motion in enumerate(pairs.kind):
                 results.append(
                     SliceResult(
                         side_of(part.subject, part.site), part.site, part.subject, part.suffix, part.plane, motion,
-                        float(pairs.score[row, 0]), float(predicted[row]),
+                        float(pairs.score[row, 0]), float(predicted[0][row]),
                         classical_measures(images[row, 0], part.heads[row]),
+                        tuple(float(values[row]) for values in predicted[1:]),
                     )
                 )  # fmt: skip
-    return results
-
-
-def judge_volumes(
-    scorer: SsimScorer, data: Path, sides: Sequence[str], strengths: Sequence[float]
-) -> list[VolumeResult]:
-    """Score whole scans, clean and after three-dimensional motion (same path, growing amplitude)."""
-    from bidsqa.simulation import degrade_volume
-    from bidsqa.training.pool import real_scans
-
-    results = []
-    for scan in real_scans(data, tuple(sides)):
-        seed = sum(map(ord, scan.name))
-        for strength in (0.0, *strengths):
-            volume, _, found = degrade_volume(scan.volume, "motion", strength, seed)
-            score = scorer.score(volume)
-            results.append(
-                VolumeResult(
-                    scan.side, scan.site, scan.subject, scan.contrast, strength,
-                    found["ssim_head"], score.value, score.uncertainty,
-                )
-            )  # fmt: skip
     return results
 
 
@@ -158,19 +137,22 @@ def class_accuracy(truth: Array, predicted: Array, count: int) -> tuple[float, f
     return float(np.mean(true == found)), float(np.bincount(true).max() / true.size)
 
 
-def interval(rows: Sequence[SliceResult], values: Array, statistic: Callable[[Array], float]) -> tuple[float, float]:
-    """95 % interval by drawing subjects with replacement (slices of a subject stay together)."""
-    generator = np.random.default_rng(0)
-    by_subject: dict[str, list[int]] = {}
-    for place, row in enumerate(rows):
-        by_subject.setdefault(row.subject, []).append(place)
-    groups = [np.array(places) for places in by_subject.values()]
-    drawn = []
-    for _ in range(DRAWS):
-        chosen = generator.integers(0, len(groups), len(groups))
-        drawn.append(statistic(values[np.concatenate([groups[number] for number in chosen])]))
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return float(low), float(high)
+def weighted_kappa(truth: Array, predicted: Array) -> float:
+    """Agreement on the clinical classes beyond chance, quadratic weights (Cohen 1968, doi 10.1037/h0026256); 1 is full.
+
+    1 - Σ w O / Σ w E, where O counts the pairs of true and named class, E what their frequencies alone would give, and
+    w is the squared distance of the classes. 1 where only one class occurs and all agree.
+    """
+    order = {name: place for place, name in enumerate(("good", "usable", "rescan"))}
+    first, second = (
+        np.array([order[clinical_class(float(value))] for value in values]) for values in (truth, predicted)
+    )
+    distance = (np.arange(3)[:, None] - np.arange(3)[None]) ** 2
+    observed = np.zeros((3, 3))
+    np.add.at(observed, (first, second), 1 / len(first))
+    expected = observed.sum(axis=1)[:, None] * observed.sum(axis=0)[None]
+    chance = float((distance * expected).sum())
+    return 1.0 if chance == 0 else 1 - float((distance * observed).sum()) / chance
 
 
 def summarise(name: str, rows: Sequence[SliceResult], predicted: Array) -> list[Any]:
@@ -178,8 +160,9 @@ def summarise(name: str, rows: Sequence[SliceResult], predicted: Array) -> list[
     truth = np.array([row.truth for row in rows])
     error = predicted - truth
     accuracies = [class_accuracy(truth, predicted, count) for count in CLASS_COUNTS]
-    bias = interval(rows, error, lambda values: float(values.mean()))
-    spread = interval(rows, error, lambda values: float(values.std()))
+    subjects = [row.subject for row in rows]
+    bias = bootstrap(subjects, lambda chosen: float(error[chosen].mean()), draws=DRAWS)
+    spread = bootstrap(subjects, lambda chosen: float(error[chosen].std()), draws=DRAWS)
     return [
         name,
         len(rows),
@@ -188,6 +171,7 @@ def summarise(name: str, rows: Sequence[SliceResult], predicted: Array) -> list[
         f"{error.std():.3f} [{spread[0]:.3f}, {spread[1]:.3f}]",
         f"{np.corrcoef(truth, predicted)[0, 1]:.3f}" if predicted.std() > 0 else "",
         *[f"{right:.2f} ({most:.2f})" for right, most in accuracies],
+        f"{weighted_kappa(truth, predicted):.2f}",
     ]
 
 
@@ -214,40 +198,19 @@ def slice_rows(training: Sequence[SliceResult], held_out: Sequence[SliceResult])
     return lines
 
 
-def separation(clean: Array, degraded: Array) -> float:
-    """Area under the ROC curve: chance that a clean scan scores above a degraded one."""
-    difference = clean[:, None] - degraded[None]
-    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
-
-
-def volume_rows(results: Sequence[VolumeResult]) -> list[list[Any]]:
-    """Whole scans by strength of motion: scores, separation from all clean scans, ordering within each scan."""
-    clean = np.array([row.score for row in results if row.strength == 0])
-    lines = []
-    for strength in sorted({row.strength for row in results}):
-        rows = [row for row in results if row.strength == strength]
-        scores = np.array([row.score for row in rows])
-        truth = np.array([row.truth for row in rows])
-        lines.append(
-            [
-                strength,
-                len(rows),
-                f"{np.median(truth):.3f}",
-                f"{np.median(scores):.3f} ({scores.min():.3f}-{scores.max():.3f})",
-                f"{np.mean(scores - truth):+.3f} ± {np.std(scores - truth):.3f}",
-                "" if strength == 0 else f"{separation(clean, scores):.3f}",
-                "" if strength == 0 else f"{np.mean(clean > scores):.2f}",
-                f"{np.mean(scores < GOOD):.2f}",
-            ]
-        )
-    return lines
+def network_rows(names: Sequence[str], held_out: Sequence[SliceResult]) -> list[list[Any]]:
+    """Networks side by side on the slices of sites not trained on; the first is the one that is judged."""
+    test = [row for row in held_out if row.side == "test"]
+    predictions = [np.array([row.predicted for row in test])]
+    predictions += [np.array([row.others[number] for row in test]) for number in range(len(names) - 1)]
+    return [summarise(name, test, predicted) for name, predicted in zip(names, predictions, strict=True)]
 
 
 def write_csv(path: Path, rows: Sequence[Any]) -> None:
     """Every single result, for plots and second looks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as handle:
-        names = [name for name in rows[0].__dataclass_fields__ if name != "measures"]
+        names = [name for name in rows[0].__dataclass_fields__ if name not in ("measures", "others")]
         writer = csv.writer(handle)
         writer.writerow(names)
         for row in rows:
@@ -259,10 +222,7 @@ def slice_table(training: Sequence[SliceResult], held_out: Sequence[SliceResult]
     """The slices' table for terminal, documentation and card."""
     return Table(
         title="SSIM network on slices after simulated motion",
-        columns=(
-            "slices of", "slices", "subjects", "mean error [95 %]", "SD of error [95 %]", "r",
-            *(f"{count} classes (largest class)" for count in CLASS_COUNTS),
-        ),
+        columns=SLICE_COLUMNS,
         rows=slice_rows(training, held_out),
         note=(
             f"Weights {digest}. Error: predicted minus true SSIM (ssim_head). Intervals: bootstrap over subjects, "
@@ -270,57 +230,61 @@ def slice_table(training: Sequence[SliceResult], held_out: Sequence[SliceResult]
             "strengths. Scanner-zeroed air is zeroed again after the motion. Motion simulators as in training."
         ),
         command="python -m bidsqa.validation.ssim",
-    )  # fmt: skip
+    )
 
 
-def volume_table(results: Sequence[VolumeResult], digest: str) -> Table:
-    """The whole scans' table."""
+def network_table(names: Sequence[str], held_out: Sequence[SliceResult], digest: str) -> Table:
+    """Networks side by side."""
     return Table(
-        title="SSIM score of whole scans after motion in three dimensions",
-        columns=(
-            "strength", "scans", "true SSIM, median", "score, median (range)", "score - true", "AUC against clean",
-            "below its own clean", "share below 0.85",
-        ),
-        rows=volume_rows(results),
-        note=(
-            f"Weights {digest}. Scans of sites and subjects not trained on. Strength 1: pose RMS up to 5 mm and 5 "
-            "degrees, one seed a scan, same path at all strengths. AUC: clean scans of all subjects against degraded "
-            "ones, one threshold for all. The true SSIM is averaged over slices of all three planes at native voxels "
-            "after matching the gain, the score is at 1 mm: their difference is no pure error."
-        ),
-        command="python -m bidsqa.validation.ssim",
-    )  # fmt: skip
+        title="SSIM networks side by side on slices of sites not trained on",
+        columns=SLICE_COLUMNS,
+        rows=network_rows(names, held_out),
+        note=f"The first is shipped (weights {digest}); the same slices and motions for all; as in the table above.",
+        command="python -m bidsqa.validation.ssim --compare NAME=FILE ...",
+    )
+
+
+def named_file(text: str) -> tuple[str, Path]:
+    """``NAME=FILE`` of ``--compare``."""
+    name, _, path = text.partition("=")
+    if not path:
+        raise argparse.ArgumentTypeError(f"{text!r}: NAME=FILE is wanted")
+    return name, Path(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print both tables and write them for the documentation."""
+    """Print the tables and write them, and the plot, for the documentation."""
     parser = argparse.ArgumentParser(prog="python -m bidsqa.validation.ssim", description="Validate the SSIM network.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with scans/")
     parser.add_argument("--weights", type=Path, help="other weights than the shipped ones")
+    parser.add_argument("--compare", type=named_file, nargs="+", default=[], help="NAME=FILE of networks beside it")
     parser.add_argument("--per-plane", type=int, default=6, help="slices a plane")
     parser.add_argument("--rounds", type=int, default=3, help="motions a slice")
-    parser.add_argument("--no-volumes", action="store_true", help="leave out the whole scans")
     parser.add_argument("--out", type=Path, default=TABLE, help="table for the documentation")
     chosen = parser.parse_args(arguments)
     import torch
 
+    from bidsqa.validation.plots import predicted_against_true
+
     torch.set_num_threads(1)
-    scorer = models.load("ssim", weights=chosen.weights)
-    assert isinstance(scorer, SsimScorer)
-    digest = scorer.provenance()["sha256"][:12]
-    training = judge_slices(scorer, chosen.data, ("train",), chosen.per_plane, chosen.rounds, seed=5000)
-    held_out = judge_slices(scorer, chosen.data, ("test", "watch"), chosen.per_plane, chosen.rounds, seed=9000)
-    slices = slice_table(training, held_out, digest)
-    print(slices.text())
-    slices.write(chosen.out)
+    scorers = [models.load("ssim", weights=path) for path in (chosen.weights, *(path for _, path in chosen.compare))]
+    digest = scorers[0].provenance()["sha256"][:12]
+    training = judge_slices(scorers[:1], chosen.data, ("train",), chosen.per_plane, chosen.rounds, seed=5000)
+    held_out = judge_slices(scorers, chosen.data, ("test", "watch"), chosen.per_plane, chosen.rounds, seed=9000)
+    table = slice_table(training, held_out, digest)
+    print(table.text())
+    table.write(chosen.out)
     write_csv(chosen.out.with_suffix(".csv"), held_out)
-    if chosen.no_volumes:
-        return
-    results = judge_volumes(scorer, chosen.data, ("test", "watch"), STRENGTHS)
-    volumes = volume_table(results, digest)
-    print(volumes.text())
-    volumes.write(chosen.out.with_name("ssim_volumes.json"))
-    write_csv(chosen.out.with_name("ssim_volumes.csv"), results)
+    if chosen.compare:
+        networks = network_table(["shipped", *(name for name, _ in chosen.compare)], held_out, digest)
+        print(networks.text())
+        networks.write(chosen.out.with_name("ssim_networks.json"))
+    predicted_against_true(
+        np.array([row.truth for row in held_out]),
+        np.array([row.predicted for row in held_out]),
+        [row.contrast for row in held_out],
+        chosen.out.with_name("ssim_slices.svg"),
+    )
 
 
 if __name__ == "__main__":

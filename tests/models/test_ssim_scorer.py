@@ -60,6 +60,16 @@ def test_padding_with_air_does_not_matter(scorer: SsimScorer, head_scan: Volume)
     assert scorer.score(padded).value == pytest.approx(scorer.score(head_scan).value, abs=0.01)
 
 
+def test_the_uncertainty_owns_up_to_the_networks_own_error(scorer: SsimScorer, head_scan: Volume) -> None:
+    row = models.MODELS["ssim"]
+    honest = SsimScorer(Network(row, brightness, ("slices", "head"), {"error": "0.04"}, "0" * 64, "test"))
+    spread, both = scorer.score(head_scan), honest.score(head_scan)
+    assert spread.extra["model_error"] == 0
+    assert both.extra["model_error"] == 0.04
+    assert both.value == spread.value
+    assert both.uncertainty == pytest.approx(np.hypot(spread.uncertainty, 0.04))
+
+
 def test_the_head_is_near_one_and_input_is_bounded(head_scan: Volume) -> None:
     from bidsqa.image import rough_head
 
