@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bidsqa.image import Volume, load_volume
-from bidsqa.training.synthesis import draw_scan, read_table
+from bidsqa.simulation.label_scan import draw_scan, read_table
 
 Array = np.ndarray[Any, Any]
 # fnndsc and boston come from one institution and stay together

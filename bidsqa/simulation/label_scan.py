@@ -114,24 +114,37 @@ def draw_spacing(rng: np.random.Generator) -> tuple[float, float, float]:
     return (edges[0], edges[1], edges[2])
 
 
-def draw_scan(labels: Array, classes: Array, kinds: Array, rng: np.random.Generator) -> tuple[Volume, str]:
+def draw_scan(
+    labels: Array, classes: Array, kinds: Array, rng: np.random.Generator, contrast: str | None = None
+) -> tuple[Volume, str]:
     """One clean scan.
 
     Parameters
     ----------
     labels : ndarray of uint8, shape (X, Y, Z)
         RAS+ at 1 mm.
-    classes, kinds : ndarray
-        From :func:`read_table`.
+    classes, kinds : ndarray of int, shape (256,)
+        Of each label value: which labels share an intensity, and 0 background, 1 outside the brain, 2 brain; from
+        :func:`read_table`. Labels of the brain are numbered as in FreeSurfer.
     rng : numpy.random.Generator
+    contrast : str, optional
+        One of ``CONTRASTS``; drawn if not given.
 
     Returns
     -------
     volume : Volume
     contrast : str
         One of ``CONTRASTS``.
+
+    Raises
+    ------
+    ValueError
+        For a contrast that isn't in ``CONTRASTS``.
     """
-    contrast = str(rng.choice(CONTRASTS, p=SHARES))
+    if contrast is not None and contrast not in CONTRASTS:
+        raise ValueError(f"no contrast {contrast!r}; there are {', '.join(CONTRASTS)}")
+    drawn = str(rng.choice(CONTRASTS, p=SHARES))
+    contrast = drawn if contrast is None else contrast
     if rng.random() < 0.5:
         labels = labels[::-1]
     kind = kinds[labels]

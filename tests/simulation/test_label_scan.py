@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scans drawn from label maps, and the split of the pool."""
+"""Scans drawn from label maps."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bidsqa.training.pool import TEST_MAPS, TEST_SITES, WATCH_SUBJECTS, side_of
-from bidsqa.training.synthesis import SIGNALS, draw_scan, sampling_matrix, tissue_signals
+from bidsqa.simulation.label_scan import CONTRASTS, SIGNALS, draw_scan, sampling_matrix, tissue_signals
 
 LABELS = (2, 3, 4, 10, 41, 42, 43, 49, 207)
 
@@ -38,6 +37,24 @@ def test_drawn_scans_are_images(seed: int) -> None:
     assert np.array_equal(again.data, volume.data)
 
 
+@pytest.mark.parametrize("contrast", CONTRASTS)
+def test_a_named_contrast_is_drawn(contrast: str) -> None:
+    volume, named = draw_scan(*labelled(), np.random.default_rng(3), contrast=contrast)
+    assert named == contrast
+    assert volume.data.max() > 50
+
+
+def test_naming_the_contrast_that_would_be_drawn_changes_nothing() -> None:
+    volume, contrast = draw_scan(*labelled(), np.random.default_rng(1))
+    again, _ = draw_scan(*labelled(), np.random.default_rng(1), contrast=contrast)
+    assert np.array_equal(again.data, volume.data)
+
+
+def test_unknown_contrast_is_refused() -> None:
+    with pytest.raises(ValueError, match="no contrast 'SWI'"):
+        draw_scan(*labelled(), np.random.default_rng(0), contrast="SWI")
+
+
 def test_contrasts_have_their_order() -> None:
     _, classes, kinds = labelled()
     for contrast, order in (("T1w", (2, 3, 4)), ("T2w", (4, 3, 2)), ("FLAIR", (3, 2, 4))):
@@ -51,11 +68,3 @@ def test_sampling_keeps_a_constant() -> None:
         matrix = sampling_matrix(80, edge, edge, box)
         assert np.allclose(matrix @ np.full(80, 7.0), 7.0)
         assert matrix.shape[0] == int(80 / edge)
-
-
-def test_split_by_site_and_subject() -> None:
-    assert {"fnndsc", "boston"} <= TEST_SITES
-    assert side_of("utah01", "utah") == "test"
-    assert all(side_of(subject, "ljubljana") == "watch" for subject in WATCH_SUBJECTS)
-    assert all(side_of(name, "labels") == "test" for name in TEST_MAPS)
-    assert side_of("ljubljana01", "ljubljana") == "train"
