@@ -26,8 +26,8 @@ from bidsqa.training.checkpoints import averaged_weights
 from bidsqa.training.export import half_rounded, ship, to_onnx
 from bidsqa.training.severity import Recipe
 from bidsqa.training.severity_card import card
-from bidsqa.validation.severity import describe, evaluate, tables, write
-from bidsqa.validation.severity_judging import calibrate, judge, kinds_of, left_out
+from bidsqa.validation.severity import describe, draw, evaluate, tables, write
+from bidsqa.validation.severity_judging import calibrate, clean_left_out, judge, kinds_of, left_out
 
 VERSION = "1"
 
@@ -80,7 +80,8 @@ def main() -> None:
     published = SeverityScorer(load_network("severity", weights=given.published)) if given.published else None
     judged = judge(given.out / "cases", scorer_of(exported(network)), published)
     kinds = kinds_of(judged)
-    result = evaluate(left_out(judged, kinds=kinds)) if any(not row.clean for row in judged) else {}
+    rows = left_out(judged, kinds=kinds)
+    result = evaluate(rows, clean_left_out(judged)) if any(not row.clean for row in judged) else {}
     scale = calibrate([row for row in judged if row.clean], kinds=kinds)
     print(scale.to_json())
     shown = tables(result, describe(judged)) if result else {}
@@ -89,6 +90,7 @@ def main() -> None:
     (given.out / "validation.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     if given.tables and result:
         write(result, given.tables, describe(judged))
+        draw(result, rows, given.tables)
     content = exported(network, scale)
     (given.out / "severity.onnx").write_bytes(content)
     if given.ship:

@@ -19,7 +19,7 @@ import numpy as np
 
 from bidsqa.models.severity_scale import KINDS
 from bidsqa.validation.severity_cases import JUDGED, PAPER, STRENGTHS, Case, build_cases
-from bidsqa.validation.severity_judging import Found, Judged, judge, kinds_of, left_out
+from bidsqa.validation.severity_judging import Found, Judged, clean_left_out, judge, kinds_of, left_out
 from bidsqa.validation.statistics import area, area_interval, bootstrap, rank_correlation, share_interval
 from bidsqa.validation.tables import Table
 
@@ -136,12 +136,23 @@ def confusion(rows: Sequence[Found]) -> dict[str, dict[str, int]]:
     return counts
 
 
-def evaluate(rows: Sequence[Found]) -> dict[str, Any]:
-    """All numbers: severity, each reading on its own, and the baselines, on the test sites."""
+def evaluate(rows: Sequence[Found], clean: Sequence[Found] = ()) -> dict[str, Any]:
+    """All numbers: severity, each reading on its own, and the baselines, on the test sites.
+
+    Parameters
+    ----------
+    rows : sequence of Found
+        From :func:`bidsqa.validation.severity_judging.left_out`.
+    clean : sequence of Found
+        From :func:`bidsqa.validation.severity_judging.clean_left_out`.
+    """
     result: dict[str, Any] = {
         "scores": {"severity": summarise([(found.row.case, found.value) for found in rows], 1.0)},
         "kinds": confusion(rows),
-        "clean": {found.row.case.scan: found.value for found in rows if found.row.clean},
+        "clean": [
+            (found.row.case.scan, found.row.case.contrast, "scan" if found.row.case.real else "drawn", found.value)
+            for found in clean or [found for found in rows if found.row.clean]
+        ],
     }
     cases = [found.row for found in rows]
     if all(row.plain is not None for row in cases):
@@ -166,6 +177,7 @@ def tables(result: dict[str, Any], note: str) -> dict[str, Table]:
     return {
         "severity_auc": _areas(result, note),
         "severity_strength": _by_strength(result, note),
+        "severity_clean": _clean(result),
         "severity_kinds": _kinds(result, note),
         "severity_protocol": _protocol(result, note),
     }
@@ -213,6 +225,29 @@ def _by_strength(result: dict[str, Any], note: str) -> Table:
         f"Clean scans above 1: {severity['flagged'][0]} of {severity['flagged'][1]}, {percent(severity['flagged'])}."
     )
     return Table("Severity by artifact and strength", columns, rows, f"{note} {flagged}", COMMAND)
+
+
+def _clean(result: dict[str, Any]) -> Table:
+    rows = []
+    groups = sorted({(kind, contrast) for _, contrast, kind, _ in result["clean"]}, reverse=True)
+    for kind, contrast in groups:
+        values = np.array([value for _, other, sort, value in result["clean"] if (sort, other) == (kind, contrast)])
+        above = (int((values > 1).sum()), len(values))
+        rows.append(
+            [
+                contrast if kind == "scan" else f"{contrast}, drawn from label maps",
+                len(values),
+                f"{np.median(values):.2f}",
+                f"{values.max():.2f}",
+                percent(above),
+            ]
+        )
+    note = (
+        "Scans of sites and subjects that the network was not trained on, each calibrated without its own site "
+        "(without its own subject where other subjects of the site were trained on); drawn scans served neither."
+    )
+    columns = ["contrast", "clean scans", "median severity", "largest", "above 1"]
+    return Table("Severity of clean scans by contrast", columns, rows, note, COMMAND)
 
 
 def _kinds(result: dict[str, Any], note: str) -> Table:
@@ -264,6 +299,14 @@ def write(result: dict[str, Any], folder: Path, note: str) -> list[Table]:
     return list(made.values())
 
 
+def draw(result: dict[str, Any], rows: Sequence[Found], folder: Path) -> None:
+    """The plots that stand beside the tables."""
+    from bidsqa.validation.plots import areas_by_strength, dose_response
+
+    dose_response(rows, folder / "severity_strength.svg")
+    areas_by_strength(result, folder / "severity_auc.svg")
+
+
 def _flat(part: dict[str, Any]) -> list[tuple[str, str]]:
     lines = []
     for measure, value in part.items():
@@ -304,12 +347,14 @@ def main() -> None:
     build_cases(given.data, given.out / "cases")
     published = SeverityScorer(load_network("severity", weights=given.published)) if given.published else None
     judged = judge(given.out / "cases", SeverityScorer(load_network("severity", weights=given.weights)), published)
-    result = evaluate(left_out(judged, kinds=kinds_of(judged)))
+    rows = left_out(judged, kinds=kinds_of(judged))
+    result = evaluate(rows, clean_left_out(judged))
     (given.out / "validation.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     for table in tables(result, describe(judged)).values():
         print(table.text())
     if given.tables:
         write(result, given.tables, describe(judged))
+        draw(result, rows, given.tables)
 
 
 if __name__ == "__main__":

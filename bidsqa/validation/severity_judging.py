@@ -150,6 +150,25 @@ def left_out(judged: Sequence[Judged], used: Sequence[str] = USED, kinds: Kinds 
     return result
 
 
+def clean_left_out(judged: Sequence[Judged], used: Sequence[str] = USED) -> list[Found]:
+    """Clean scans that the network was not trained on, each calibrated without its own site; drawn ones as well.
+
+    A site whose other subjects were trained on is left out by subject.
+    """
+    clean = [row for row in judged if row.clean]
+    found = []
+    for row in (row for row in clean if row.case.side != "train"):
+        case = row.case
+        group = {"boston", "fnndsc"} if case.site in {"boston", "fnndsc"} else {case.site}
+        others = [
+            other
+            for other in clean
+            if (other.case.subject != case.subject if case.side == "watch" else other.case.site not in group)
+        ]
+        found.append(find(row, calibrate(others, used)))
+    return found
+
+
 def kinds_of(judged: Sequence[Judged]) -> Kinds | None:
     """The model of the kinds, fitted on the development cases on the scale of all clean scans but the test sites'."""
     own = [row for row in judged if not row.case.tested]

@@ -13,9 +13,9 @@ pytest.importorskip("torch")
 
 from bidsqa.models.severity import Prepared
 from bidsqa.models.severity_scale import KINDS
-from bidsqa.validation.severity import confusion, describe, evaluate, paper_protocol, tables, write
+from bidsqa.validation.severity import confusion, describe, draw, evaluate, paper_protocol, tables, write
 from bidsqa.validation.severity_cases import PAPER, STRENGTHS, Case
-from bidsqa.validation.severity_judging import USED, Judged, calibrate, kinds_of, left_out
+from bidsqa.validation.severity_judging import USED, Judged, calibrate, clean_left_out, kinds_of, left_out
 from bidsqa.validation.severity_kinds import fit_kinds
 from bidsqa.validation.statistics import (
     area,
@@ -120,6 +120,17 @@ def test_a_site_is_never_calibrated_on_itself() -> None:
     assert alone == {"scan0", "scan1", "scan2", "scan3"}
 
 
+def test_clean_scans_are_judged_without_their_own_site_or_subject() -> None:
+    rows = [*study(), judged("watch1", "ljubljana", "none", 0.0, 2, "watch")]
+    found = {each.row.case.scan: each for each in clean_left_out(rows)}
+    assert set(found) == {f"scan{number}" for number in range(5)} | {"watch1"}
+    assert (
+        found["scan0"].value == {each.row.case.scan: each.value for each in left_out(rows) if each.row.clean}["scan0"]
+    )
+    trained = judged("known", "uih", "none", 0.0, 1, "train")
+    assert "known" not in {each.row.case.scan for each in clean_left_out([*rows, trained])}
+
+
 def test_kinds_are_learned_on_the_development_scans_alone() -> None:
     rows = study()
     assert kinds_of(rows) is None
@@ -155,11 +166,14 @@ def test_perfect_readings_give_perfect_numbers(tmp_path: Path) -> None:
     assert severity["flagged"] == (0, 4)
     assert result["scores"]["constant"]["artifacts"]["noise"]["auc"] == 0.5
     assert severity["artifacts"]["noise"]["auc_by_contrast"] == {"T1w": 1.0}
+    draw(result, found, tmp_path / "plots")
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"severity_strength.svg", "severity_auc.svg"}
     shown = write(result, tmp_path, describe(rows))
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "severity_auc.json", "severity_strength.json", "severity_kinds.json", "severity_protocol.json", "severity.csv",
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {
+        "severity_auc.json", "severity_strength.json", "severity_clean.json", "severity_kinds.json",
+        "severity_protocol.json", "severity.csv",
     }  # fmt: skip
-    assert len(shown) == 4
+    assert len(shown) == 5
     assert "noise" in shown[0].text()
     assert tables(result, "note")["severity_auc"].note == "note"
     json.dumps(result)
