@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +27,8 @@ class Artifact:
     name, title : str
         Key and words for people.
     family : str
-        ``"noise"``, ``"motion"``, ``"ghosting"``, ``"bias"``, ``"blur"`` or ``"other"``.
+        ``"noise"``, ``"motion"``, ``"ghosting"``, ``"bias"``, ``"blur"``, ``"other"`` or, for nuisances that are no
+        damage, ``"contrast"``.
     strength_meaning : str
         What strength 0 and 1 stand for.
     source : str
@@ -38,6 +40,10 @@ class Artifact:
         ``(image (B, 1, ...), parameters, head (B, 1, ...)) -> image``.
     paper_severity : callable, optional
         Severity by Hays et al. 2025, Table 1, from the parameters, where the paper has one.
+    dims : tuple of int
+        Images it acts on: 2 (slices), 3 (volumes).
+    choices : mapping
+        Parameters that choose between ways of doing, with the names of the ways in the order of their numbers.
     """
 
     name: str
@@ -48,9 +54,20 @@ class Artifact:
     draw: Sampler
     act: Applier
     paper_severity: Callable[[Parameters], Tensor] | None = None
+    dims: tuple[int, ...] = (2, 3)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def nuisance(self) -> bool:
+        """Whether a good scan may look like this: a score should not react."""
+        return self.family == "contrast"
 
     def sample(
-        self, generator: torch.Generator, strength: float | Sequence[float] | Tensor, spacing: Spacing = (1.0, 1.0)
+        self,
+        generator: torch.Generator,
+        strength: float | Sequence[float] | Tensor,
+        spacing: Spacing = (1.0, 1.0),
+        **chosen: Any,
     ) -> Parameters:
         """Draw one set of parameters a batch element.
 
@@ -62,11 +79,19 @@ class Artifact:
             0 (nothing) to 1 (severe).
         spacing : sequence of float or tensor, shape (dims,) or (B, dims)
             Voxel edges in mm in the order of the image's axes; its length says whether the images are 2D or 3D.
+        **chosen : str, number or array that broadcasts to the parameter's shape
+            Parameters to set instead of drawing them, e.g. ``axis=1`` or ``order="centric"`` (words are those of
+            ``choices``). The others are drawn as they would have been.
 
         Returns
         -------
         dict of tensors
             First dimension B, on the CPU; includes ``strength``.
+
+        Raises
+        ------
+        ValueError
+            For a strength outside 0-1, images of other than ``dims`` axes, or a choice that isn't there.
         """
         level = torch.as_tensor(strength, dtype=torch.float32).reshape(-1)
         if bool(((level < 0) | (level > 1)).any()):
@@ -74,28 +99,49 @@ class Artifact:
         edges = torch.as_tensor(spacing, dtype=torch.float32)
         if edges.ndim == 1:
             edges = edges.expand(len(level), -1)
-        return {"strength": level, **self.draw(generator, level, edges)}
+        if edges.shape[1] not in self.dims:
+            raise ValueError(
+                f"{self.name} acts on images of {' or '.join(map(str, self.dims))} axes, not on {edges.shape[1]}"
+            )
+        drawn = {"strength": level, **self.draw(generator, level, edges)}
+        for key, value in chosen.items():
+            drawn[key] = self._chosen(key, value, drawn)
+        return drawn
+
+    def _chosen(self, key: str, value: Any, drawn: Parameters) -> Tensor:
+        if key not in drawn:
+            raise ValueError(f"{self.name} has no parameter {key!r} to choose; there are {', '.join(drawn)}")
+        if isinstance(value, str):
+            names = self.choices.get(key, ())
+            if value not in names:
+                raise ValueError(
+                    f"{key} of {self.name} can't be {value!r}; there are {', '.join(names) or 'only numbers'}"
+                )
+            value = names.index(value)
+        return torch.broadcast_to(torch.as_tensor(value, dtype=drawn[key].dtype), drawn[key].shape).clone()
 
     def apply(self, image: Tensor, parameters: Parameters, head: Tensor | None = None) -> Tensor:
         """Degrade a batch.
 
         Parameters
         ----------
-        image : tensor of float32, shape (B, 1, H, W) or (B, 1, D, H, W)
+        image : floating tensor, shape (B, 1, H, W) or (B, 1, D, H, W)
             Magnitudes in any positive scale, on any device.
         parameters : dict of tensors
-            From :meth:`sample` with the same B and number of axes.
+            From :meth:`sample` with the same B and number of axes; edited at will.
         head : tensor of bool, same shape, optional
             Where the head is; without it what is brighter than 15 % of the 99th percentile.
 
         Returns
         -------
-        tensor of float32, same shape
-            Elements of strength 0 are returned bit for bit; all-zero images stay zero.
+        tensor, same shape and dtype
+            Computed in float32. Elements of strength 0 are returned bit for bit; all-zero images stay zero.
         """
+        if not image.is_floating_point():
+            raise TypeError(f"images must be floating point, got {image.dtype}: whole numbers can't hold the result")
         here = {key: value.to(image.device) for key, value in parameters.items()}
         mask = rough_foreground(image) if head is None else head
-        degraded = self.act(image, here, mask).to(image.dtype)
+        degraded = self.act(image.float(), here, mask).to(image.dtype)
         touched = (here["strength"] > 0).reshape(-1, *[1] * (image.ndim - 1))
         return torch.where(touched & (image.abs().amax(dim=spatial(image), keepdim=True) > 0), degraded, image)
 

@@ -14,6 +14,7 @@ from bidsqa.simulation.artifact import Parameters, quantile, uniform, whole
 LOG_RANGE_AT_1 = math.log(4.0)
 ORDER = 3
 BUMPS = 3
+SHAPES = ("polynomial", "bumps")
 
 
 def _powers(dims: int) -> list[tuple[int, ...]]:

@@ -11,7 +11,8 @@ from torch import Tensor
 from bidsqa.simulation.artifact import Parameters, along_axis, lines, uniform, whole
 
 AMPLITUDE_AT_1 = 0.6
-COSINE, EVERY_NTH, HALF_PHASE, PHASE = range(4)
+KINDS = ("cosine", "every_nth", "half_field", "pulsation")
+COSINE, EVERY_NTH, HALF_PHASE, PHASE = range(len(KINDS))
 
 
 def sample_ghosting(generator: torch.Generator, strength: Tensor, spacing: Tensor) -> Parameters:

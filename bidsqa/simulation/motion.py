@@ -13,7 +13,8 @@ from bidsqa.simulation.artifact import Parameters, uniform, whole
 
 POSES = 6
 RMS_AT_1 = 5.0
-LINEAR, CENTRIC, INTERLEAVED = range(3)
+ORDERS = ("linear", "centric", "interleaved")
+LINEAR, CENTRIC, INTERLEAVED = range(len(ORDERS))
 
 
 def sample_motion(generator: torch.Generator, strength: Tensor, spacing: Tensor) -> Parameters:

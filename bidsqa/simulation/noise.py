@@ -24,7 +24,7 @@ def sample_coils(generator: torch.Generator, strength: Tensor, spacing: Tensor) 
 def draw_normal(image: Tensor, seed: Tensor, channels: int) -> Tensor:
     """Normal deviates (B, channels, ...), drawn on the CPU so that every device gets the same."""
     shape = (channels, *image.shape[2:])
-    drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(int(value))) for value in seed]
+    drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(int(value)), device="cpu") for value in seed]
     return torch.stack(drawn).to(image.device)
 
 

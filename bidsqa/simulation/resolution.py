@@ -13,6 +13,7 @@ from bidsqa.simulation.artifact import Parameters, along_axis, lines, whole
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 FWHM_AT_1 = 4.0
 THICKNESS_AT_1 = 6.0
+PIXELS_AT_1 = 4.0
 TRUNCATION_AT_1 = 0.3
 
 
@@ -97,6 +98,26 @@ def apply_thick(image: Tensor, parameters: Parameters, head: Tensor) -> Tensor:
         )
 
     return along_axis(image, parameters["axis"], act)
+
+
+def sample_pixels(generator: torch.Generator, strength: Tensor, spacing: Tensor) -> Parameters:
+    """Pixel edge in samples, 1 to 4, and the axis across the plane (volumes: 0, 1 or 2; slices: none, -1)."""
+    count, dims = spacing.shape
+    nowhere = torch.full((count,), -1)
+    return {
+        "factor": 1 + (PIXELS_AT_1 - 1) * strength,
+        "across": whole(generator, count, 0, 3) if dims == 3 else nowhere,
+    }
+
+
+def apply_pixels(image: Tensor, parameters: Parameters, head: Tensor) -> Tensor:
+    """Average over large pixels, sample and interpolate back along both axes of the plane."""
+    result = image
+    for axis in range(image.ndim - 2):
+        one = torch.ones_like(parameters["factor"])
+        factor = torch.where(parameters["across"] == axis, one, parameters["factor"])
+        result = apply_thick(result, {"factor": factor, "axis": torch.full_like(parameters["across"], axis)}, head)
+    return result
 
 
 def sample_gibbs(generator: torch.Generator, strength: Tensor, spacing: Tensor) -> Parameters:

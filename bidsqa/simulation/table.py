@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from bidsqa.simulation import bias, ghosting, kspace, motion, motion_iid, noise, resolution
+from bidsqa.simulation import bias, ghosting, intensity_maps, kspace, motion, motion_iid, multislice, noise, resolution
 from bidsqa.simulation.artifact import Artifact
 
 FAMILIES = ("noise", "motion", "ghosting", "bias", "blur")
@@ -48,6 +48,7 @@ _ROWS = (
         draw=ghosting.sample_ghosting,
         act=ghosting.apply_ghosting,
         paper_severity=ghosting.paper_severity,
+        choices={"kind": ghosting.KINDS},
     ),
     Artifact(
         name="bias",
@@ -58,6 +59,7 @@ _ROWS = (
         draw=bias.sample_bias,
         act=bias.apply_bias,
         paper_severity=bias.paper_severity,
+        choices={"bump": bias.SHAPES},
     ),
     Artifact(
         name="blur",
@@ -86,6 +88,7 @@ _ROWS = (
         source="line-wise rigid motion in k-space, pose relative to the k-space centre",
         draw=motion.sample_motion,
         act=motion.apply_motion,
+        choices={"order": motion.ORDERS},
     ),
     Artifact(
         name="gibbs",
@@ -131,6 +134,63 @@ _ROWS = (
         source="Sciarra et al. 2022",
         draw=motion_iid.sample_iid,
         act=motion_iid.apply_iid,
+    ),
+    Artifact(
+        name="slice_motion",
+        title="Motion between slices",
+        family="motion",
+        strength_meaning="pose RMS over the scan 0 to 5 degrees and 0 to 5 mm, each slice in its own pose",
+        source="2D multi-slice acquisition, with loss by the slice profile",
+        draw=multislice.sample_multislice,
+        act=multislice.apply_multislice,
+        dims=(3,),
+        choices={"order": multislice.ORDERS},
+    ),
+    Artifact(
+        name="anisotropy_in_plane",
+        title="Large pixels",
+        family="blur",
+        strength_meaning="pixel edge 1 to 4 samples along both axes of the plane",
+        source="Hays et al. 2025, with a pixel profile",
+        draw=resolution.sample_pixels,
+        act=resolution.apply_pixels,
+        paper_severity=resolution.paper_severity,
+    ),
+    Artifact(
+        name="gamma",
+        title="Contrast change: gamma",
+        family="contrast",
+        strength_meaning="exponent 1 to e^0.5 or e^-0.5",
+        source="Sciarra et al. 2022",
+        draw=intensity_maps.sample_gamma,
+        act=intensity_maps.apply_gamma,
+    ),
+    Artifact(
+        name="log",
+        title="Contrast change: logarithm",
+        family="contrast",
+        strength_meaning="bend b of log(1 + bx) 0 to 3; 1 is the paper's curve",
+        source="Sciarra et al. 2022",
+        draw=intensity_maps.sample_log,
+        act=intensity_maps.apply_log,
+    ),
+    Artifact(
+        name="sigmoid",
+        title="Contrast change: sigmoid",
+        family="contrast",
+        strength_meaning="gain 0 to 6, cutoff 0.01 to 0.75",
+        source="Sciarra et al. 2022",
+        draw=intensity_maps.sample_sigmoid,
+        act=intensity_maps.apply_sigmoid,
+    ),
+    Artifact(
+        name="clahe",
+        title="Contrast change: local equalisation",
+        family="contrast",
+        strength_meaning="clip limit 1 to 5.12 of the mean histogram bin",
+        source="Sciarra et al. 2022; Zuiderveld 1994, Graphics Gems IV",
+        draw=intensity_maps.sample_clahe,
+        act=intensity_maps.apply_clahe,
     ),
 )
 

@@ -12,14 +12,15 @@ import torch
 from bidsqa.image import Volume, acquisition_axis, rough_head
 from bidsqa.image.slices import THICK_SLICE_RATIO
 from bidsqa.simulation.artifact import Parameters
+from bidsqa.simulation.degrading import visible_severity
 from bidsqa.simulation.table import ARTIFACTS
 from bidsqa.simulation.visible_damage import damage
 
-PHASE_ENCODED = frozenset({"ghosting", "motion", "wrap", "undersampling"})
+PHASE_ENCODED = frozenset({"ghosting", "motion", "wrap", "undersampling", "motion_iid"})
 
 
 def degrade_volume(
-    volume: Volume, name: str, strength: float, seed: int, keep_zero_mask: bool = True
+    volume: Volume, name: str, strength: float, seed: int, keep_zero_mask: bool = True, **chosen: Any
 ) -> tuple[Volume, dict[str, Any], dict[str, float]]:
     """One artifact on a whole scan.
 
@@ -36,13 +37,16 @@ def degrade_volume(
     keep_zero_mask : bool
         Set voxels that were exactly 0 back to 0, as scanners that blank the air do after the artifact arose. Used only
         where more than 1 % of the voxels are 0.
+    **chosen
+        Parameters to set instead of drawing them, as for :meth:`Artifact.sample`, e.g. ``order="centric"``.
 
     Returns
     -------
     degraded : Volume
         Same grid and affine; values stored in whole steps where the original file had an integer type.
     parameters : dict
-        ``name``, ``strength``, ``seed``, the drawn parameters as plain lists, ``s_paper`` (or None).
+        ``name``, ``strength``, ``seed``, the drawn parameters as plain lists, ``s_paper`` (or None), ``s_visible`` as
+        in :func:`bidsqa.simulation.visible_severity`.
     damage : dict of float
         ``ssim_head``, ``nrmse``, ``damage`` as in :func:`bidsqa.simulation.damage`.
 
@@ -51,17 +55,19 @@ def degrade_volume(
     KeyError
         For an unknown artifact.
     ValueError
-        For a strength outside 0-1.
+        For a strength outside 0-1, or a choice that isn't there.
     """
     artifact = ARTIFACTS[name]
     generator = torch.Generator().manual_seed(seed)
-    parameters = artifact.sample(generator, strength, volume.spacing)
-    _encode_in_plane(volume, name, parameters)
+    parameters = artifact.sample(generator, strength, volume.spacing, **chosen)
+    if not chosen.keys() & {"axis", "across"}:
+        _encode_in_plane(volume, name, parameters)
     described: dict[str, Any] = {"name": name, "seed": int(seed)}
     described.update({key: value[0].tolist() for key, value in parameters.items()})
     paper = artifact.paper_severity
     described["s_paper"] = float(paper(parameters)[0]) if paper is not None else None
     if strength == 0:
+        described["s_visible"] = 0.0
         return volume, described, {"ssim_head": 1.0, "nrmse": 0.0, "damage": 0.0}
     head = rough_head(volume)
     with torch.no_grad():
@@ -80,13 +86,17 @@ def degrade_volume(
         zero_fraction=float(np.mean(data == 0)),
         sha256="",
     )
-    return Volume(data=data, affine=volume.affine.copy(), facts=facts), described, damage(volume.data, data, head)
+    harm = damage(volume.data, data, head)
+    described["s_visible"] = float(visible_severity(harm["damage"]))
+    return Volume(data=data, affine=volume.affine.copy(), facts=facts), described, harm
 
 
 def _encode_in_plane(volume: Volume, name: str, parameters: Parameters) -> None:
     """Thick slices are excited one by one: their phase encoding lies in the plane, never across it."""
-    if name not in PHASE_ENCODED or volume.anisotropy < THICK_SLICE_RATIO:
+    if volume.anisotropy < THICK_SLICE_RATIO:
         return
     across = acquisition_axis(volume)
-    if int(parameters["axis"][0]) == across:
+    if "across" in parameters:
+        parameters["across"][0] = across
+    if name in PHASE_ENCODED and int(parameters["axis"][0]) == across:
         parameters["axis"][0] = (across + 1) % 3

@@ -14,6 +14,8 @@ torch = pytest.importorskip("torch")
 from bidsqa.simulation import ARTIFACTS, FAMILIES, damage_batch  # noqa: E402
 
 NAMES = sorted(ARTIFACTS)
+# nothing is left to chance in these, at least in two dimensions
+CERTAIN = {"blur", "log", "anisotropy_in_plane"}
 
 
 def picture(size: int = 72, dims: int = 2) -> Any:
@@ -25,21 +27,38 @@ def picture(size: int = 72, dims: int = 2) -> Any:
     return torch.from_numpy(image.astype(np.float32))[None, None]
 
 
-def degraded(name: str, image: Any, strength: float, seed: int = 3, spacing: tuple[float, ...] = (1.0, 1.0)) -> Any:
-    artifact = ARTIFACTS[name]
-    parameters = artifact.sample(torch.Generator().manual_seed(seed), [strength] * len(image), spacing)
-    return artifact.apply(image, parameters)
+def fitting(name: str, size: int = 72) -> Any:
+    """A slice, or a volume for what acts on volumes only."""
+    return picture(size) if 2 in ARTIFACTS[name].dims else picture(size // 3, 3)
+
+
+def drawn(name: str, image: Any, strength: Any, seed: int = 3, spacing: tuple[float, ...] | None = None) -> Any:
+    edges = spacing or (1.0,) * (image.ndim - 2)
+    return ARTIFACTS[name].sample(torch.Generator().manual_seed(seed), strength, edges)
+
+
+def degraded(name: str, image: Any, strength: float, seed: int = 3, spacing: tuple[float, ...] | None = None) -> Any:
+    return ARTIFACTS[name].apply(image, drawn(name, image, [strength] * len(image), seed, spacing))
+
+
+def planes(image: Any) -> Any:
+    """Slices of a batch, so that the damage of volumes can be measured as well."""
+    return image if image.ndim == 4 else image[0, 0][:, None]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_strength_zero_is_the_same_bits(name: str) -> None:
-    image = picture()
+    image = fitting(name)
     assert torch.equal(degraded(name, image, 0.0), image)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shape_dtype_and_finite_in_two_and_three_dimensions(name: str) -> None:
     for image, spacing in ((picture(), (1.0, 1.0)), (picture(28, 3), (1.0, 1.0, 1.2))):
+        if len(spacing) not in ARTIFACTS[name].dims:
+            with pytest.raises(ValueError, match="acts on images of"):
+                degraded(name, image, 1.0, spacing=spacing)
+            continue
         result = degraded(name, image, 1.0, spacing=spacing)
         assert result.shape == image.shape
         assert result.dtype == torch.float32
@@ -48,49 +67,118 @@ def test_shape_dtype_and_finite_in_two_and_three_dimensions(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_other_floating_types_are_kept_and_whole_numbers_refused(name: str) -> None:
+    image = fitting(name, 60)
+    parameters = drawn(name, image, 0.5)
+    reference = ARTIFACTS[name].apply(image, parameters)
+    for dtype, tolerance in ((torch.float64, 1e-2), (torch.float16, 0.3)):
+        result = ARTIFACTS[name].apply(image.to(dtype), parameters)
+        assert result.dtype == dtype
+        assert float((result.float() - reference).abs().median()) < tolerance
+        nothing = drawn(name, image, 0.0)
+        assert torch.equal(ARTIFACTS[name].apply(image.to(dtype), nothing), image.to(dtype))
+    with pytest.raises(TypeError, match="floating point"):
+        ARTIFACTS[name].apply(image.short(), parameters)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_same_seed_same_image_and_other_seed_another(name: str) -> None:
-    image = picture()
+    image = fitting(name)
     first = degraded(name, image, 0.7, seed=5)
     assert torch.equal(first, degraded(name, image, 0.7, seed=5))
-    if name != "blur":  # nothing in a blur is left to chance
-        assert any(not torch.equal(first, degraded(name, image, 0.7, seed=seed)) for seed in (6, 7, 8))
+    others = [not torch.equal(first, degraded(name, image, 0.7, seed=seed)) for seed in (6, 7, 8)]
+    assert any(others) == (name not in CERTAIN)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_seed_is_the_same_artifact_at_every_strength(name: str) -> None:
+    """As many draws at each strength: the generator ends in the same state, and what is no size stays."""
+    image, states, parameters = fitting(name), [], []
+    for strength in (0.0, 0.3, 1.0):
+        generator = torch.Generator().manual_seed(11)
+        parameters.append(ARTIFACTS[name].sample(generator, [strength] * 2, (1.0,) * (image.ndim - 2)))
+        states.append(generator.get_state())
+    assert all(torch.equal(state, states[0]) for state in states)
+    for key, value in parameters[0].items():
+        if not value.is_floating_point():
+            assert torch.equal(value, parameters[1][key]) and torch.equal(value, parameters[2][key]), key
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_brightness_scale_passes_through(name: str) -> None:
-    image = picture()
+    image = fitting(name)
     scaled = degraded(name, 37.0 * image, 0.6)
     assert torch.allclose(scaled, 37.0 * degraded(name, image, 0.6), rtol=1e-3, atol=0.05)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_comes_from_nothing(name: str) -> None:
-    empty = torch.zeros(1, 1, 40, 40)
+    empty = torch.zeros_like(fitting(name, 40))
     assert torch.equal(degraded(name, empty, 1.0), empty)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_damage_grows_with_strength(name: str) -> None:
-    image = picture()
-    head = image > 10
-    medians = []
+    image = fitting(name)
+    head = planes(image > 10)
+    errors, harms = [], []
     for strength in (0.0, 0.2, 0.5, 1.0):
-        harms = [damage_batch(image, degraded(name, image, strength, seed=seed), head) for seed in range(9)]
-        medians.append(float(np.median([float(harm["nrmse"]) for harm in harms])))
-    assert medians[0] == 0
-    assert all(later >= earlier - 1e-3 for earlier, later in pairwise(medians)), medians
-    assert medians[-1] > 0.02
+        each = [damage_batch(planes(image), planes(degraded(name, image, strength, seed)), head) for seed in range(9)]
+        errors.append(float(np.median([float(harm["nrmse"].mean()) for harm in each])))
+        harms.append(float(np.median([float(harm["damage"].mean()) for harm in each])))
+    assert errors[0] == 0
+    for medians in (errors, harms):
+        assert all(later >= earlier - 1e-3 for earlier, later in pairwise(medians)), medians
+    assert errors[-1] > 0.02
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_element_does_not_depend_on_its_batch(name: str) -> None:
-    image = picture().repeat(3, 1, 1, 1) * torch.tensor([1.0, 2.0, 3.0]).reshape(3, 1, 1, 1)
+    image = fitting(name)
+    image = torch.cat([image, 2 * image, 3 * image])
     artifact = ARTIFACTS[name]
-    parameters = artifact.sample(torch.Generator().manual_seed(1), [0.4, 0.0, 0.9])
+    parameters = drawn(name, image, [0.4, 0.0, 0.9], seed=1)
     together = artifact.apply(image, parameters)
     assert torch.equal(together[1], image[1])
     alone = artifact.apply(image[2:], {key: value[2:] for key, value in parameters.items()})
     assert torch.allclose(together[2:], alone, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_made_on_the_way_lies_where_the_image_lies(name: str) -> None:
+    """On another default device every tensor made without naming one would clash with the image."""
+    image = fitting(name, 45)
+    for seed in range(4):
+        parameters = drawn(name, image, 0.7, seed)
+        reference = ARTIFACTS[name].apply(image, parameters)
+        with torch.device("meta"):
+            result = ARTIFACTS[name].apply(image, parameters)
+        assert torch.equal(result, reference)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if ARTIFACTS[name].choices])
+def test_ways_can_be_chosen_by_name_and_change_nothing_else(name: str) -> None:
+    row, spacing = ARTIFACTS[name], (1.0,) * min(ARTIFACTS[name].dims)
+    plain = row.sample(torch.Generator().manual_seed(3), [0.5] * 3, spacing)
+    for key, names in row.choices.items():
+        for number, word in enumerate(names):
+            chosen = row.sample(torch.Generator().manual_seed(3), [0.5] * 3, spacing, **{key: word})
+            assert chosen[key].tolist() == [number] * 3
+            assert all(torch.equal(chosen[other], plain[other]) for other in plain if other != key)
+        with pytest.raises(ValueError, match="can't be 'sideways'; there are"):
+            row.sample(torch.Generator(), 0.5, spacing, **{key: "sideways"})
+
+
+def test_parameters_can_be_set_and_unknown_ones_are_refused() -> None:
+    row = ARTIFACTS["ghosting"]
+    plain = row.sample(torch.Generator().manual_seed(0), [0.5, 0.5])
+    chosen = row.sample(torch.Generator().manual_seed(0), [0.5, 0.5], axis=1, period=[3.0, 4.0])
+    assert chosen["axis"].tolist() == [1, 1] and chosen["period"].tolist() == [3.0, 4.0]
+    assert torch.equal(chosen["phase"], plain["phase"])
+    with pytest.raises(ValueError, match="no parameter 'colour'"):
+        row.sample(torch.Generator(), 0.5, colour=1)
+    with pytest.raises(ValueError, match="only numbers"):
+        row.sample(torch.Generator(), 0.5, axis="phase")
 
 
 def test_strength_outside_its_range_is_refused() -> None:
@@ -102,7 +190,13 @@ def test_table_rows_are_complete() -> None:
     for name, row in ARTIFACTS.items():
         assert row.name == name
         assert row.title and row.strength_meaning and row.source
-        assert row.family in (*FAMILIES, "other")
+        assert row.family in (*FAMILIES, "other", "contrast")
+        assert row.nuisance == (row.family == "contrast")
+        assert row.dims in ((2, 3), (3,))
+
+
+def test_the_families_that_networks_learn_are_five() -> None:
+    assert FAMILIES == ("noise", "motion", "ghosting", "bias", "blur")
 
 
 def test_paper_severities_lie_in_the_unit_range_and_grow() -> None:
@@ -116,8 +210,8 @@ def test_paper_severities_lie_in_the_unit_range_and_grow() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("name", NAMES)
 def test_gpu_gives_the_same(name: str) -> None:
-    image = picture()
-    parameters = ARTIFACTS[name].sample(torch.Generator().manual_seed(4), 0.6)
+    image = fitting(name)
+    parameters = drawn(name, image, 0.6, seed=4)
     here = ARTIFACTS[name].apply(image, parameters)
     there = ARTIFACTS[name].apply(image.cuda(), parameters).cpu()
     assert torch.allclose(here, there, rtol=1e-4, atol=1e-2)

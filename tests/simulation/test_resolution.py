@@ -10,7 +10,14 @@ from scipy import ndimage
 torch = pytest.importorskip("torch")
 
 from bidsqa.simulation import ARTIFACTS  # noqa: E402
-from bidsqa.simulation.resolution import FWHM_PER_SIGMA, apply_blur, apply_gibbs, gaussian_operator, thick_operator  # noqa: E402
+from bidsqa.simulation.resolution import (  # noqa: E402
+    FWHM_PER_SIGMA,
+    apply_blur,
+    apply_gibbs,
+    apply_pixels,
+    gaussian_operator,
+    thick_operator,
+)
 
 
 def noise(size: int = 96) -> object:
@@ -60,3 +67,30 @@ def test_gibbs_overshoots_a_step_by_nine_percent_and_is_idempotent() -> None:
     assert float(once.max()) == pytest.approx(1.0895, abs=0.01)
     shifted = apply_gibbs(image + 1, parameters, image > 0)  # stays positive, so the magnitude changes nothing
     assert torch.allclose(apply_gibbs(shifted, parameters, image > 0), shifted, atol=1e-4)
+
+
+def test_large_pixels_are_thick_slices_along_both_axes() -> None:
+    image = noise(60)
+    parameters = {"factor": torch.tensor([3.0]), "across": torch.tensor([-1])}
+    matrix = thick_operator(60, 3.0)
+    expected = matrix @ image[0, 0] @ matrix.T
+    assert torch.allclose(apply_pixels(image, parameters, image > 0)[0, 0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("across", [0, 1, 2])
+def test_large_pixels_leave_the_axis_across_alone(across: int) -> None:
+    image = torch.rand(1, 1, 12, 12, 12, generator=torch.Generator().manual_seed(3))
+    parameters = {"factor": torch.tensor([3.0]), "across": torch.tensor([across])}
+    result = apply_pixels(image, parameters, image > 0)
+    for place in range(12):
+        one, whole = (volume.select(across + 2, place) for volume in (image, result))
+        flat = apply_pixels(one, {"factor": torch.tensor([3.0]), "across": torch.tensor([-1])}, one > 0)
+        assert torch.allclose(whole, flat, atol=1e-5)
+
+
+def test_paper_severity_of_large_pixels_is_the_strength() -> None:
+    row = ARTIFACTS["anisotropy_in_plane"]
+    assert row.paper_severity is not None
+    for strength in (0.2, 0.7, 1.0):
+        drawn = row.sample(torch.Generator(), strength)
+        assert float(row.paper_severity(drawn)) == pytest.approx(strength)

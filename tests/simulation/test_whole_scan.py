@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 from bidsqa.image import Volume
-from bidsqa.simulation import damage, degrade_volume
+from bidsqa.simulation import damage, degrade_volume, visible_severity
 
 
 def scan() -> Volume:
@@ -70,3 +70,34 @@ def test_damage_ignores_brightness_and_sees_noise() -> None:
 def test_unknown_artifact() -> None:
     with pytest.raises(KeyError):
         degrade_volume(scan(), "gremlins", 0.5, seed=0)
+
+
+def test_visible_severity_is_that_of_the_damage() -> None:
+    volume = scan()
+    _, parameters, harm = degrade_volume(volume, "noise", 0.7, seed=3)
+    assert parameters["s_visible"] == pytest.approx(float(visible_severity(harm["damage"])))
+    assert degrade_volume(volume, "noise", 0.0, seed=3)[1]["s_visible"] == 0
+
+
+def thick_scan() -> Volume:
+    axes = np.meshgrid(*[np.linspace(-1.2, 1.2, size) for size in (36, 14, 40)], indexing="ij")
+    radius = np.sqrt(sum(axis**2 for axis in axes))
+    return Volume.from_array(np.where(radius < 1, 300 + 80 * np.sin(8 * axes[0]) * np.cos(7 * axes[2]), 0), (1, 4, 1))
+
+
+def test_thick_slices_are_moved_as_slices_and_encoded_in_their_plane() -> None:
+    volume = thick_scan()
+    for seed in range(6):
+        assert degrade_volume(volume, "slice_motion", 0.5, seed=seed)[1]["axis"] == 1
+        assert degrade_volume(volume, "motion_iid", 0.5, seed=seed)[1]["axis"] != 1
+    worse, parameters, _ = degrade_volume(volume, "anisotropy_in_plane", 1.0, seed=0)
+    assert parameters["across"] == 1
+    assert not np.array_equal(worse.data, volume.data)
+
+
+def test_ways_can_be_chosen() -> None:
+    volume = thick_scan()
+    _, parameters, _ = degrade_volume(volume, "motion", 0.5, seed=1, order="interleaved", axis=1)
+    assert parameters["order"] == 2 and parameters["axis"] == 1
+    with pytest.raises(ValueError, match="can't be 'spiral'"):
+        degrade_volume(volume, "motion", 0.5, seed=1, order="spiral")
