@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plots of the validation, as SVG files that are the same bytes for the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bidsqa.validation.severity_cases import JUDGED, STRENGTHS
+from bidsqa.validation.severity_judging import Found
+
+Array = np.ndarray[Any, Any]
+# Okabe and Ito's colours, told apart by colour-blind readers
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+@contextmanager
+def drawing(path: Path, columns: int, rows: int, width: float = 3.2, height: float = 2.7) -> Iterator[Array]:
+    """Axes of a figure that is written to ``path`` as SVG; nothing in it depends on the day or the machine."""
+    import matplotlib
+
+    with matplotlib.rc_context(
+        {"svg.hashsalt": "bidsqa", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
+    ):
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes: Array = np.atleast_2d(np.asarray(figure.subplots(rows, columns, squeeze=False)))
+        yield axes
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Date": None, "Creator": None})
+
+
+def dose_response(rows: Sequence[Found], path: Path) -> None:
+    """Severity of every scan against the strength of each artifact; the clean scan is strength 0.
+
+    Parameters
+    ----------
+    rows : sequence of Found
+        As :func:`bidsqa.validation.severity_judging.left_out` gives them.
+    path : Path
+        SVG file to write.
+    """
+    scans = sorted({found.row.case.scan for found in rows})
+    with drawing(path, 3, 2) as axes:
+        for axis, artifact in zip(axes.flat, JUDGED, strict=True):
+            for number, scan in enumerate(scans):
+                own = sorted(
+                    (found.row.case.strength, found.value)
+                    for found in rows
+                    if found.row.case.scan == scan
+                    and (
+                        found.row.clean
+                        or (found.row.case.artifact == artifact and found.row.case.strength in STRENGTHS)
+                    )
+                )
+                if len(own) > 1:
+                    contrast = next(found.row.case.contrast for found in rows if found.row.case.scan == scan)
+                    axis.plot(
+                        *zip(*own, strict=True),
+                        marker="os^Dv"[number % 5],
+                        markersize=3,
+                        linewidth=0.9,
+                        linestyle="-" if contrast == "T1w" else "--",
+                        color=COLOURS[number % len(COLOURS)],
+                        label=scan.removeprefix("sub-"),
+                    )
+            axis.axhline(1, color="grey", linewidth=0.8, linestyle=":")
+            axis.set(title=artifact, xlabel="strength", ylabel="severity", yscale="symlog", ylim=(0, None))
+        axes.flat[0].legend(fontsize=5, frameon=False)
+
+
+def areas_by_strength(result: Mapping[str, Any], path: Path, shown: Sequence[str] = ()) -> None:
+    """AUC of clean against degraded scans by strength, of the severity and of what it is compared with.
+
+    Parameters
+    ----------
+    result : Mapping
+        From :func:`bidsqa.validation.severity.evaluate`.
+    path : Path
+    shown : sequence of str
+        Scores to draw beside ``severity``; by default the published network and the classical measures.
+    """
+    names = [
+        "severity",
+        *(
+            shown
+            or [
+                name
+                for name in result["scores"]
+                if name not in ("severity", "constant") and not name.startswith("reading")
+            ]
+        ),
+    ]
+    with drawing(path, 3, 2) as axes:
+        for axis, artifact in zip(axes.flat, JUDGED, strict=True):
+            for number, name in enumerate(name for name in names if name in result["scores"]):
+                part = result["scores"][name]["artifacts"].get(artifact)
+                if part is not None:
+                    points = sorted((float(strength), area) for strength, area in part["auc_by_strength"].items())
+                    axis.plot(
+                        *zip(*points, strict=True),
+                        marker="o",
+                        markersize=3,
+                        linewidth=1.6 if name == "severity" else 0.8,
+                        color=COLOURS[number % len(COLOURS)],
+                        label=name,
+                    )
+            axis.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
+            axis.set(title=artifact, xlabel="strength", ylabel="AUC", ylim=(0, 1.03))
+        axes.flat[0].legend(fontsize=6, frameon=False)
+
+
+def predicted_against_true(truth: Array, predicted: Array, groups: Sequence[str], path: Path) -> None:
+    """Predicted against true SSIM of slices, one panel a group, with the line of equality and the error's mean and SD.
+
+    Parameters
+    ----------
+    truth, predicted : ndarray, shape (N,)
+    groups : sequence of str
+        Group of each slice, e.g. its contrast.
+    path : Path
+    """
+    names = sorted(set(groups))
+    group = np.asarray(groups)
+    with drawing(path, len(names), 1, height=3.2) as axes:
+        for axis, name in zip(axes.flat, names, strict=True):
+            own = group == name
+            error = predicted[own] - truth[own]
+            axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
+            axis.scatter(truth[own], predicted[own], s=6, alpha=0.5, color=COLOURS[0], linewidths=0)
+            axis.set(
+                title=f"{name}: error {error.mean():+.3f} ± {error.std():.3f}, n = {own.sum()}",
+                xlabel="true SSIM",
+                ylabel="predicted SSIM",
+                xlim=(0, 1),
+                ylim=(0, 1),
+            )
+
+
+def learning_curves(curves: Mapping[str, Sequence[tuple[float, float]]], measure: str, path: Path) -> None:
+    """A measure on the watched subjects against the slices seen in training, one line a training.
+
+    Parameters
+    ----------
+    curves : Mapping of str to sequence of (slices seen, value)
+    measure : str
+        Label of the vertical axis.
+    path : Path
+    """
+    with drawing(path, 1, 1, width=4.5, height=3.2) as axes:
+        axis = axes.flat[0]
+        for number, (name, points) in enumerate(curves.items()):
+            axis.plot(*zip(*points, strict=True), color=COLOURS[number % len(COLOURS)], linewidth=1.2, label=name)
+        axis.set(xlabel="slices seen in training", ylabel=measure, xscale="log")
+        axis.legend(fontsize=6, frameon=False)

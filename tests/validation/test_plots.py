@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The validation's plots show what they are given and are the same bytes twice."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib")
+
+from bidsqa.models.severity import Prepared
+from bidsqa.validation.plots import areas_by_strength, dose_response, learning_curves, predicted_against_true
+from bidsqa.validation.severity import evaluate
+from bidsqa.validation.severity_cases import JUDGED, STRENGTHS, Case
+from bidsqa.validation.severity_judging import Found, Judged
+
+
+def found(scan: str, artifact: str, strength: float) -> Found:
+    case = Case(scan, scan, "a", "T1w", "test", artifact, strength, 0.0, Prepared((), {}), {"efc": strength})
+    return Found(Judged(case, {"noise": strength}), strength, {}, "none")
+
+
+def study() -> list[Found]:
+    rows = [found(scan, "none", 0.0) for scan in ("sub-a", "sub-b")]
+    return rows + [found(scan, name, level) for scan in ("sub-a", "sub-b") for name in JUDGED for level in STRENGTHS]
+
+
+def texts(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def test_plots_are_reproducible_svg(tmp_path: Path) -> None:
+    draw = {
+        "dose": lambda path: dose_response(study(), path),
+        "auc": lambda path: areas_by_strength(evaluate(study()), path),
+        "scatter": lambda path: predicted_against_true(
+            np.array([0.2, 0.9, 0.5]), np.array([0.3, 0.8, 0.5]), ["T1w", "T2w", "T1w"], path
+        ),
+        "curves": lambda path: learning_curves({"ours": [(10, 0.2), (100, 0.1)]}, "SD", path),
+    }
+    for name, act in draw.items():
+        first, again = tmp_path / f"{name}.svg", tmp_path / f"{name}_2.svg"
+        act(first)
+        act(again)
+        assert first.read_bytes() == again.read_bytes()
+        root = ElementTree.fromstring(texts(first))
+        assert root.tag.endswith("svg")
+        assert len(texts(first)) < 300_000
+        assert str(tmp_path) not in texts(first)
+
+
+def test_every_scan_has_its_line_in_every_panel(tmp_path: Path) -> None:
+    dose_response(study(), tmp_path / "dose.svg")
+    one = [row for row in study() if row.row.case.scan == "sub-a"]
+    dose_response(one, tmp_path / "one.svg")
+    assert texts(tmp_path / "dose.svg").count("line2d_") > texts(tmp_path / "one.svg").count("line2d_")
