@@ -93,10 +93,10 @@ class Artifact:
         ValueError
             For a strength outside 0-1, images of other than ``dims`` axes, or a choice that isn't there.
         """
-        level = torch.as_tensor(strength, dtype=torch.float32).reshape(-1)
+        level = torch.as_tensor(strength, dtype=torch.float32, device="cpu").reshape(-1)
         if bool(((level < 0) | (level > 1)).any()):
             raise ValueError(f"strength must lie in 0-1, got {strength}")
-        edges = torch.as_tensor(spacing, dtype=torch.float32)
+        edges = torch.as_tensor(spacing, dtype=torch.float32, device="cpu")
         if edges.ndim == 1:
             edges = edges.expand(len(level), -1)
         if edges.shape[1] not in self.dims:

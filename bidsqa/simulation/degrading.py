@@ -20,7 +20,7 @@ Picture = TypeVar("Picture", Tensor, np.ndarray[Any, Any])
 # good (SSIM 0.85 and more), usable (0.6 and more), to be repeated
 ANCHORS = (0.0, 0.15, 0.40, 1.0)
 LEVELS = (0.0, 1 / 3, 2 / 3, 1.0)
-LADDER = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
+LADDER = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class DamageCurve:
 
     def at(self, strength: float | Sequence[float] | Tensor) -> Tensor:
         """Damage (B,) at a strength, one for all or one each."""
-        wanted = torch.as_tensor(strength, dtype=torch.float32).expand(len(self.damage))
+        wanted = torch.as_tensor(strength, dtype=torch.float32, device="cpu").expand(len(self.damage))
         rungs = self.strength.numpy()
         pairs = zip(wanted.tolist(), self.damage.numpy(), strict=True)
         return torch.tensor([float(np.interp(one, rungs, row)) for one, row in pairs])
@@ -138,7 +138,7 @@ def degrade(
         Where damage counts; what is brighter than 15 % of the 99th percentile if not given.
     monotone : bool
         Take ``s_visible`` from the :func:`damage_curve` of this seed, so that it can't fall where the strength rises;
-        costs eight more simulations. Otherwise it comes from the damage of this image alone.
+        costs nine more simulations. Otherwise it comes from the damage of this image alone.
     **chosen
         Parameters to set instead of drawing them, as for :meth:`Artifact.sample`, e.g. ``order="centric"``.
 
@@ -156,7 +156,7 @@ def degrade(
     artifact = ARTIFACTS[name]
     batch, mask = _batch(image, head)
     edges: Spacing = spacing if spacing is not None else [1.0] * (batch.ndim - 2)
-    level = torch.as_tensor(strength, dtype=torch.float32).expand(len(batch))
+    level = torch.as_tensor(strength, dtype=torch.float32, device="cpu").expand(len(batch))
     parameters = artifact.sample(torch.Generator().manual_seed(seed), level, edges, **chosen)
     with torch.no_grad():
         worse = artifact.apply(batch, parameters, mask)

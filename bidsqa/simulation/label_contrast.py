@@ -76,7 +76,7 @@ def sample_contrast(
         raise ValueError(
             f"no contrast or tissue {wrong[0]!r}; there are {', '.join((*PROTOCOLS, RANDOM, *TISSUE_INDEX))}"
         )
-    edges = torch.as_tensor(spacing, dtype=torch.float32)
+    edges = torch.as_tensor(spacing, dtype=torch.float32, device="cpu")
     edges = edges.expand(len(names), -1) if edges.ndim == 1 else edges
     free = uniform(generator, (len(names), len(TISSUES)), *LEVELS)
     near = uniform(generator, (len(names), len(TISSUES)), 1 - JITTER, 1 + JITTER)

@@ -122,14 +122,28 @@ def models() -> str:
 
 
 def artifacts() -> str:
-    """Every simulated artifact."""
+    """Every simulated artifact, with the parameters that one draw gives."""
+    import torch
+
     from bidsqa.simulation import ARTIFACTS
 
-    rows = [
-        (f"``{row.name}``", escape(row.title), row.family, escape(row.strength_meaning), escape(row.source))
-        for row in ARTIFACTS.values()
-    ]
-    return list_table(("name", "what", "family", "strength 0 to 1", "source"), rows, "16 18 10 30 26")
+    rows = []
+    for row in ARTIFACTS.values():
+        drawn = row.sample(torch.Generator().manual_seed(0), 0.5, (1.0,) * max(row.dims))
+        ways = {key: " " + ", ".join(f"``{name}``" for name in names) for key, names in row.choices.items()}
+        cells = (
+            f"``{row.name}``",
+            escape(row.title),
+            row.family,
+            escape(row.strength_meaning),
+            "; ".join(f"``{key}``{ways.get(key, '')}" for key in drawn if key != "strength"),
+            " and ".join(f"{dims}D" for dims in row.dims),
+            "yes" if row.paper_severity else "no",
+            escape(row.source),
+        )
+        rows.append(cells)
+    columns = ("name", "what", "family", "strength 0 to 1", "parameters, ways", "images", "s_paper", "source")
+    return list_table(columns, rows, "12 12 8 20 20 6 6 16")
 
 
 def rules() -> str:
