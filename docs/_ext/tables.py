@@ -132,8 +132,7 @@ def artifacts() -> str:
         drawn = row.sample(torch.Generator().manual_seed(0), 0.5, (1.0,) * max(row.dims))
         ways = {key: " " + ", ".join(f"``{name}``" for name in names) for key, names in row.choices.items()}
         cells = (
-            f"``{row.name}``",
-            escape(row.title),
+            f"``{row.name}`` {escape(row.title)}",
             row.family,
             escape(row.strength_meaning),
             "; ".join(f"``{key}``{ways.get(key, '')}" for key in drawn if key != "strength"),
@@ -142,8 +141,8 @@ def artifacts() -> str:
             escape(row.source),
         )
         rows.append(cells)
-    columns = ("name", "what", "family", "strength 0 to 1", "parameters, ways", "images", "s_paper", "source")
-    return list_table(columns, rows, "12 12 8 20 20 6 6 16")
+    columns = ("name", "family", "strength 0 to 1", "parameters, ways", "images", "s_paper", "source")
+    return list_table(columns, rows, "18 8 20 22 6 6 20")
 
 
 def rules() -> str:
