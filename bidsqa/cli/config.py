@@ -16,13 +16,15 @@ from bidsqa.errors import UsageError
 _UNFIT = ("config_file",)
 
 
-def config_arguments(path: Path) -> list[str]:
+def config_arguments(path: Path, options: Mapping[str, Option] = OPTION_KEYS) -> list[str]:
     """The file's options as words of the command line.
 
     Parameters
     ----------
     path : Path
         TOML, ``key = value`` lines; keys are the options' names with dashes or underscores.
+    options : Mapping of Option
+        The command's table by key.
 
     Returns
     -------
@@ -39,13 +41,13 @@ def config_arguments(path: Path) -> list[str]:
         raise UsageError(f"The config file {path} can't be read: {error.strerror}.", "Check the path.") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(
-            f"The config file {path} is no valid TOML: {error}.", "Write lines like nprocs = 4."
+            f"The config file {path} is no valid TOML: {error}.", "Write lines like omp-nthreads = 4."
         ) from error
     words: list[str] = []
     for name, value in content.items():
-        option = OPTION_KEYS.get(name.replace("-", "_"))
+        option = options.get(name.replace("-", "_"))
         if option is None or option.key in _UNFIT:
-            known = [known.name for key, known in OPTION_KEYS.items() if key not in _UNFIT]
+            known = [known.name for key, known in options.items() if key not in _UNFIT]
             raise UsageError(
                 f"The config file {path} has the key {name!r}, which is no option.",
                 suggestion(name.replace("_", "-"), known).capitalize(),

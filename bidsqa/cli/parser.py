@@ -79,7 +79,7 @@ def build_parser() -> Parser:
         usage="bidsqa BIDS_DIR OUT_DIR {participant,group} [{participant,group}] [options]",
         description=DESCRIPTION,
         epilog=EXAMPLES,
-        formatter_class=_Formatter,
+        formatter_class=Formatter,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
         add_help=False,
@@ -98,13 +98,13 @@ def build_parser() -> Parser:
         group = parser.add_argument_group(title)
         for option in OPTIONS:
             if option.group == title:
-                _add(group, option)
+                add_option(group, option)
     group.add_argument("--version", action="version", version=f"bidsqa {bidsqa.__version__}", help="print the version")
     group.add_argument("-h", "--help", action="help", help="print this")
     return parser
 
 
-class _Formatter(argparse.RawDescriptionHelpFormatter):
+class Formatter(argparse.RawDescriptionHelpFormatter):
     """Help with one spelling an option and room for it."""
 
     def __init__(self, prog: str) -> None:
@@ -123,7 +123,8 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         return f"{', '.join(shown)} {values}{' ...' if action.nargs == '+' else ''}"
 
 
-def _add(group: argparse._ArgumentGroup, option: Option) -> None:
+def add_option(group: argparse._ArgumentGroup, option: Option) -> None:
+    """Add a row of a table of options to a parser's group."""
     text = option.help.replace("%(default)s", str(option.default))
     if option.kind == FLAG:
         group.add_argument(*option.flags, dest=option.key, action="store_true", help=text)

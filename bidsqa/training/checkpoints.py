@@ -86,13 +86,7 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Te
 
 
 def averaged_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The averaged network of a training, also of those that an earlier version wrote.
-
-    Parameters
-    ----------
-    path : Path
-        The checkpoint. Where it isn't there, what earlier versions wrote beside it is taken: ``average.safetensors``,
-        or the same name with ``.pt`` (read without running what it may hold).
+    """The averaged network of a training, also of those that an earlier version wrote (:func:`earlier_state`).
 
     Returns
     -------
@@ -100,16 +94,48 @@ def averaged_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     facts : dict
         ``step`` and ``seconds`` at least.
     """
-    if path.is_file():
-        groups, facts = read_checkpoint(path)
-        return groups["best" if "best" in groups else "average"], facts
-    earlier = path.with_name("average.safetensors")
-    if earlier.is_file():
-        from safetensors import safe_open
+    groups, facts = read_checkpoint(path) if path.is_file() else earlier_state(path)
+    return groups["best" if "best" in groups else "average"], facts
 
-        with safe_open(earlier, framework="pt") as file:
+
+def earlier_state(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """What earlier versions wrote where now a checkpoint would be.
+
+    That is ``network.safetensors``, ``average.safetensors`` and ``optimiser.safetensors`` beside it, or one file of the
+    same name with ``.pt``, which is read without running what it may hold.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is neither.
+    """
+    if path.with_name("average.safetensors").is_file():
+        from safetensors import safe_open
+        from safetensors.torch import load_file
+
+        groups = {name: load_file(path.with_name(f"{name}.safetensors")) for name in ("network", "average")}
+        moments = load_file(path.with_name("optimiser.safetensors"))
+        groups["optimiser"] = {name.replace(".", "/", 1): value for name, value in moments.items()}
+        with safe_open(path.with_name("average.safetensors"), framework="pt") as file:
             about = file.metadata()
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        return tensors, {"step": int(about["step"]), "seconds": float(about["spent"])}
+        return groups, {"step": int(about["step"]), "seconds": float(about["spent"])}
     state = torch.load(path.with_suffix(".pt"), weights_only=True)
-    return state["average"], {"step": state["iteration"], "seconds": state["seconds"]}
+    groups = {"network": state["network"], "average": state["average"]}
+    groups["optimiser"] = {
+        f"{number}/{key}": value
+        for number, entry in state["optimiser"]["state"].items()
+        for key, value in entry.items()
+    }
+    return groups, {"step": state["iteration"], "seconds": state["seconds"]}
+
+
+def adopt_earlier(path: Path) -> None:
+    """Turn what an earlier version left into a checkpoint to go on from, where there is no checkpoint yet."""
+    if path.is_file():
+        return
+    try:
+        groups, facts = earlier_state(path)
+    except FileNotFoundError:
+        return
+    looked = {"looked_step": facts["step"], "looked_seconds": facts["seconds"]}
+    write_checkpoint(path, groups, {**facts, **looked, "best_step": -1, "best_loss": None})

@@ -62,9 +62,7 @@ def open_events(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise UsageError(
-            "--log tensorboard: TensorBoard is not installed.", "Use --log csv, or: pip install tensorboard"
-        ) from None
+        raise UsageError("TensorBoard is not installed.", "pip install tensorboard") from None
     return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
 
 
@@ -85,4 +83,6 @@ def _short(value: float) -> str:
 def read_curve(path: Path) -> list[Row]:
     """The rows of a file that :class:`Curve` wrote."""
     with path.open(encoding="utf-8", newline="") as handle:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(handle)]
+        rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(handle)]
+    # earlier versions called the steps of the severity iterations
+    return [{"step": row.get("step", row.get("iteration", 0.0)), **row} for row in rows]

@@ -215,9 +215,11 @@ class Training:
         restore_optimiser(self._optimiser, groups.get("optimiser", {}))
         if self.state.scale:
             self._scaler.load_state_dict(self.state.scale)
-        torch.set_rng_state(groups["chance"]["cpu"])
-        if self.machine.device.type == "cuda" and "cuda" in groups["chance"]:
-            torch.cuda.set_rng_state(groups["chance"]["cuda"], self.machine.device)
+        chance = groups.get("chance", {})
+        if "cpu" in chance:
+            torch.set_rng_state(chance["cpu"])
+        if self.machine.device.type == "cuda" and "cuda" in chance:
+            torch.cuda.set_rng_state(chance["cuda"], self.machine.device)
         self._curve.resume(self.state.step)
 
     def save(self) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from bidsqa.models.networks_severity import ARCHITECTURES
+from bidsqa.training.checkpoints import adopt_earlier
 from bidsqa.training.curve import Curve
 from bidsqa.training.loop import Event, fit
 from bidsqa.training.machine import choose_machine
@@ -193,8 +194,9 @@ def train(recipe: Recipe) -> None:
         look_seconds=60 * recipe.save_minutes,
         **LEARNING,
     )
-    curve = Curve(recipe.out / f"curve_{name}.csv")
-    fit(task, plan, recipe.out / f"{name}.safetensors", curve, choose_machine("cpu"), print_row)
+    checkpoint = recipe.out / f"{name}.safetensors"
+    adopt_earlier(checkpoint)
+    fit(task, plan, checkpoint, Curve(recipe.out / f"curve_{name}.csv"), choose_machine("cpu"), print_row)
 
 
 def print_row(event: Event) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bidsqa.errors import InputError
 from bidsqa.image import head_extent, middle_indices, rough_head, scored_axes, take_slice
 from bidsqa.models.aggregation import thin
 from bidsqa.models.severity import cut_native, normalise, window_middle
@@ -95,6 +96,8 @@ def cut_slices(scans: Iterable[Clean], per_plane: int, seed: int, drawn_share: f
                 numbers.append(number)
         names.append(clean.name)
         sites.append(clean.site)
+    if not images:
+        raise InputError("no slice shows enough of a head", "training needs structural scans of heads")
     scan = np.array(numbers)
     return Slices(
         image=np.stack(images),

@@ -20,13 +20,22 @@ import torch
 from torch import Tensor, nn
 
 from bidsqa.models.networks_ssim import ARCHITECTURES, ResidualNetwork
+from bidsqa.training.checkpoints import adopt_earlier
 from bidsqa.training.curve import Curve
 from bidsqa.training.loop import Event, fit
 from bidsqa.training.machine import choose_machine
 from bidsqa.training.plan import Plan
 from bidsqa.training.segmentation_data import class_of_label
 from bidsqa.training.ssim_pairs import Pairs, draw_clean, join, make_pairs, pick
-from bidsqa.training.ssim_pool import Slices, drawn_slices, map_slices, phantom_slices, real_slices
+from bidsqa.training.ssim_pool import (
+    Slices,
+    drawn_slices,
+    load_parts,
+    map_slices,
+    phantom_slices,
+    real_slices,
+    save_parts,
+)
 from bidsqa.training.warm_start import warm_start
 
 Array = np.ndarray[Any, Any]
@@ -90,19 +99,9 @@ def build_pool(data: Path, recipe: Recipe) -> list[Slices]:
 
 def kept_pool(data: Path, recipe: Recipe, path: Path) -> list[Slices]:
     """The pool from a file of an earlier start, else built and kept there."""
-    names = ("subject", "site", "suffix", "plane")
-    if path.is_file():
-        with np.load(path, allow_pickle=False) as kept:
-            about = [dict(zip(names, row, strict=True)) for row in kept["about"].tolist()]
-            return [
-                Slices(images=kept[f"images{place}"], heads=kept[f"heads{place}"], **row)
-                for place, row in enumerate(about)
-            ]
-    parts = build_pool(data, recipe)
-    arrays = {f"{name}{place}": getattr(part, name) for place, part in enumerate(parts) for name in ("images", "heads")}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, about=np.array([[getattr(part, name) for name in names] for part in parts]), **arrays)
-    return parts
+    if not path.is_file():
+        save_parts(build_pool(data, recipe), path)
+    return load_parts(path)
 
 
 def part_chances(parts: Sequence[Slices]) -> Array:
@@ -292,8 +291,9 @@ def train(recipe: Recipe, parts: Sequence[Slices], classes: Array, watched: Sequ
     plan = Plan(seed=recipe.seed, rate=recipe.rate, seconds=recipe.seconds, look_seconds=LOG_SECONDS, **LEARNING)
     out.mkdir(parents=True, exist_ok=True)
     task = SsimTask(recipe, parts, classes, watched)
-    curve = Curve(out / "curve.csv")
-    return fit(task, plan, out / "checkpoint.safetensors", curve, choose_machine("cpu"), print_row).network
+    checkpoint = out / "checkpoint.safetensors"
+    adopt_earlier(checkpoint)
+    return fit(task, plan, checkpoint, Curve(out / "curve.csv"), choose_machine("cpu"), print_row).network
 
 
 def print_row(event: Event) -> None:

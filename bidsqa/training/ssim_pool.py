@@ -6,7 +6,7 @@ The windows are cut by the same code as at inference (:func:`bidsqa.models.ssim.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from bidsqa.image import PLANES, Volume, head_extent, middle_indices, rough_head
 from bidsqa.models.aggregation import thin
 from bidsqa.models.ssim import PIXEL_MM, WINDOW, prepare
 from bidsqa.models.windows import cut_windows
-from bidsqa.training.pool import drawn_scans, read_labels, real_scans, side_of
+from bidsqa.training.pool import Clean, drawn_scans, read_labels, real_scans, side_of
 
 Array = np.ndarray[Any, Any]
 TRAIN_FRACTION = 0.8
 SLICES_PER_PLANE = 40
 SMALLEST_SHARE = 0.05
+ABOUT = ("subject", "site", "suffix", "plane")
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,32 @@ def real_slices(data: Path, sides: Sequence[str], limit: int = SLICES_PER_PLANE)
     limit : int
         Most slices a plane.
     """
+    return cut_parts(real_scans(data, tuple(sides)), limit)
+
+
+def cut_parts(scans: Iterable[Clean], limit: int = SLICES_PER_PLANE) -> list[Slices]:
+    """Windows of clean scans, at most so many a plane; planes that show too little of a head are left out."""
     parts: list[Slices] = []
-    for scan in real_scans(data, tuple(sides)):
+    for scan in scans:
         name = (scan.subject, scan.site, scan.contrast)
-        parts.extend(scan_slices(scan.volume, name, TRAIN_FRACTION, limit))
+        parts.extend(part for part in scan_slices(scan.volume, name, TRAIN_FRACTION, limit) if len(part.images))
     return parts
+
+
+def save_parts(parts: Sequence[Slices], path: Path) -> None:
+    """Write windows to an npz file."""
+    arrays = {f"{name}{place}": getattr(part, name) for place, part in enumerate(parts) for name in ("images", "heads")}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, about=np.array([[getattr(part, name) for name in ABOUT] for part in parts]), **arrays)
+
+
+def load_parts(path: Path) -> list[Slices]:
+    """Inverse of :func:`save_parts`."""
+    with np.load(path, allow_pickle=False) as kept:
+        about = [dict(zip(ABOUT, row, strict=True)) for row in kept["about"].tolist()]
+        return [
+            Slices(images=kept[f"images{place}"], heads=kept[f"heads{place}"], **row) for place, row in enumerate(about)
+        ]
 
 
 def drawn_slices(data: Path, count: int, seed: int, sides: Sequence[str], limit: int = 12) -> list[Slices]:

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``bidsqa-train {severity,ssim,evaluate} BIDS_DIR OUT_DIR``: the networks on a user's own scans."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from bidsqa.cli.main import FINE, complain
+from bidsqa.errors import BidsqaError, UsageError
+from bidsqa.stopping import REPEAT_SECONDS, Stopped, stopping_cleanly
+
+if TYPE_CHECKING:
+    from bidsqa.bids import Scan
+    from bidsqa.cli.train_parser import Asked
+    from bidsqa.training.loop import Outcome
+    from bidsqa.training.own_scans import Split
+    from bidsqa.training.own_training import Job
+
+NAME = "bidsqa-train"
+MOST_THREADS = 4
+# what changes from one start to the next without changing the training
+PLACES = ("device", "omp_nthreads", "log", "force", "config_file", "start")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The process's by default, without the program's name.
+
+    Returns
+    -------
+    int
+        0 fine, 2 wrong usage or scans that can't be used, 130 or 143 stopped by a signal.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        with stopping_cleanly():
+            return _start(given)
+    except BidsqaError as error:
+        return complain(error, NAME)
+    except Stopped as stop:
+        print(f"\n{NAME} was stopped; the same command goes on from there.", file=sys.stderr)
+        return 128 + stop.number
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+
+
+def _start(given: list[str]) -> int:
+    from bidsqa.cli import checks
+    from bidsqa.cli.surroundings import prepare_environment, work_folder
+    from bidsqa.cli.train_parser import parse
+
+    asked = parse(given)
+    warnings = checks.check_input(asked.bids_dir, strict=not asked.options["skip_bids_validation"])
+    checks.check_folders(asked.bids_dir, asked.output_dir, None)
+    check_packages(tensorboard=asked.options.get("log") == "tensorboard")
+    for warning in warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+    with work_folder(None, keep=False) as work:
+        prepare_environment(work)
+        _set_threads(asked.options["omp_nthreads"])
+        return _evaluate(asked) if asked.task == "evaluate" else _train(asked)
+
+
+def check_packages(*, tensorboard: bool) -> None:
+    """What the training needs besides the plain installation is there.
+
+    Raises
+    ------
+    UsageError
+    """
+    from importlib.util import find_spec
+
+    if tensorboard and find_spec("tensorboard") is None:
+        raise UsageError(
+            "--log tensorboard: TensorBoard is not installed.", "Use --log csv, or: pip install tensorboard"
+        )
+
+    missing = [name for name in ("torch", "onnx", "onnxscript", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"Training needs packages that are not installed: {', '.join(missing)}.",
+            "Install bidsqa with its extra: pip install 'bidsqa[training]'",
+        )
+
+
+def _set_threads(asked: int | None) -> None:
+    import torch
+
+    from bidsqa.cli.memory import available_processors
+
+    torch.set_num_threads(asked or min(available_processors(), MOST_THREADS))
+
+
+def find_scans(asked: Asked) -> list[Scan]:
+    """The scans that are asked for; what is passed over is told.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    from bidsqa.bids import JUDGED_SUFFIXES, Selection, collect_scans
+    from bidsqa.bids.selection import bare_labels
+    from bidsqa.cli.participant import MANY_SKIPPED
+    from bidsqa.cli.plan import describe_skipped
+
+    options = asked.options
+    selection = Selection(
+        participants=bare_labels(options["participant_label"], "sub"),
+        suffixes=tuple(name for name in JUDGED_SUFFIXES if name in (options["modalities"] or JUDGED_SUFFIXES)),
+        strict_names=not options["skip_bids_validation"],
+    )
+    collection = collect_scans(asked.bids_dir, selection)
+    for line in describe_skipped(collection.skipped[:MANY_SKIPPED]) if collection.skipped else ():
+        print(line, file=sys.stderr)
+    if not collection.scans:
+        narrowed = options["participant_label"] or options["modalities"]
+        raise UsageError(
+            f"The dataset {asked.bids_dir} has no structural scan{' that fits the selection' if narrowed else ''}.",
+            "T1w, T2w, FLAIR and PDw images in anat folders are what is learned from.",
+        )
+    return list(collection.scans)
+
+
+def _train(asked: Asked) -> int:
+    from bidsqa.cli.checks import make_folder
+    from bidsqa.cli.train_progress import TrainingProgress
+    from bidsqa.training.own_training import train_own
+
+    job = make_job(asked)
+    make_folder(job.out, "output")
+    print("\n".join(describe(job.split, job.scans)), flush=True)
+    progress = TrainingProgress(sys.stderr, live=sys.stderr.isatty(), steps=job.budget.steps)
+    stop = GentleStop()
+    try:
+        outcome = train_own(job, progress, stop, force=asked.options["force"])
+    finally:
+        progress.close()
+    if outcome is not None and outcome.ended == "stopped":
+        raise Stopped(stop.number or signal.SIGINT)
+    _say_end(job, outcome)
+    return FINE
+
+
+def make_job(asked: Asked) -> Job:
+    """What is to be trained, checked.
+
+    Raises
+    ------
+    UsageError, WeightsError
+        Something is wrong with options, scans or weights.
+    """
+    from bidsqa.cli.train_options import MINUTES
+    from bidsqa.training.machine import choose_machine
+    from bidsqa.training.own_recipe import Budget
+    from bidsqa.training.own_scans import read_sites, split_subjects
+    from bidsqa.training.own_training import OWN, Job, start_weights
+
+    options = asked.options
+    if options["minutes"] is not None and options["steps"] is not None:
+        raise UsageError("--minutes and --steps can't both tell the length.", "Give one of them.")
+    minutes = MINUTES if options["minutes"] is None and options["steps"] is None else options["minutes"]
+    machine = choose_machine(options["device"], options["precision"])
+    start = start_weights(asked.task, options["start"])
+    scans = find_scans(asked)
+    sites = read_sites(asked.bids_dir, options["site_column"])
+    split = split_subjects([scan.subject for scan in scans], sites, options["seed"], options["hold_out_site"])
+    recipe = _recipe(asked, scans, split, start)
+    OWN[asked.task].check(recipe)
+    return Job(
+        recipe=recipe,
+        budget=Budget(minutes, options["steps"], options["patience"]),
+        scans=scans,
+        split=split,
+        root=asked.bids_dir,
+        out=asked.output_dir,
+        start=start,
+        machine=machine,
+        tensorboard=options["log"] == "tensorboard",
+        command=command_of(asked),
+    )
+
+
+def _recipe(asked: Asked, scans: Sequence[Scan], split: Split, start: Path | None) -> Any:
+    import hashlib
+
+    from bidsqa.training.own_recipe import Recipe
+    from bidsqa.training.own_scans import fingerprint
+    from bidsqa.training.own_training import OWN
+
+    options, own = asked.options, OWN[asked.task]
+    named = options["start"] in ("shipped", "none") or start is None
+    origin = options["start"] if named else hashlib.sha256(start.read_bytes()).hexdigest()  # type: ignore[union-attr]
+    return Recipe(
+        model=asked.task,
+        start=origin,
+        seed=options["seed"],
+        batch=options["batch"] or own.batch,
+        rate=options["rate"] or own.rates["none" if start is None else "shipped"],
+        precision=options["precision"],
+        artifacts=tuple(sorted(set(options["artifacts"]))),
+        held_out=split.held_out,
+        sides=dict(split.sides),
+        data=fingerprint(scans),
+    )
+
+
+def command_of(asked: Asked) -> str:
+    """The command without the places of this machine."""
+    words = [NAME, asked.task, "BIDS_DIR", "OUT_DIR"]
+    if "start" in asked.given:
+        words += ["--start", Path(asked.given["start"]).name]
+    for key, value in asked.given.items():
+        if key in PLACES or value is False:
+            continue
+        words.append(f"--{key.replace('_', '-')}")
+        if value is not True:
+            words += [str(part) for part in (value if isinstance(value, tuple) else (value,))]
+    return " ".join(words)
+
+
+def describe(split: Split, scans: Sequence[Scan]) -> list[str]:
+    """Who is trained on, watched and held out, in words."""
+    from bidsqa.cli.progress import count, printable
+
+    lines = [f"{count(len(scans), 'scan')} of {count(len(split.sides), 'subject')}."]
+    titles = {
+        "train": "Trained on",
+        "watch": "Watched, not trained on",
+        "test": f"Held out with the site {split.held_out}",
+    }
+    for side, title in titles.items():
+        subjects = split.subjects(side)
+        if subjects:
+            names = ", ".join(f"sub-{subject}" for subject in subjects[:12])
+            more = f" and {len(subjects) - 12} more" if len(subjects) > 12 else ""
+            lines.append(printable(f"{title}: {names}{more}."))
+    return lines
+
+
+def _say_end(job: Job, outcome: Outcome | None) -> None:
+    if outcome is None:
+        print(f"Nothing left to do: {job.weights} is finished. A longer training goes on from it; --force starts anew.")
+        return
+    from bidsqa.cli.progress import count, say_duration
+
+    why = "; the watched loss had stopped falling" if outcome.ended == "patience" else ""
+    best = f", best at step {outcome.best[0]}" if outcome.best else ""
+    print(f"Trained {count(outcome.step, 'step')} in {say_duration(outcome.seconds)}{best}{why}.")
+    print(f"Weights: {job.weights}\nCard: {job.card}\nCurve: {job.out / 'curve.csv'}")
+    print(f"Next: bidsqa BIDS_DIR OUT_DIR participant --weights {job.recipe.model}={job.weights}")
+
+
+class GentleStop:
+    """Signals while a network learns: the first is heeded after the step, a later one at once.
+
+    Calling it tells whether there was one.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._when = 0.0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> GentleStop:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def __call__(self) -> bool:
+        return self.number is not None
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.number is None:
+            self.number, self._when = number, time.monotonic()
+            print("\nStopping after this step; once more stops at once.", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._when > REPEAT_SECONDS:
+            handler = self._before.get(number)
+            if callable(handler):
+                handler(number, frame)
+
+
+def _evaluate(asked: Asked) -> int:
+    raise UsageError("Judging is not there yet.", "Use python -m bidsqa.validation.severity")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
