@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from bidsqa.simulation.phantom_fields import cubic_weights
+from bidsqa.simulation.phantom_fields import cubic_weights, weighted_sums
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 WHITE_MATTER_LEVEL = 400.0
@@ -259,5 +259,4 @@ def _interpolated_noise(
         cubic_weights(1.0 + np.arange(size) * edge / scale, count)
         for size, edge, count in zip(shape, spacing, knots, strict=True)
     ]
-    noise = np.tensordot(weights[0], noise, axes=(1, 0))
-    return np.asarray(np.matmul(np.matmul(weights[1], noise), weights[2].T), dtype=np.float32)
+    return weighted_sums(noise, weights)

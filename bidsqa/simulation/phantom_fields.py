@@ -8,7 +8,7 @@ doi 10.1109/TASSP.1981.1163711, Eq. 15); so one seed is one head, whatever the v
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ Box = tuple[slice, slice, slice]
 CANVAS_MM = 2.0
 FAR_MM = 40.0
 MARGIN_MM = 14.0
+BLOCK_ROWS = 32
 
 
 def soft_union(first: Field, second: Field, radius: float) -> Field:
@@ -165,8 +166,7 @@ def band_noise(
 def _spread(knots: Field, positions: list[np.ndarray[Any, Any]]) -> Field:
     """Values between the knots, at fractional positions along each axis."""
     weights = [cubic_weights(places, count) for places, count in zip(positions, knots.shape, strict=True)]
-    rows = np.tensordot(weights[0], knots, axes=(1, 0))
-    return np.asarray(np.matmul(np.matmul(weights[1], rows), weights[2].T), dtype=np.float32)
+    return weighted_sums(knots, weights)
 
 
 def smooth_noise(
@@ -211,6 +211,41 @@ def cubic_weights(positions: np.ndarray[Any, Any], count: int) -> Field:
     for offset, values in zip((-1, 0, 1, 2), kernel, strict=True):
         np.add.at(weights, (rows, np.clip(base + offset, 0, count - 1)), values.astype(np.float32))
     return weights
+
+
+def weighted_sums(values: Field, weights: Sequence[Field]) -> Field:
+    """Interpolate along all three axes, one after the other.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (A, B, C)
+    weights : sequence of three ndarrays of float32, shapes (X, A), (Y, B), (Z, C)
+        From :func:`cubic_weights`.
+
+    Returns
+    -------
+    ndarray of float32, shape (X, Y, Z)
+
+    Notes
+    -----
+    A block of rows needs only the few samples that its weights reach. Blocks are also too small for BLAS to share one
+    among threads: for such small products threads wait for each other longer than they calculate.
+    """
+    for axis, matrix in enumerate(weights):
+        shape = (*values.shape[:axis], len(matrix), *values.shape[axis + 1 :])
+        summed = np.empty(shape, dtype=np.float32)
+        # the axis comes to the rows of a stack of matrices; the last one stays, to be multiplied from the right
+        source, target = (part.swapaxes(0, 1) if axis == 0 else part for part in (values, summed))
+        for start in range(0, len(matrix), BLOCK_ROWS):
+            block = matrix[start : start + BLOCK_ROWS]
+            used = np.flatnonzero(block.any(axis=0))
+            reach, part = slice(used[0], used[-1] + 1), slice(start, start + len(block))
+            if axis == 2:
+                np.matmul(source[..., reach], block[:, reach].T, out=target[..., part])
+            else:
+                np.matmul(block[:, reach], source[:, reach], out=target[:, part])
+        values = summed
+    return values
 
 
 def sample_at(field: Field, canvas: Canvas, x: Field, y: Field, z: Field) -> Field:
@@ -277,13 +312,6 @@ class Upsampler:
 
     def interpolate(self, field: Field, box: Box) -> Field:
         """The field at the grid points of a box, shape of the box."""
-        values = field
-        windows = tuple(self.window(axis, part) for axis, part in enumerate(box))
-        values = values[windows]
-        for axis in range(3):
-            matrix = self.weights[axis][box[axis], windows[axis]]
-            if axis == 0:
-                values = (matrix @ values.reshape(values.shape[0], -1)).reshape(len(matrix), *values.shape[1:])
-            else:
-                values = np.matmul(matrix, values) if axis == 1 else np.matmul(values, matrix.T)
-        return values
+        windows = [self.window(axis, part) for axis, part in enumerate(box)]
+        weights = [self.weights[axis][part, windows[axis]] for axis, part in enumerate(box)]
+        return weighted_sums(field[windows[0], windows[1], windows[2]], weights)

@@ -67,7 +67,9 @@ def _draw_surface(canvas: Canvas, scalp: Field, generator: np.random.Generator) 
     canvas.ellipsoid(surface, (9, 91, -49), (7, 9, 6), blend=6.0, paired=True)
     canvas.ellipsoid(surface, (0, 89, -68), (19, 7, 5), blend=4.0)
     canvas.ellipsoid(surface, (0, 87, -81), (17, 7.5, 5.5), blend=4.0)
-    canvas.ellipsoid(surface, (80, -26, -26), (4.5, 15, 27), blend=5.0, paired=True)
+    # the ears lean inward as the head does below them, or they would float beside the jaw
+    ear = [(82.0, -31.0, -8.0), (80.0, -28.0, -26.0), (65.0, -22.0, -44.0)]
+    canvas.tube(surface, ear, [12.0, 14.0, 8.0], blend=5.0, paired=True, flat=3.0)
     sockets = canvas.blank()
     canvas.ellipsoid(sockets, (31, 92, -22), (15, 13, 9), paired=True)
     surface = soft_intersection(surface, -sockets, 10.0)

@@ -113,7 +113,9 @@ def _soft_tissue(outside: Field, septa: Field, cells: Field, y: Field, z: Field)
     cheek = np.clip((-z - 20) / 40, 0, 1) * np.float32(4.0)
     thickness = np.float32(3.6) + cheek + np.float32(0.7) * septa
     deep = outside + SKIN_MM + thickness
-    streaks = np.maximum(np.abs(septa + np.float32(0.3) * cells) * np.float32(5.5) - np.float32(0.75), deep)
+    # sheets between muscles are thinner than a voxel: a little fat in a wide seam, here and there a real layer of it
+    layer = np.float32(0.9) * np.maximum(cells - np.float32(0.6), 0)
+    streaks = np.maximum(np.abs(septa) * np.float32(3.0) + np.float32(0.2) - layer, deep)
     return [("fat", streaks), ("muscle", deep), ("fat", outside + SKIN_MM)]
 
 
