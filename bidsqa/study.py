@@ -115,10 +115,10 @@ def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
         if len(counts) > 1:
             told = ", ".join(f"{version} ({count} scans)" for version, count in sorted(counts.items()))
             found.append(f"The scans differ in {kind}: {told}. Assess them again before comparing them.")
-    if rules is not None:
-        found.append(
-            f"Decisions here were made anew by rules {rules.version}; a scan's own page keeps its record's verdict."
-        )
+    anew = sum(row.judged_anew for row in rows)
+    if rules is not None and anew:
+        which = "Decisions here were" if anew == len(rows) else f"Decisions on {anew} of {len(rows)} scans were"
+        found.append(f"{which} made anew by rules {rules.version}; a scan's own page keeps its record's verdict.")
     return found
 
 

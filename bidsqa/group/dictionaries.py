@@ -55,15 +55,6 @@ FIXED: dict[str, dict[str, Any]] = {
     "fail": {"Description": "Number of scans with the decision fail"},
     "not_assessed": {"Description": "Number of scans that could not be assessed (among the failures)"},
 }
-READINGS = {
-    "uncertainty": "standard error of the score",
-    "median": "median over the slices",
-    "p10": "10th percentile over the slices",
-    "p90": "90th percentile over the slices",
-    "share_below_060": "share of slices below 0.60",
-    "share_below_085": "share of slices below 0.85",
-    "clinical_class": "clinical class",
-}
 _LABELS = {table_column(key): key for key in ENTITIES}
 
 
@@ -74,9 +65,9 @@ def dictionary(header: Iterable[str], *, sites: bool = False) -> dict[str, dict[
     ----------
     header : iterable of str
     sites : bool
-        True for the table of sites, where ``outliers`` is a count.
+        True for the table of sites, where ``outliers`` is a count and ``<value>_median`` one over scans, not slices.
     """
-    found = {column: _entry(column) for column in header}
+    found = {column: (_median(column) if sites else None) or _entry(column) for column in header}
     if sites and "outliers" in found:
         found["outliers"] = {"Description": "Number of scans that are outliers within suffix and site"}
     return found
@@ -93,17 +84,19 @@ def _entry(column: str) -> dict[str, Any]:
         return FIXED[column]
     if column in _LABELS:
         return {"Description": f"BIDS entity {_LABELS[column]}-<label>, the label"}
-    if column.endswith("_median") and _known(column.removesuffix("_median")):
-        return {"Description": f"Median of {column.removesuffix('_median')} over the scans of the row"}
     for name, row in MODELS.items():
         if column.startswith(f"{name}_"):
             part = column.removeprefix(f"{name}_")
-            return {"Description": f"{row.title}: {READINGS.get(part, part.replace('_', ' '))}"}
+            told = row.parts.get(part, f"as the record holds it under {part.replace('_', ' ')}")
+            return {"LongName": f"{row.title}: {part.replace('_', ' ')}", "Description": told}
     return {"Description": f"As the sidecar or record holds it: {column}"}
 
 
-def _known(key: str) -> bool:
-    return key in MODELS or key in METRIC_KEYS
+def _median(column: str) -> dict[str, Any] | None:
+    """The entry of a median over scans, None for any other column."""
+    key = column.removesuffix("_median")
+    known = key != column and (key in MODELS or key in METRIC_KEYS)
+    return {"Description": f"Median of {key} over the scans of the row"} if known else None
 
 
 def _metric(key: str) -> dict[str, Any]:

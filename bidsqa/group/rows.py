@@ -49,6 +49,8 @@ class Row:
         bidsqa, the rules, the models' weights and settings that change numbers: rows that differ aren't comparable.
     site : str
         Filled in once all rows are known.
+    judged_anew : bool
+        The decision was made by other rules than the record's own.
     outliers : list of str
         Names of the values that are outliers within suffix and site; filled in once all rows are known.
     """
@@ -64,6 +66,7 @@ class Row:
     scanner: tuple[str, ...]
     versions: dict[str, str]
     site: str = UNKNOWN_SITE
+    judged_anew: bool = False
     outliers: list[str] = field(default_factory=list)
 
 
@@ -99,6 +102,7 @@ def row_of(record: Record, verdict: Mapping[str, Any] | None = None) -> Row:
         background=str(record.image.get("background") or ""),
         scanner=tuple(_plain(record.acquisition.get(key)) for key in SITE_KEYS),
         versions=_versions(record, judged),
+        judged_anew=judged.get("rules_version") != record.verdict.get("rules_version"),
     )
 
 

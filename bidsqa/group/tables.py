@@ -13,6 +13,7 @@ from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import MODELS
 
 MISSING = "n/a"
+LARGEST_WHOLE = 1e15  # larger ones keep their exponent
 PROPOSALS = {"fail": "exclude", "review": "look"}
 
 
@@ -123,4 +124,6 @@ def _cell(value: Any) -> str:
         return MISSING
     if isinstance(value, str):
         return " ".join(value.split()) or MISSING
+    if isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_WHOLE:
+        return str(int(value))
     return str(value)

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+
+from bidsqa.models.score_parts import SEVERITY_PARTS, SSIM_PARTS
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 CHECKSUMS_FILE = "SHA256SUMS"
@@ -69,6 +71,11 @@ class Model:
         ``"score"`` (gives a score in the record) or ``"internal"`` (used by another part, e.g. masks).
     limits : str
         What the number can't tell, in plain words.
+    method : str
+        What the network does with a slice, for CITATION.md: goes on from the model's name.
+    parts : Mapping of str
+        What the uncertainty and the further numbers and words of the score tell (``Score.extra``), by key;
+        ``<key>_<name>`` for keys that hold several.
     """
 
     name: str
@@ -87,6 +94,8 @@ class Model:
     scorer: str
     kind: str = "score"
     limits: str = ""
+    method: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -136,6 +145,8 @@ SEVERITY = Model(
     citation="Hays et al., Medical Imaging with Deep Learning (MIDL) 2025",
     scorer="bidsqa.models.severity:make_scorer",
     limits="Learned from simulated artifacts; loss of resolution across thick slices is invisible within them.",
+    method="(after Hays et al.) tells how strongly a slice is degraded by artifacts of any kind",
+    parts=SEVERITY_PARTS,
 )
 
 SSIM = Model(
@@ -167,6 +178,8 @@ SSIM = Model(
         "Learned from simulated motion; noise, bias field and low resolution are meant to leave it unchanged, "
         "and the similarity of the same motion depends on contrast."
     ),
+    method="(after Sciarra et al.) predicts a slice's structural similarity to the same slice without motion",
+    parts=SSIM_PARTS,
 )
 
 MODELS: Mapping[str, Model] = MappingProxyType({row.name: row for row in (SEVERITY, SSIM)})

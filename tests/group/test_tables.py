@@ -15,13 +15,15 @@ import bidsqa
 from bidsqa.bids import names
 from bidsqa.errors import UsageError
 from bidsqa.group import read, read_records, sites
+from bidsqa.group.dictionaries import dictionary
 from bidsqa.group.rows import Row, row_of
 from bidsqa.group.tables import tsv
 from bidsqa.metrics import METRIC_KEYS
+from bidsqa.models import MODELS
 from bidsqa.record import Record
 from bidsqa.study import run_group
 from bidsqa.validation.example_records import example_record, failed_record
-from bidsqa.verdict import load_rules
+from bidsqa.verdict import decide, load_rules
 
 RULES = load_rules()
 
@@ -151,6 +153,20 @@ def test_new_thresholds_change_decisions_without_touching_records(study: Path, t
     assert {path: path.read_bytes() for path in names.record_paths(study)} == before
 
 
+def test_the_note_on_new_decisions_needs_other_rules(study: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text("[rules.ssim]\nreview_below = 0.99\nfail_below = 0.98\n")
+    rules = load_rules(mine)
+    for path in names.record_paths(study):
+        record = Record.loads(path.read_text())
+        record.verdict = decide(record, rules)
+        path.write_text(record.dumps())
+    assert run_group(study, rules).notes == []
+    write(study, example_record("sub-03_T1w", rules=RULES))
+    anew = [note for note in run_group(study, rules).notes if "made anew" in note]
+    assert [note.partition(" scans")[0] for note in anew] == ["Decisions on 1 of 6"]
+
+
 def test_the_same_records_give_the_same_files(study: Path) -> None:
     first = {path.name: path.read_bytes() for path in run_group(study).paths}
     assert {path.name: path.read_bytes() for path in run_group(study).paths} == first
@@ -188,6 +204,23 @@ def test_names_that_would_collide_with_other_tables_are_refused() -> None:
 def test_cells_cannot_break_the_table() -> None:
     text = tsv(["a", "b"], [["x\ty\nz\r\x0b", None], ["", 0.1]])
     assert text == "a\tb\nx y z\tn/a\nn/a\t0.1\n"
+
+
+def test_whole_numbers_are_written_as_such() -> None:
+    text = tsv(["a", "b", "c", "d", "e"], [[167.0, -3.0, 0.5, 1e20, 7]])
+    assert text.splitlines()[1] == "167\t-3\t0.5\t1e+20\t7"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_part_of_a_score_is_described_by_its_row(name: str) -> None:
+    row = MODELS[name]
+    columns = [name, *(f"{name}_{part}" for part in row.parts)]
+    entries = dictionary(columns)
+    assert all(entries[f"{name}_{part}"]["Description"] == told for part, told in row.parts.items())
+    assert "slice" in dictionary([f"{name}_median"])[f"{name}_median"]["Description"]
+    assert "scans" in dictionary([f"{name}_median"], sites=True)[f"{name}_median"]["Description"]
+    assert len(set(row.parts.values())) == len(row.parts)
+    assert all(len(told) > 20 for told in row.parts.values())
 
 
 def test_data_frame(study: Path) -> None:
