@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import bidsqa
-from bidsqa.bids import names
+from bidsqa.bids import acquisition, names
 from bidsqa.bids.writing import write_atomic
 from bidsqa.record import SCHEMA_VERSION, Record
+from bidsqa.settings import sidecar_digest
 
 if TYPE_CHECKING:
     from bidsqa.anatomy import Anatomy
@@ -31,7 +32,8 @@ def pending(scan: Scan, out: Path, settings: Settings) -> str:
     -------
     str
         ``done`` when nothing is; else ``new``, ``failed before``, or ``changed: `` and what differs: the input (size
-        or time), the version of bidsqa, or the settings that change numbers.
+        or time), the sidecars (what they give to the record; one without a digest of it counts as different), the
+        version of bidsqa, or the settings that change numbers. A link whose content was dropped differs in nothing.
     """
     path = names.record_path(out, scan)
     if not path.exists():
@@ -45,8 +47,12 @@ def pending(scan: Scan, out: Path, settings: Settings) -> str:
     provenance = record.provenance
     if (provenance.get("bidsqa"), provenance.get("record_schema")) != (bidsqa.__version__, SCHEMA_VERSION):
         return "changed: version"
-    if not _same_input(scan, provenance.get("input", {})):
+    known = provenance.get("input")
+    known = known if isinstance(known, dict) else {}
+    if not _same_input(scan, known):
         return "changed: input"
+    if known.get("sidecar") != sidecar_digest(acquisition(scan.sidecar), scan.warnings):
+        return "changed: sidecar"
     if provenance.get("settings") != settings.changing_numbers():
         return "changed: settings"
     masks = [names.mask_path(out, scan, kind) for kind in ("brain", "dseg")] if settings.output_masks else []
@@ -55,11 +61,16 @@ def pending(scan: Scan, out: Path, settings: Settings) -> str:
     return "done"
 
 
+def content_absent(path: Path) -> bool:
+    """Whether the scan is a link without content, as DataLad and git-annex leave them."""
+    return path.is_symlink() and not path.exists()
+
+
 def _same_input(scan: Scan, known: dict[str, object]) -> bool:
     try:
         status = Path(scan.path).stat()
     except OSError:
-        return False
+        return content_absent(Path(scan.path))
     return (known.get("size"), known.get("mtime")) == (status.st_size, int(status.st_mtime))
 
 

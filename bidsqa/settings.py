@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,20 @@ class Source:
 
 def _checksum(path: Path) -> str:
     """SHA-256 of a settings file.
+
+def sidecar_digest(acquisition: Mapping[str, Any], warnings: Sequence[str]) -> str:
+    """SHA-256 of what a scan's sidecars give to its record: another one means that the record is out of date.
+
+    Parameters
+    ----------
+    acquisition : mapping
+        The keys that the record keeps, merged from all sidecars that apply.
+    warnings : sequence of str
+        About sidecars that could not be used.
+    """
+    told = json.dumps([dict(acquisition), list(warnings)], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
+
 
     Raises
     ------

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import bidsqa
 from bidsqa.accounting import Ledger
-from bidsqa.errors import BidsqaError, InputError, NotComputable, WeightsError
+from bidsqa.errors import BidsqaError, InputError, NotComputable, UsageError, WeightsError
 from bidsqa.image import Volume, load_volume
 from bidsqa.record import SCHEMA_VERSION, Record
-from bidsqa.settings import Settings, Source
+from bidsqa.settings import Settings, Source, sidecar_digest
 
 if TYPE_CHECKING:
     import nibabel
@@ -193,7 +193,13 @@ def _provenance(
         "models": models,
         "metric_versions": metric_versions(),
         "settings": settings.changing_numbers(),
-        "input": {"path": source.path, "size": source.size, "mtime": source.mtime, "sha256": digest},
+        "input": {
+            "path": source.path,
+            "size": source.size,
+            "mtime": source.mtime,
+            "sha256": digest,
+            "sidecar": sidecar_digest(source.acquisition or {}, source.warnings),
+        },
         "software": _software(),
         "platform": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
         "seconds": dict(ledger.seconds),
@@ -225,10 +231,9 @@ def examine(
 
     Parameters are those of :func:`assess`; ``pictures`` also draws the page's figures.
     """
-    from bidsqa.bids import acquisition
-
     chosen = settings or Settings()
-    origin = _origin(source, suffix, acquisition(dict(sidecar or {})), bids_name)
+    _check_suffix(suffix)
+    origin = _origin(source, suffix, sidecar, bids_name)
     ledger = Ledger()
     step = "conform"
     try:
@@ -277,7 +282,8 @@ def assess(
     settings : Settings, optional
         Models, weights, slice fraction, thresholds.
     sidecar : mapping, optional
-        The scan's BIDS metadata.
+        The scan's metadata. By default those of a file are read: from the JSON file beside it, inside a BIDS dataset
+        from all sidecars that apply; an image in memory has none.
     bids_name : str, optional
         Name in the record; the file's name without extension by default.
 
@@ -289,20 +295,35 @@ def assess(
 
     Raises
     ------
+    UsageError
+        When the suffix is none of these.
     WeightsError
         When a model's weights are missing or damaged.
     """
     return examine(source, suffix, settings, sidecar=sidecar, bids_name=bids_name, pictures=False).record
 
 
-def _origin(source: Any, suffix: str, acquisition: Mapping[str, Any], bids_name: str | None) -> Source:
-    """Name, size and time of the scan's file, as far as there is one."""
+def _check_suffix(suffix: str) -> None:
+    from bidsqa.bids import JUDGED_SUFFIXES
+    from bidsqa.bids.selection import suggestion
+
+    if suffix not in JUDGED_SUFFIXES:
+        raise UsageError(f"Images of the kind {suffix!r} can't be judged.", suggestion(str(suffix), JUDGED_SUFFIXES))
+
+
+def _origin(source: Any, suffix: str, sidecar: Mapping[str, Any] | None, bids_name: str | None) -> Source:
+    """Name, size, time and metadata of the scan's file, as far as there is one."""
+    from bidsqa.bids import acquisition
+    from bidsqa.bids.sidecar import sidecars_of
+
     if not isinstance(source, (str, os.PathLike)):
-        return Source(bids_name or "image", suffix, acquisition=acquisition)
+        return Source(bids_name or "image", suffix, acquisition=acquisition(dict(sidecar or {})))
     path = Path(source)
     name = bids_name or path.name.removesuffix(".gz").removesuffix(".nii")
+    given, warnings = sidecars_of(path) if sidecar is None else (dict(sidecar), ())
     try:
         status = path.stat()
+        size, mtime = status.st_size, int(status.st_mtime)
     except OSError:
-        return Source(name, suffix, path.name, acquisition=acquisition)
-    return Source(name, suffix, path.name, status.st_size, int(status.st_mtime), acquisition)
+        size, mtime = 0, 0
+    return Source(name, suffix, path.name, size, mtime, acquisition(given), warnings)

@@ -6,6 +6,7 @@ A sidecar is data from outside: a broken one costs a warning on the scans it app
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -104,7 +105,7 @@ class Sidecars:
                 values, problem = self._load(path, keep=level != folder)
                 merged.update(values)
                 if problem:
-                    warnings.append(f"Sidecar {path.name} was not used: {problem}.")
+                    warnings.append(_unused(path, problem))
         return merged, tuple(warnings)
 
     def _list(self, folder: Path) -> list[tuple[Path, dict[str, str], str]]:
@@ -133,6 +134,39 @@ class Sidecars:
         if keep:
             self._shared[path] = loaded
         return loaded
+
+
+def sidecars_of(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Metadata of a single image file: as `Sidecars` has it inside a BIDS dataset, else of the JSON file beside it.
+
+    Parameters
+    ----------
+    path : Path
+        The image; it lies inside a dataset where a folder above holds ``dataset_description.json`` and the image has
+        its BIDS place below that.
+
+    Returns
+    -------
+    metadata : dict
+    warnings : tuple of str
+        One sentence for each sidecar that could not be used.
+    """
+    place = Path(os.path.abspath(path))
+    stem = place.name.removesuffix(".gz").removesuffix(".nii")
+    root = next((folder for folder in place.parents if os.path.lexists(folder / "dataset_description.json")), None)
+    if root is not None and place.relative_to(root).parts[0].startswith("sub-"):
+        with contextlib.suppress(ValueError):
+            entities, suffix, _ = split_name(stem)
+            return Sidecars(root).read(place.parent, entities, suffix)
+    beside = place.with_name(f"{stem}.json")
+    if not os.path.lexists(beside):
+        return {}, ()
+    values, problem = load_sidecar(beside)
+    return values, (_unused(beside, problem),) if problem else ()
+
+
+def _unused(path: Path, problem: str) -> str:
+    return f"Sidecar {path.name} was not used: {problem}."
 
 
 def load_sidecar(path: Path) -> tuple[dict[str, Any], str | None]:

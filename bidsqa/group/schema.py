@@ -170,7 +170,16 @@ def _provenance() -> dict[str, Any]:
             "models": {"type": "object", "additionalProperties": OBJECT},
             "metric_versions": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
             "settings": OBJECT,
-            "input": OBJECT,
+            "input": {
+                "type": "object",
+                "properties": {
+                    "path": TEXT,
+                    "size": {"type": "integer", "minimum": 0},
+                    "mtime": {"type": "integer"},
+                    "sha256": {"type": ["string", "null"], "description": "of the stored image data"},
+                    "sidecar": TEXT | {"description": "SHA-256 of what the sidecars give to this record"},
+                },
+            },
             "software": {"type": "object", "additionalProperties": TEXT},
             "platform": OBJECT,
             "seconds": seconds,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidsqa.bids import Selection, acquisition, collect_scans
-from bidsqa.bids.sidecar import ACQUISITION_KEYS, LONGEST_TEXT, load_sidecar
+from bidsqa.bids.sidecar import ACQUISITION_KEYS, LONGEST_TEXT, load_sidecar, sidecars_of
 
 
 def write(path: Path, content: object) -> None:
@@ -46,6 +46,24 @@ def test_inheritance_is_that_of_pybids(inherited: Path) -> None:
         assert scan.warnings == ()
     fast = next(scan for scan in scans if "acq" in scan.entities)
     assert fast.sidecar == {"EchoTime": 2, "Manufacturer": "top", "FlipAngle": 9, "RepetitionTime": 4}
+
+
+def test_a_single_file_has_the_same_metadata(inherited: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(inherited / "sub-01")
+    for scan in collect_scans(inherited, Selection()).scans:
+        assert sidecars_of(scan.path) == (scan.sidecar, scan.warnings)
+        assert sidecars_of(Path(os.path.relpath(scan.path))) == (scan.sidecar, scan.warnings)
+
+
+def test_a_file_outside_of_datasets_has_the_one_beside_it(tmp_path: Path) -> None:
+    write(tmp_path / "T1w.json", {"EchoTime": 1})
+    write(tmp_path / "sub-01/sub-01_T1w.json", {"FlipAngle": 9})
+    assert sidecars_of(tmp_path / "sub-01/sub-01_T1w.nii.gz") == ({"FlipAngle": 9}, ())
+    assert sidecars_of(tmp_path / "sub-01/sub-01_T2w.nii") == ({}, ())
+    (tmp_path / "t1.json").write_text("{")
+    values, (warning,) = sidecars_of(tmp_path / "t1.nii.gz")
+    assert values == {}
+    assert warning.startswith("Sidecar t1.json was not used")
 
 
 @pytest.mark.parametrize(

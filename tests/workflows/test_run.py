@@ -19,6 +19,9 @@ import pytest
 
 from bidsqa import assess
 from bidsqa.bids import Selection, collect_scans
+from bidsqa.errors import UsageError
+from bidsqa.group import row_of
+from bidsqa.models import MODELS
 from bidsqa.outputs import pending
 from bidsqa.settings import Settings
 from bidsqa.workflows import Event, run_scans
@@ -67,6 +70,13 @@ def test_graph_has_one_node_a_step(tmp_path: Path, bids_dataset: Maker) -> None:
     assert Job.loads(job.dumps()).dumps() == job.dumps()
 
 
+@pytest.mark.parametrize("suffix", ["bold", "t1w", "", "../T1w"])
+def test_assess_refuses_what_is_not_judged(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(UsageError, match="can't be judged") as caught:
+        assess(tmp_path / "sub-01_T1w.nii.gz", suffix=suffix)
+    assert "T1w" in caught.value.hint
+
+
 def test_names_of_graphs_never_collide() -> None:
     names = ["sub-a_b", "sub_a-b", "sub-a+b", "sub-a2bb", "sub-a_T1w", "sub_a_T1w", "sub__a_T1w"]
     assert len({scan_wf_name(name) for name in names}) == len(names)
@@ -78,8 +88,13 @@ def test_record_equals_assess_and_is_resumed(tmp_path: Path, bids_dataset: Maker
     out, result, events = _run(root, tmp_path)
     assert result.done == ["sub-01_T1w"], events
     record = _read(out, "sub-01_T1w")
-    direct = assess(root / "sub-01" / "anat" / "sub-01_T1w.nii.gz", suffix="T1w", sidecar=sidecar)
+    direct = assess(root / "sub-01" / "anat" / "sub-01_T1w.nii.gz", suffix="T1w")
     assert _numbers(record) == _numbers(direct.to_dict())
+    assert record["acquisition"] == sidecar
+    for name, model in MODELS.items():
+        columns = row_of(direct).values
+        parts = {column.removeprefix(f"{name}_") for column in columns if column.startswith(f"{name}_")}
+        assert parts <= set(model.parts), "each part of a score is described in the model's row"
     assert (out / "sub-01_T1w.html").stat().st_size > 10_000
     assert [event.kind for event in events if event.kind != "step"] == ["scan_started", "scan_done"]
     assert not list((tmp_path / "work" / "bidsqa").glob("scan_*")), "the scan's work is cleared"
