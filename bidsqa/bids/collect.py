@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bidsqa.bids.choosing import check_labels, choose
 from bidsqa.bids.folders import Found, find_images, participant_folders
-from bidsqa.bids.scan import ENTITIES, EXTENSIONS, INDEX_KEYS, JUDGED_SUFFIXES, Scan, name_problem
-from bidsqa.bids.selection import Selection, suggestion
+from bidsqa.bids.scan import EXTENSIONS, JUDGED_SUFFIXES, Scan, name_problem
+from bidsqa.bids.selection import Selection
 from bidsqa.bids.sidecar import Sidecars
-from bidsqa.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,13 @@ class Collection:
         To be judged, sorted by path.
     skipped : tuple of (str, str)
         What is not judged (a path below the root, or a kind of file) and why, in words.
+    warnings : tuple of str
+        Sentences about what in the selection fits nothing.
     """
 
     scans: tuple[Scan, ...]
     skipped: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...] = ()
 
 
 def collect_scans(root: Path, selection: Selection | None = None, database: Path | None = None) -> Collection:
@@ -62,6 +64,7 @@ def collect_scans(root: Path, selection: Selection | None = None, database: Path
     root = Path(root).absolute()
     asked = selection or Selection()
     folders, skipped = participant_folders(root, asked.participants)
+    layout = None
     if database is None:
         found, notes = find_images(root, folders)
     else:
@@ -69,17 +72,15 @@ def collect_scans(root: Path, selection: Selection | None = None, database: Path
         found, notes = index.images_of(layout, root, folders)
     skipped += notes
     judgeable = _judgeable(found, asked.strict_names, skipped)
-    _check_labels(judgeable, asked)
-    if database is None:
-        layout = index.index_images(judgeable)
-    wanted = {path for suffix in asked.suffixes for path in index.query(layout, _filters(suffix, asked))}
+    check_labels(judgeable, asked)
+    wanted, filter_warnings = choose(judgeable, asked, layout)
     sidecars = Sidecars(root)
     scans = []
     for image in judgeable:
         if str(image.path) in wanted:
             metadata, warnings = sidecars.read(image.path.parent, image.entities, image.suffix)
             scans.append(Scan(image.path, root, image.entities, image.suffix, metadata, warnings))
-    return Collection(tuple(scans), tuple(skipped))
+    return Collection(tuple(scans), tuple(skipped), tuple(filter_warnings))
 
 
 def _judgeable(found: Iterable[Found], strict: bool, skipped: list[tuple[str, str]]) -> list[Found]:
@@ -109,30 +110,3 @@ def _judgeable(found: Iterable[Found], strict: bool, skipped: list[tuple[str, st
         images = "1 image" if count == 1 else f"{count} images"
         skipped.append((f"anat/*_{suffix}", f"{images}; this version judges {judged}"))
     return list(kept.values())
-
-
-def _check_labels(found: Iterable[Found], asked: Selection) -> None:
-    """Name the labels that no image has."""
-    for key, word, labels in (
-        ("ses", "session", asked.sessions),
-        ("run", "run", asked.runs),
-        ("task", "task", asked.tasks),
-    ):
-        known = {image.entities[key] for image in found if key in image.entities} if labels else set()
-        comparable = {_comparable(key, label) for label in known}
-        for label in labels:
-            if _comparable(key, label) not in comparable:
-                raise UsageError(
-                    f"No anatomical image has the {word} {label!r}.", suggestion(label, known).capitalize()
-                )
-
-
-def _comparable(key: str, label: str) -> str:
-    return label.lstrip("0") or "0" if key in INDEX_KEYS and label.isdigit() else label
-
-
-def _filters(suffix: str, asked: Selection) -> dict[str, list[Any]]:
-    """The query for one suffix: labels of the command line, then the filter file, which has the last word."""
-    labels = (("ses", asked.sessions), ("run", asked.runs), ("task", asked.tasks))
-    by_label = {ENTITIES[key]: list(wanted) for key, wanted in labels if wanted}
-    return {**by_label, **asked.filters.get(suffix, {}), "suffix": [suffix], "datatype": ["anat"]}

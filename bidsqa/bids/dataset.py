@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path, PurePath
@@ -12,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import bidsqa
-from bidsqa.bids.names import mask_path
+from bidsqa.bids.names import iter_records, mask_path
 from bidsqa.bids.scan import JUDGED_SUFFIXES, Scan
 from bidsqa.bids.writing import write_changed
 from bidsqa.errors import UsageError
@@ -30,14 +31,7 @@ BIDSIGNORE = "\n".join(
 CITATION = """\
 # How these results were made
 
-Image quality was assessed with bidsqa {version}, run as a BIDS app (Gorgolewski et al., 2017) on data organised
-after the Brain Imaging Data Structure (Gorgolewski et al., 2016). Each scan was read at its native resolution.
-Two networks scored slices of the scan's own acquisition plane: *severity*, after Hays et al., tells how strongly a
-slice is degraded; *ssim*, after Sciarra et al., predicts its structural similarity to a clean image of the same head.
-Brain, tissue and air masks were drawn on each scan, and image-quality metrics were measured in them under the
-definitions and names of MRIQC (Esteban et al., 2017). Rules with published thresholds turned scores and metrics into
-one verdict a scan (pass, review or fail) with its reasons; they stand in each record together with the versions of
-software and models that made it.
+{text}
 
 References:
 
@@ -52,10 +46,22 @@ Please cite bidsqa by its CITATION.cff as well.
 """
 
 
+TEXT = """\
+Image quality was assessed with bidsqa {version}, run as a BIDS app (Gorgolewski et al., 2017) on data organised after
+the Brain Imaging Data Structure (Gorgolewski et al., 2016). Each scan was read at its native resolution. {scoring}
+Brain, tissue and air masks were drawn on each scan, and image-quality metrics were measured in them under the
+definitions and names of MRIQC (Esteban et al., 2017). Rules with published thresholds turned {numbers} into one verdict
+a scan (pass, review or fail) with its reasons; they stand in each record together with the versions of {made} that made
+it."""
+COUNTED = {1: "One network", 2: "Two networks", 3: "Three networks"}
+WIDTH = 118
+
+
 def write_dataset_files(
     out: Path,
     root: Path | None = None,
     *,
+    methods: tuple[str, ...] = (),
     sources: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
 ) -> None:
@@ -67,6 +73,8 @@ def write_dataset_files(
         The output folder.
     root : Path, optional
         The dataset that was judged.
+    methods : tuple of str
+        What each network that gave scores does, for CITATION.md: ``*<name>* tells how ...``.
     sources : tuple of str
         Further references for CITATION.md, one sentence each (the models').
     environment : mapping, optional
@@ -76,7 +84,19 @@ def write_dataset_files(
     write_changed(out / DESCRIPTION, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     write_changed(out / ".bidsignore", BIDSIGNORE)
     listed = "".join(f"{number}. {source}\n" for number, source in enumerate(sources, start=4))
-    write_changed(out / "CITATION.md", CITATION.format(version=bidsqa.__version__, models=listed))
+    write_changed(out / "CITATION.md", CITATION.format(text=_methods_text(methods), models=listed))
+
+
+def _methods_text(methods: tuple[str, ...]) -> str:
+    """The paragraph of CITATION.md on what was run."""
+    who = COUNTED.get(len(methods), f"{len(methods)} networks")
+    text = TEXT.format(
+        version=bidsqa.__version__,
+        scoring=f"{who} scored slices of each scan: {'; '.join(methods)}." if methods else "",
+        numbers="scores and metrics" if methods else "the metrics",
+        made="software and models" if methods else "the software",
+    )
+    return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def describe(out: Path, root: Path | None, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -163,6 +183,15 @@ def check_output_is_ours(out: Path) -> None:
         raise UsageError(
             f"The output folder {out} holds {what}.", "Give a folder of its own, for example .../derivatives/bidsqa."
         )
+
+
+def holds_outputs(out: Path) -> bool:
+    """Whether bidsqa has written into a folder: its description, the log of a run, or records put together by hand."""
+    return (
+        (out / DESCRIPTION).exists()
+        or any((out / "logs").glob("bidsqa-*.log"))
+        or next(iter_records(out), None) is not None
+    )
 
 
 def _code_url() -> str | None:

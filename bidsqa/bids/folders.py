@@ -75,7 +75,7 @@ def participant_folders(root: Path, labels: Sequence[str] = ()) -> tuple[list[Pa
         plural = "s" if len(missing) > 1 else ""
         raise UsageError(
             f"The dataset has no participant{plural} {some}{more}.",
-            suggestion(missing[0].removeprefix("sub-"), known).capitalize(),
+            suggestion(missing[0].removeprefix("sub-"), known),
         )
     names = names or _folders(root, "sub-")
     notes = [(name, "the label has characters other than letters and digits") for name in names if not _is_label(name)]
@@ -86,14 +86,26 @@ def find_images(root: Path, participants: Iterable[Path]) -> tuple[list[Found], 
     """Images in ``anat`` folders of participants and their sessions; other kinds of data are noted, one line each."""
     found: list[Found] = []
     notes: Notes = []
+    places, others = data_folders(participants)
+    for place in places:
+        try:
+            _list_images(root, place, found, notes)
+        except OSError as error:
+            notes.append((place.relative_to(root).as_posix(), f"the folder can't be read ({error.strerror})"))
+    return found, notes + others
+
+
+def data_folders(participants: Iterable[Path]) -> tuple[list[Path], Notes]:
+    """The ``anat`` folders of participants and their sessions; other kinds of data are noted, one line each."""
+    places: list[Path] = []
+    notes: Notes = []
     other: Counter[str] = Counter()
     for participant in participants:
         try:
-            sessions = [participant / name for name in _folders(participant, "ses-")]
-            for place in (participant, *sessions):
+            for place in (participant, *(participant / name for name in _folders(participant, "ses-"))):
                 for kind in _folders(place):
                     if kind == DATATYPE:
-                        _list_images(root, place / kind, found, notes)
+                        places.append(place / kind)
                     elif not kind.startswith("ses-"):
                         other[kind] += 1
         except OSError as error:
@@ -101,11 +113,14 @@ def find_images(root: Path, participants: Iterable[Path]) -> tuple[list[Found], 
     for kind, count in sorted(other.items()):
         folders = "1 folder" if count == 1 else f"{count} folders"
         notes.append((f"{kind}/", f"{folders}; this version judges anatomical images only"))
-    return found, notes
+    return places, notes
 
 
 def parse_image(root: Path, path: Path) -> Found | str:
     """One image below `root`, or why it can't be taken, in words."""
+    # a link that leads nowhere is a scan without content (DataLad); a pipe or a device never is
+    if not path.is_file() and (path.exists() or not path.is_symlink()):
+        return "no regular file"
     try:
         entities, suffix, extension = split_name(path.name)
     except ValueError as error:
@@ -120,13 +135,9 @@ def parse_image(root: Path, path: Path) -> Found | str:
 
 def _list_images(root: Path, folder: Path, found: list[Found], notes: Notes) -> None:
     with os.scandir(folder) as entries:
-        images = sorted((entry for entry in entries if _is_image(entry.name)), key=lambda entry: entry.name)
-    for entry in images:
-        path = folder / entry.name
-        # a link that leads nowhere is a scan without content (DataLad); a pipe or a device never is
-        if not entry.is_file() and (os.path.exists(path) or not entry.is_symlink()):
-            notes.append((path.relative_to(root).as_posix(), "no regular file"))
-            continue
+        names = sorted(entry.name for entry in entries if is_image(entry.name))
+    for name in names:
+        path = folder / name
         image = parse_image(root, path)
         if isinstance(image, str):
             notes.append((path.relative_to(root).as_posix(), image))
@@ -134,7 +145,8 @@ def _list_images(root: Path, folder: Path, found: list[Found], notes: Notes) -> 
             found.append(image)
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of an image; hidden files are none."""
     return name.endswith(EXTENSIONS) and not name.startswith(".")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bidsqa.bids.folders import DATATYPE, Found, Notes, parse_image
+from bidsqa.bids.folders import DATATYPE, Found, Notes, data_folders, parse_image
 from bidsqa.bids.scan import ENTITIES, EXTENSIONS
 from bidsqa.bids.selection import Token
 from bidsqa.errors import UsageError
@@ -100,20 +100,21 @@ def open_database(root: Path, folder: Path) -> Any:
 
 
 def images_of(layout: Any, root: Path, participants: Iterable[Path]) -> tuple[list[Found], Notes]:
-    """The anatomical images of some participants that an index on disk knows."""
-    labels = [folder.name.removeprefix("sub-") for folder in participants]
+    """The anatomical images of some participants that an index on disk knows; notes as `find_images` has them."""
+    chosen = list(participants)
+    labels = [folder.name.removeprefix("sub-") for folder in chosen]
     found: list[Found] = []
+    _, others = data_folders(chosen)  # an index may leave out whole kinds of data
     notes: Notes = []
     for text in query(layout, {"subject": labels, "datatype": [DATATYPE], "extension": list(EXTENSIONS)}):
         path = Path(text)
-        image = parse_image(root, path)
-        if not os.path.lexists(path):
-            image = "it is in the BIDS index, but no longer in the dataset"
+        gone = "it is in the BIDS index, but no longer in the dataset"
+        image = parse_image(root, path) if os.path.lexists(path) else gone
         if isinstance(image, str):
             notes.append((path.relative_to(root).as_posix(), image))
         else:
             found.append(image)
-    return found, notes
+    return found, notes + others
 
 
 def query(layout: Any, filters: Mapping[str, list[Any]]) -> list[str]:

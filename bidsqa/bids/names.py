@@ -7,6 +7,7 @@ Every function takes a `Scan` or its ``bids_name``. Names are built from validat
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from bidsqa.bids.scan import Scan, split_name
@@ -87,8 +88,13 @@ def mask_path(out: Path, scan: Scan | str, kind: str) -> Path:
 
 def record_paths(out: Path) -> list[Path]:
     """All records below an output folder, sorted by path."""
-    patterns = (f"sub-*/anat/*_desc-{RECORD_DESC}_*.json", f"sub-*/ses-*/anat/*_desc-{RECORD_DESC}_*.json")
-    return sorted(path for pattern in patterns for path in out.glob(pattern))
+    return sorted(iter_records(out))
+
+
+def iter_records(out: Path) -> Iterator[Path]:
+    """As `record_paths`, one at a time and in no order."""
+    for place in ("sub-*/anat", "sub-*/ses-*/anat"):
+        yield from out.glob(f"{place}/*_desc-{RECORD_DESC}_*.json")
 
 
 def name_of_record(path: Path) -> str:

@@ -18,6 +18,7 @@ from bidsqa.errors import UsageError
 _TOKEN = re.compile(r"<?Query\.(?P<name>[A-Za-z]+)(?:: \d+>)?")
 _TOKENS = {"NONE": "NONE", "ANY": "REQUIRED", "REQUIRED": "REQUIRED", "OPTIONAL": "OPTIONAL"}
 _PLAIN_TOKENS = {"*": "REQUIRED"}
+ENTITY_KEYS = {name: key for key, name in ENTITIES.items()}
 FILTERABLE = (*ENTITIES.values(), "suffix", "extension", "datatype")
 
 
@@ -66,13 +67,17 @@ def bare_labels(values: Iterable[str], key: str) -> tuple[str, ...]:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """``did you mean 'severity'?`` or the list of what there is (at most 12)."""
+    """The sentence ``Did you mean 'severity'?`` or the list of what there is (at most 12).
+
+    Names are compared in any case and shown as they are written.
+    """
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    folded = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"Did you mean {folded[close[0]]!r}?"
     more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    return f"there is {', '.join(names[:12])}{more}" if names else "there is none"
+    return f"There is {', '.join(names[:12])}{more}." if names else "There is none."
 
 
 def load_filters(path: Path) -> dict[str, dict[str, list[Any]]]:
@@ -84,6 +89,7 @@ def load_filters(path: Path) -> dict[str, dict[str, list[Any]]]:
         JSON: ``{"t1w": {"session": "1", "acquisition": "Query.NONE"}, ...}``. Keys are suffixes in any case;
         those of other kinds of data (``bold``) are passed over. A value is a label, a number, a list of these,
         ``null`` or ``"Query.NONE"`` (must be absent), ``"*"`` or ``"Query.ANY"`` (any label), ``"Query.OPTIONAL"``.
+        Labels may carry their key (``"ses-1"``).
 
     Returns
     -------
@@ -120,13 +126,13 @@ def _entity_filters(wanted: dict[str, Any], path: Path, key: str) -> dict[str, l
         if entity not in FILTERABLE:
             raise UsageError(
                 f"The BIDS filter file {path} asks for {name!r} under {key!r}, which is no BIDS entity.",
-                suggestion(name, FILTERABLE).capitalize(),
+                suggestion(name, FILTERABLE),
             )
-        filters[entity] = [_value(item, path) for item in (value if isinstance(value, list) else [value])]
+        filters[entity] = [_value(item, path, entity) for item in (value if isinstance(value, list) else [value])]
     return filters
 
 
-def _value(item: Any, path: Path) -> Any:
+def _value(item: Any, path: Path, entity: str) -> Any:
     if item is None:
         return Token("NONE")
     if isinstance(item, bool) or not isinstance(item, (str, int)):
@@ -135,7 +141,7 @@ def _value(item: Any, path: Path) -> Any:
         return Token(_PLAIN_TOKENS[item])
     match = _TOKEN.fullmatch(item) if isinstance(item, str) else None
     if match is None:
-        return item
+        return item.removeprefix(f"{ENTITY_KEYS.get(entity, entity)}-") if isinstance(item, str) else item
     if match["name"].upper() not in _TOKENS:
         raise UsageError(
             f"The BIDS filter file {path} has the unknown word {item!r}.",

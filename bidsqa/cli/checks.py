@@ -13,6 +13,8 @@ from typing import Any
 from bidsqa.bids.selection import suggestion
 from bidsqa.errors import UsageError, WeightsError
 
+LOG_ENDINGS = (".log", ".out", ".err")
+
 
 def check_input(root: Path, *, strict: bool = True) -> list[str]:
     """The input is a BIDS dataset.
@@ -37,7 +39,7 @@ def check_input(root: Path, *, strict: bool = True) -> list[str]:
     if not root.exists():
         raise UsageError(f"The dataset {root} doesn't exist.", "Check the path (in a container: is the folder bound?).")
     if not root.is_dir():
-        raise UsageError(f"{root} is a file, not a dataset.", "For one image use: bidsqa-scan FILE")
+        raise UsageError(f"The path {root} is a file, not a dataset.", "For one image use: bidsqa-scan FILE")
     try:
         with os.scandir(root) as entries:
             has_participants = any(entry.name.startswith("sub-") and entry.is_dir() for entry in entries)
@@ -46,7 +48,7 @@ def check_input(root: Path, *, strict: bool = True) -> list[str]:
     description = root / "dataset_description.json"
     if not has_participants and not description.exists():
         raise UsageError(
-            f"{root} is not a BIDS dataset: it has no dataset_description.json and no sub-* folders.",
+            f"The folder {root} is not a BIDS dataset: it has no dataset_description.json and no sub-* folders.",
             "Give the folder that holds the sub-* folders; for one image use: bidsqa-scan FILE",
         )
     return _description_warnings(description) if strict else []
@@ -67,7 +69,8 @@ def _description_warnings(path: Path) -> list[str]:
 def check_folders(root: Path, out: Path, work: Path | None) -> None:
     """The three folders don't get in each other's way, and the input stays as it is.
 
-    The output may lie in the dataset's ``derivatives`` folder, as BIDS has it, and nowhere else in the dataset.
+    The output may lie in the dataset's ``derivatives`` folder, as BIDS has it, and nowhere else in the dataset, and the
+    dataset not in the output.
 
     Raises
     ------
@@ -85,6 +88,11 @@ def check_folders(root: Path, out: Path, work: Path | None) -> None:
                 f"The output folder {out} lies inside the dataset.",
                 f"Give a folder outside of it, or {root}/derivatives/bidsqa.",
             )
+    if source.is_relative_to(target):
+        raise UsageError(
+            f"The output folder {out} holds the dataset.",
+            f"Give a folder of its own, for example {root}/derivatives/bidsqa.",
+        )
     if work is not None:
         place = work.resolve()
         if place.is_relative_to(source):
@@ -96,6 +104,40 @@ def check_folders(root: Path, out: Path, work: Path | None) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError(f"The output {out} is a file.", "Give a folder.")
     check_output_is_ours(out)
+
+
+def check_room(out: Path, work: Path | None) -> None:
+    """The output folder is new, empty or holds outputs of bidsqa.
+
+    Hidden files (``.datalad``, ``.git``), logs of batch systems and the work folder count for nothing.
+
+    Raises
+    ------
+    UsageError
+    """
+    from bidsqa.bids.dataset import holds_outputs
+
+    if not out.is_dir() or holds_outputs(out):
+        return
+    inner = work.resolve() if work is not None else None
+    try:
+        with os.scandir(out) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    except OSError as error:
+        raise UsageError(
+            f"The output folder {out} can't be read: {error.strerror}.", "Check its permissions."
+        ) from error
+    foreign = [
+        name
+        for name in names
+        if not name.endswith(LOG_ENDINGS) and not (inner is not None and inner.is_relative_to((out / name).resolve()))
+    ]
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise UsageError(
+            f"The output folder {out} holds other things ({foreign[0]}{more}) and no output of bidsqa.",
+            "Give a folder of its own, for example .../derivatives/bidsqa; --force takes it all the same.",
+        )
 
 
 def make_folder(folder: Path, what: str) -> None:
@@ -137,7 +179,7 @@ def check_models(names: Sequence[str]) -> tuple[str, ...]:
         return ()
     for name in asked:
         if name not in known:
-            raise UsageError(f"There is no model {name!r}.", suggestion(name, known).capitalize())
+            raise UsageError(f"There is no model {name!r}.", suggestion(name, known))
     return asked or DEFAULT_MODELS
 
 
@@ -240,9 +282,7 @@ def load_plugin(path: Path) -> dict[str, Any]:
 
     known = [name.removesuffix("Plugin") for name in dir(plugins) if name.endswith("Plugin")]
     if content["plugin"] not in known:
-        raise UsageError(
-            f"Nipype has no plugin {content['plugin']!r}.", suggestion(content["plugin"], known).capitalize()
-        )
+        raise UsageError(f"Nipype has no plugin {content['plugin']!r}.", suggestion(content["plugin"], known))
     return content
 
 

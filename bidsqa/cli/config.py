@@ -50,7 +50,7 @@ def config_arguments(path: Path, options: Mapping[str, Option] = OPTION_KEYS) ->
             known = [known.name for key, known in options.items() if key not in _UNFIT]
             raise UsageError(
                 f"The config file {path} has the key {name!r}, which is no option.",
-                suggestion(name.replace("_", "-"), known).capitalize(),
+                suggestion(name.replace("_", "-"), known),
             )
         words.extend(_words(option, value, path))
     return words

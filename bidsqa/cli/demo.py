@@ -180,7 +180,7 @@ def _check_folder(root: Path) -> None:
     from bidsqa.cli.checks import make_folder
 
     if root.exists() and not root.is_dir():
-        raise UsageError(f"{root} is a file.", "Give a folder that is new or empty.")
+        raise UsageError(f"The path {root} is a file.", "Give a folder that is new or empty.")
     try:
         occupied = root.is_dir() and any(root.iterdir())
     except OSError as error:

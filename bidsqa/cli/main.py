@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from bidsqa.cli.settings import RunSettings
 
 FINE, SOME_FAILED, WRONG_USAGE = 0, 1, 2
+_PLAIN_WORD = re.compile(r"[a-z]+[ ,]")
 log = logging.getLogger("bidsqa")
 
 
@@ -73,9 +75,11 @@ def complain(error: BidsqaError, command: str = "bidsqa") -> int:
 
 
 def _sentence(text: str) -> str:
+    """The text as a sentence; what begins with the name of a file or a label keeps its letters."""
     text = text.strip()
     end = "" if text.endswith((".", "?", "!", "}", "FILE")) else "."
-    return f"{text[:1].upper()}{text[1:]}{end}" if text else ""
+    start = text[:1].upper() if _PLAIN_WORD.match(text) else text[:1]
+    return f"{start}{text[1:]}{end}" if text else ""
 
 
 def _start(given: list[str]) -> int:
@@ -93,9 +97,12 @@ def _run(settings: RunSettings) -> int:
     from bidsqa.cli import checks
 
     warnings = []
-    if "participant" in settings.levels and not settings.reports_only:
-        warnings = checks.check_input(settings.bids_dir, strict=not settings.skip_bids_validation)
+    if "participant" in settings.levels:
+        strict = not (settings.skip_bids_validation or settings.reports_only)
+        warnings = checks.check_input(settings.bids_dir, strict=strict)
     checks.check_folders(settings.bids_dir, settings.output_dir, settings.work_dir)
+    if not settings.force:
+        checks.check_room(settings.output_dir, settings.work_dir)
     code = FINE
     if "participant" in settings.levels:
         from bidsqa.cli.participant import run_participants

@@ -150,7 +150,13 @@ OPTIONS: tuple[Option, ...] = (
         short="w",
     ),
     Option("keep-work", RUN, FLAG, "leave the intermediate files", default=False),
-    Option("force", RUN, FLAG, "do everything again, also what is done already", default=False),
+    Option(
+        "force",
+        RUN,
+        FLAG,
+        "do everything again, also what is done already; take an OUT_DIR that holds other things",
+        default=False,
+    ),
     Option("stop-on-first-crash", RUN, FLAG, "end the run with the first failed scan", default=False),
     Option(
         "config-file",

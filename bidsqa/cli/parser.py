@@ -135,6 +135,7 @@ def add_option(group: argparse._ArgumentGroup, option: Option) -> None:
             *option.flags,
             dest=option.key,
             nargs="+",
+            type=any_case(option.choices),
             metavar=option.metavar,
             help=text,
             choices=option.choices or None,
@@ -152,7 +153,7 @@ def add_option(group: argparse._ArgumentGroup, option: Option) -> None:
 
 def _converter(option: Option) -> Callable[[str], object]:
     if option.kind not in (INTEGER, NUMBER):
-        return str
+        return any_case(option.choices)
 
     def convert(text: str) -> int | float:
         try:
@@ -168,9 +169,30 @@ def _converter(option: Option) -> Callable[[str], object]:
     return convert
 
 
+def any_case(choices: Sequence[str]) -> Callable[[str], str]:
+    """Turns a word in any case into the choice that it means; other words stay as they are."""
+    known = {choice.casefold(): choice for choice in choices}
+    return lambda text: known.get(text.casefold(), text)
+
+
 def _range(option: Option) -> str:
     low = f"{'more than' if option.above else 'at least'} {option.least:g}" if option.least is not None else ""
     return f"{low}, at most {option.most:g}" if option.most is not None else low
+
+
+def _check_levels(arguments: Sequence[str]) -> None:
+    """A level behind an option that takes several words would be taken for one of them."""
+    lists = {flag: option for option in OPTIONS if option.kind == LIST for flag in option.flags}
+    last = ""
+    for word in arguments:
+        if word.startswith("-"):
+            last = "" if "=" in word else word
+        elif word in ANALYSIS_LEVELS and last in lists:
+            levels = " ".join(level for level in ANALYSIS_LEVELS if level in arguments)
+            raise UsageError(
+                f"{last} takes all words after it, so {word!r} is no level here.",
+                f"Write the levels before the options: bidsqa BIDS_DIR OUT_DIR {levels} {last} ...",
+            )
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -191,6 +213,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     UsageError
         Something is wrong with it.
     """
+    _check_levels(arguments)
     parser = build_parser()
     given = parser.parse_args(list(arguments))
     file = getattr(given, "config_file", None)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bidsqa.workflows import Event
 
 MANY_SKIPPED = 12
+MANY_UNSURE = 10
 log = logging.getLogger("bidsqa")
 
 
@@ -50,13 +52,16 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
     if settings.dry_run:
         with work_folder(None, keep=False) as work:
             prepare_environment(work)
+            if settings.use_plugin:
+                load_plugin(settings.use_plugin)
             plan = _plan(settings, chosen)
-        _describe(plan, settings, memory, warnings)
+        _describe(plan, settings, memory, [*warnings, *plan.warnings])
         return 0
     with work_folder(settings.work_dir, settings.keep_work) as work:
         prepare_environment(work)
         plugin = load_plugin(settings.use_plugin) if settings.use_plugin else None
         plan = _plan(settings, chosen)
+        warnings = [*warnings, *plan.warnings]
         make_folder(settings.output_dir, "output")
         logfile = start_log(settings.output_dir, settings.verbose)
         _write_down(settings, logfile, warnings, plan)
@@ -85,6 +90,8 @@ def _collect(settings: RunSettings) -> Collection:
 
     collection = collect_scans(settings.bids_dir, settings.selection(), settings.bids_database_dir)
     if not collection.scans:
+        for warning in collection.warnings:
+            print(f"Warning: {printable(warning)}", file=sys.stderr)
         for line in describe_skipped(collection.skipped[:MANY_SKIPPED]) if collection.skipped else ():
             print(line, file=sys.stderr)
         if any(
@@ -191,8 +198,38 @@ def _judge(
     line = f"{', '.join(told)} in {say_duration(time.monotonic() - start)}."
     log.info("%s", line)
     print(line)
+    for line in describe_unsure(result.decisions, out, "group" in settings.levels):
+        print(line)
     _say_page(settings, result.done or result.failed)
     return 1 if result.failed or left else 0
+
+
+def describe_unsure(decisions: Mapping[str, str], out: Path, group: bool) -> Iterator[str]:
+    """The scans that are not good as they are, each with its first reason, failures first, at most ten.
+
+    Parameters
+    ----------
+    decisions : mapping of str to str
+        By the scan's name.
+    out : Path
+        Output folder with their records.
+    group : bool
+        The group level follows and writes the whole list.
+    """
+    from bidsqa.bids.names import record_path
+    from bidsqa.record import Record
+
+    unsure = [name for word in ("fail", "review") for name in sorted(decisions) if decisions[name] == word]
+    width = max(map(len, unsure[:MANY_UNSURE]), default=0)
+    for name in unsure[:MANY_UNSURE]:
+        text = ""
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            record = Record.loads(record_path(out, name).read_text(encoding="utf-8"))
+            text = str(record.verdict["reasons"][0]["text"])
+        yield f"  {decisions[name]:<6}  {printable(name):<{width}}  {printable(text)}".rstrip()
+    if len(unsure) > MANY_UNSURE:
+        where = "see group_exclusions.tsv" if group else "the group level lists them in group_exclusions.tsv"
+        yield f"  and {len(unsure) - MANY_UNSURE} more: {where}"
 
 
 def _dataset_files(settings: RunSettings, chosen: Settings, todo: list[Scan]) -> None:
@@ -202,8 +239,13 @@ def _dataset_files(settings: RunSettings, chosen: Settings, todo: list[Scan]) ->
     from bidsqa.models import MODELS
 
     out = settings.output_dir
-    sources = tuple(f"*{name}*: {MODELS[name].citation} {MODELS[name].source}" for name in chosen.models)
-    write_dataset_files(out, settings.bids_dir, sources=sources)
+    rows = [MODELS[name] for name in chosen.models]
+    write_dataset_files(
+        out,
+        settings.bids_dir,
+        methods=tuple(f"*{row.name}* {row.method}" for row in rows),
+        sources=tuple(f"*{row.name}*: {row.citation} {row.source}" for row in rows),
+    )
     # what a killed run left half written
     folders = {out, out / "logs", *(path.parent for path in record_paths(out))}
     for scan in todo:
@@ -223,23 +265,25 @@ def _say_page(settings: RunSettings, names: list[str]) -> None:
 
 
 def _redraw(settings: RunSettings) -> int:
-    """Draw the pages anew from the records (``--reports-only``)."""
+    """Draw the pages anew from the records that are asked for (``--reports-only``)."""
+    from bidsqa.bids.choosing import choose_records
     from bidsqa.bids.names import name_of_record, record_paths
-    from bidsqa.bids.scan import split_name
     from bidsqa.cli.checks import make_folder
+    from bidsqa.cli.surroundings import prepare_environment, work_folder
     from bidsqa.outputs import redraw
 
-    out, asked = settings.output_dir, settings.selection()
-    paths = []
-    for path in record_paths(out):
-        with suppress(ValueError):
-            entities, suffix, _ = split_name(name_of_record(path))
-            wanted = not asked.participants or entities.get("sub") in asked.participants
-            wanted &= not asked.sessions or entities.get("ses") in asked.sessions
-            if wanted and suffix in asked.suffixes:
-                paths.append(path)
+    out = settings.output_dir
+    if not record_paths(out):
+        raise UsageError(f"The output folder {out} has no records yet.", "Run the participant level first.")
+    with work_folder(None, keep=False) as work:
+        prepare_environment(work)
+        paths, warnings = choose_records(out, settings.selection())
+    for warning in warnings:
+        print(f"Warning: {printable(warning)}", file=sys.stderr)
     if not paths:
-        raise UsageError(f"The output folder {out} has no records that fit.", "Run the participant level first.")
+        raise UsageError(
+            f"The output folder {out} has no record that fits the selection.", "Without a selection all are drawn."
+        )
     make_folder(out, "output")
     failed = 0
     for path in paths:

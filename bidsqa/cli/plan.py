@@ -34,11 +34,14 @@ class Plan:
         What is not judged, and why.
     force : bool
         Scans that are done are done again.
+    warnings : tuple of str
+        Sentences about what in the selection fits nothing.
     """
 
     states: tuple[tuple[Scan, str], ...]
     skipped: tuple[tuple[str, str], ...]
     force: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def todo(self) -> list[Scan]:
@@ -56,7 +59,7 @@ def make_plan(collection: Collection, out: Path, settings: Settings, force: bool
     from bidsqa.outputs import pending
 
     states = tuple((scan, pending(scan, out, settings)) for scan in collection.scans)
-    return Plan(states, collection.skipped, force)
+    return Plan(states, collection.skipped, force, collection.warnings)
 
 
 def describe_plan(plan: Plan, out: Path, nprocs: int, mem_gb: float) -> Iterator[str]:
@@ -65,7 +68,7 @@ def describe_plan(plan: Plan, out: Path, nprocs: int, mem_gb: float) -> Iterator
         width = max(len(scan.bids_name) for scan, _ in plan.states)
         for scan, state in plan.states:
             again = " (again, by --force)" if plan.force and state == DONE else ""
-            yield f"{scan.bids_name:<{width}}  {printable(state)}{again}"
+            yield f"{scan.bids_name:<{width}}  {printable(state)}{again}{_absence(scan, state)}"
     if plan.skipped:
         yield ""
         yield from describe_skipped(plan.skipped)
@@ -80,6 +83,23 @@ def describe_plan(plan: Plan, out: Path, nprocs: int, mem_gb: float) -> Iterator
             f"{count(todo, 'scan')} to judge: about {say_duration(seconds * todo / workers)} with {processes}, "
             f"up to {memory * workers:.1f} GB of memory."
         )
+        if memory > mem_gb:
+            yield short_of_memory(memory, mem_gb)
+
+
+def short_of_memory(needed: float, allowed: float) -> str:
+    """The sentence about a limit that a single scan goes beyond (GB both)."""
+    return f"That is more than the {allowed:.2g} GB that may be used: one scan alone needs about {needed:.1f} GB."
+
+
+def _absence(scan: Scan, state: str) -> str:
+    """What a scan needs that is a link without content."""
+    from bidsqa.image import fetch_command
+    from bidsqa.outputs import content_absent
+
+    if state == DONE or not content_absent(Path(scan.path)):
+        return ""
+    return f"; its content is not here, it will fail without: {printable(fetch_command(Path(scan.path)))}"
 
 
 def describe_skipped(skipped: Iterable[tuple[str, str]]) -> Iterator[str]:

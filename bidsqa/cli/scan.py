@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import bidsqa
 from bidsqa.cli.main import FINE, SOME_FAILED, complain
-from bidsqa.cli.parser import Parser
+from bidsqa.cli.parser import Parser, any_case
 from bidsqa.errors import BidsqaError, UsageError
 from bidsqa.stopping import Stopped, stopping_cleanly
 
@@ -77,7 +78,12 @@ def build_parser() -> Parser:
     )
     parser.add_argument("file", metavar="FILE", help="the image (.nii or .nii.gz)")
     parser.add_argument("out", metavar="OUT", nargs="?", help="folder for the record and the page")
-    parser.add_argument("--suffix", choices=SUFFIXES, help="kind of image (guessed from the file's name by default)")
+    parser.add_argument(
+        "--suffix",
+        choices=SUFFIXES,
+        type=any_case(SUFFIXES),
+        help="kind of image (guessed from the file's name by default)",
+    )
     parser.add_argument("--models", nargs="+", metavar="NAME", default=[], help="scores to compute, or none")
     parser.add_argument("--thresholds", metavar="FILE", help="your own rules of the verdict (TOML)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
@@ -107,7 +113,7 @@ def _run(given: argparse.Namespace) -> int:
     if not path.exists() and not path.is_symlink():
         raise UsageError(f"The file {path} doesn't exist.", "Check the path.")
     if path.is_dir():
-        raise UsageError(f"{path} is a folder.", "For a dataset use: bidsqa BIDS_DIR OUT_DIR participant")
+        raise UsageError(f"The path {path} is a folder.", "For a dataset use: bidsqa BIDS_DIR OUT_DIR participant")
     out = Path(given.out).expanduser() if given.out else None
     if out is not None:
         from bidsqa.cli.checks import make_folder
@@ -115,6 +121,11 @@ def _run(given: argparse.Namespace) -> int:
         make_folder(out, "output")
     guessed = guess_suffix(path.name)
     suffix = given.suffix or guessed or "T1w"
+        if out.resolve() == path.parent.resolve():
+            raise UsageError(
+                "The output folder is the scan's own, where the record would replace its sidecar.",
+                "Give another folder.",
+            )
     if not given.suffix and not guessed:
         print(
             f"The name doesn't tell the kind of image; judged as {suffix} (--suffix says otherwise).", file=sys.stderr
@@ -133,7 +144,6 @@ def _run(given: argparse.Namespace) -> int:
 
 def _examine(path: Path, suffix: str, given: argparse.Namespace, *, pictures: bool) -> Examination:
     from bidsqa import steps
-    from bidsqa.bids.sidecar import load_sidecar
     from bidsqa.cli.checks import check_device, check_models, check_shipped_weights, check_thresholds
     from bidsqa.settings import Settings
 
@@ -150,9 +160,7 @@ def _examine(path: Path, suffix: str, given: argparse.Namespace, *, pictures: bo
         device=given.device,
         threads=given.threads,
     )
-    beside = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
-    sidecar = load_sidecar(beside)[0] if beside.exists() else {}
-    return steps.examine(path, suffix, settings, sidecar=sidecar, pictures=pictures)
+    return steps.examine(path, suffix, settings, pictures=pictures)
 
 
 def describe(record: Record) -> Iterator[str]:
@@ -201,9 +209,9 @@ def _score_line(name: str, score: dict[str, Any]) -> str:
     value, error = score.get("value"), score.get("uncertainty")
     if not isinstance(value, (int, float)):
         return f"{title}: none"
-    spread = f" ± {error:.2f}" if isinstance(error, (int, float)) else ""
+    told = _with_error(value, error if isinstance(error, (int, float)) else None)
     reading = model.reading(value) if model else None
-    return f"{title}: {value:.2f}{spread}{f' {model.unit}' if model and model.unit else ''}" + (
+    return f"{title}: {told}{f' {model.unit}' if model and model.unit else ''}" + (
         f": {reading.says}" if reading else f" ({model.direction})" if model and model.direction else ""
     )
 
@@ -212,6 +220,15 @@ def _write(examination: Examination, out: Path) -> dict[str, Path]:
     """Write the record and the page; their paths by kind."""
     from bidsqa import report
     from bidsqa.bids.writing import write_atomic
+def _with_error(value: float, error: float | None) -> str:
+    """``0.952 ± 0.013``: to the second digit of the error, two decimals at least and four at most."""
+    if error is None or not 0 < error < math.inf:
+        return f"{value:.2f}"
+    decimals = min(max(1 - math.floor(math.log10(error)), 2), 4)
+    least = 10.0**-decimals
+    return f"{value:.{decimals}f} ± " + (f"{error:.{decimals}f}" if error >= least / 2 else f"less than {least:g}")
+
+
 
     record = examination.record
     paths = {"Record": out / f"{record.bids_name}.json", "Page": out / f"{record.bids_name}.html"}

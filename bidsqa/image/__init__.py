@@ -2,7 +2,7 @@
 """Scans in memory: reading and checking them, their slices and intensities."""
 
 from bidsqa.image.intensity import robust_range, rough_head
-from bidsqa.image.loading import load_volume
+from bidsqa.image.loading import fetch_command, load_volume
 from bidsqa.image.slices import (
     PLANES,
     acquisition_axis,
@@ -18,6 +18,7 @@ __all__ = [
     "ImageFacts",
     "Volume",
     "acquisition_axis",
+    "fetch_command",
     "head_extent",
     "load_volume",
     "middle_indices",

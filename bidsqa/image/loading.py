@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import shlex
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,7 +127,7 @@ def _open(path: Path) -> Any:
     if path.is_symlink() and not path.exists():
         raise InputError(
             f"the content of {name} is not here (a link whose target is missing)",
-            "in a DataLad or git-annex dataset, fetch it first with: datalad get " + name,
+            f"in a DataLad or git-annex dataset, fetch it first, in the dataset's folder: {fetch_command(path)}",
         )
     if not path.is_file():
         raise InputError(f"{name} is not a file", "check the path")
@@ -146,6 +147,23 @@ def _open(path: Path) -> Any:
         raise InputError(f"{name} is damaged ({_first_line(error)})", "copy or convert the scan again") from error
     _check_size(image, path, size)
     return image
+
+
+def fetch_command(path: Path) -> str:
+    """The command that fetches the content of a link in a DataLad dataset, for the dataset's own folder.
+
+    Parameters
+    ----------
+    path : Path
+        The link. Its dataset is the folder above that has a ``dataset_description.json``, else ``.datalad``, else
+        ``.git``; without any of these the file's name has to do.
+    """
+    place = Path(os.path.abspath(path))
+    for mark in ("dataset_description.json", ".datalad", ".git"):
+        root = next((folder for folder in place.parents if os.path.lexists(folder / mark)), None)
+        if root is not None:
+            return f"datalad get {shlex.quote(place.relative_to(root).as_posix())}"
+    return f"datalad get {shlex.quote(place.name)}"
 
 
 def _check_size(image: Any, path: Path, size: int) -> None:
@@ -186,7 +204,7 @@ def _check_kind(image: Any) -> None:
         )
     if min(shape) < MINIMUM_AXIS:
         raise InputError(
-            f"an axis has only {min(shape)} voxels ({'x'.join(map(str, shape))})",
+            f"an axis has only {min(shape)} {'voxel' if min(shape) == 1 else 'voxels'} ({'x'.join(map(str, shape))})",
             f"at least {MINIMUM_AXIS} along each axis are needed to judge a head scan; is this a localiser?",
         )
 

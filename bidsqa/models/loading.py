@@ -152,11 +152,13 @@ def read_weights(path: Path, expected: str, model: Model) -> bytes:
     """
     if path.suffix.lower() in PICKLED:
         raise WeightsError(
-            f"{path.name} is a pickled file, which can run code when opened, so bidsqa doesn't open it",
+            f"the weights file {path.name} is pickled, which can run code when opened, so bidsqa doesn't open it",
             "export the network to .onnx or its tensors to .safetensors",
         )
     if path.suffix not in (".onnx", ".safetensors"):
-        raise WeightsError(f"{path.name} is neither .onnx nor .safetensors", "give weights of one of these kinds")
+        raise WeightsError(
+            f"the weights file {path.name} is neither .onnx nor .safetensors", "give weights of one of these kinds"
+        )
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -208,7 +210,7 @@ def _onnx_network(
         missing = [name for name in names if name not in arrays]
         if missing:
             raise WeightsError(
-                f"{path.name} wants the inputs {', '.join(missing)}, which '{model.name}' doesn't have",
+                f"the network in {path.name} wants the inputs {', '.join(missing)}, which '{model.name}' doesn't have",
                 "use weights made by this version's export",
             )
         feeds = {name: np.ascontiguousarray(arrays[name], dtype=np.float32) for name in names}
@@ -265,7 +267,9 @@ def open_session(content: bytes, name: str, device: str = "cpu", threads: int = 
     except UsageError:
         raise
     except Exception as error:  # ONNX Runtime's errors share no public base class
-        raise WeightsError(f"{name} is not a network that can be run: {_first_line(error)}", _reinstall("")) from error
+        raise WeightsError(
+            f"the file {name} is not a network that can be run: {_first_line(error)}", _reinstall("")
+        ) from error
 
 
 def _providers(device: str) -> list[str]:
@@ -300,7 +304,7 @@ def read_safetensors_header(content: bytes, name: str) -> dict[str, str]:
         if header is None or not isinstance(settings, dict):
             raise ValueError
     except (ValueError, struct.error, UnicodeDecodeError):
-        raise WeightsError(f"{name} is not a safetensors file, or it is cut off", "export it again") from None
+        raise WeightsError(f"the file {name} is not a safetensors file, or it is cut off", "export it again") from None
     return {str(key): str(value) for key, value in settings.items()}
 
 
@@ -325,7 +329,7 @@ def _torch_network(
     try:
         network.load_state_dict(read_tensors(content), strict=True)
     except Exception as error:  # torch raises RuntimeError, safetensors its own class
-        what = f"{path.name} doesn't fit its architecture: {_first_line(error)}"
+        what = f"the file {path.name} doesn't fit its architecture: {_first_line(error)}"
         raise WeightsError(what, "export it again") from error
     network.eval()
     names: tuple[str, ...] = tuple(network.input_names)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bidsqa.bids import Collection, Selection, collect_scans
-from bidsqa.bids.selection import bare_labels, load_filters
+from bidsqa.bids.choosing import choose_records
+from bidsqa.bids.selection import bare_labels, load_filters, suggestion
 from bidsqa.errors import UsageError
 
 GOOD = (
@@ -232,6 +233,94 @@ def test_database_gives_the_same_and_is_checked(tree: Path, tmp_path: Path) -> N
     (database / "layout_index.sqlite").write_bytes(b"nonsense" * 100)
     with pytest.raises(UsageError, match="index"):
         collect_scans(data, Selection(), database)
+
+
+def test_the_database_skips_the_same_with_the_same_words(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    touch(
+        data,
+        *GOOD,
+        "sub-01/anat/sub-01_part-phase_T1w.nii.gz",
+        "sub-01/anat/sub-01_bad-name_T1w.nii.gz",
+        "sub-01/anat/sub-01_T1w.nii",
+        "sub-01/anat/sub-01_ses-9_T1w.nii.gz",
+        "sub-01/anat/sub-01_T1map.nii.gz",
+        "sub-01/func/sub-01_task-rest_bold.nii.gz",
+        "sub-02/ses-1/dwi/sub-02_ses-1_dwi.nii.gz",
+        "sub-10/ses-1/mri/notes.txt",
+    )
+    os.mkfifo(data / "sub-01/anat/sub-01_run-7_T1w.nii.gz")
+    plain = collect_scans(data)
+    assert "func/" in why(plain)
+    for _ in range(2):  # made, then used
+        indexed = collect_scans(data, None, tmp_path / "index")
+        assert found(indexed) == found(plain)
+        assert why(indexed) == why(plain)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ({"t1w": {"session": "zz"}}, ["t1w, session 'zz', fits no T1w image. There is 1."]),
+        ({"t1w": {"session": ["1", "ses-3"], "run": "*"}}, ["session '3'"]),
+        ({"flair": {"acquisition": "ISO2"}}, ["flair, acquisition 'ISO2', fits no FLAIR image. Did you mean 'iso'?"]),
+        ({"flair": {"session": "Query.NONE"}}, ["flair, session Query.NONE,"]),
+        ({"t1w": {"session": "Query.NONE", "run": 1}}, ["t1w (session, run together) fits none of the T1w images"]),
+        ({"t1w": {"session": "ses-1", "subject": "sub-02", "run": "run-1"}}, []),
+        ({"pdw": {"extension": ".nii.gz", "task": "Query.OPTIONAL"}, "bold": {"task": "x"}}, []),
+    ],
+)
+def test_filters_that_fit_nothing_are_named(
+    tree: Path, tmp_path: Path, wanted: dict[str, object], told: list[str]
+) -> None:
+    path = tmp_path / "filter.json"
+    path.write_text(json.dumps(wanted))
+    warnings = collect_scans(tree, Selection(filters=load_filters(path))).warnings
+    assert len(warnings) == len(told)
+    assert all(part in warning for part, warning in zip(told, warnings, strict=True))
+    asked = Selection(filters=load_filters(path), suffixes=("T2w",))
+    assert not collect_scans(tree, asked).warnings, "other kinds of images are not asked for"
+
+
+def test_values_of_filters_may_carry_their_key(tree: Path, tmp_path: Path) -> None:
+    path = tmp_path / "filter.json"
+    path.write_text('{"T1w": {"session": "ses-1", "subject": ["sub-02"], "run": "run-01"}}')
+    assert load_filters(path) == {"T1w": {"session": ["1"], "subject": ["02"], "run": ["01"]}}
+    scans = collect_scans(tree, Selection(filters=load_filters(path), suffixes=("T1w",))).scans
+    assert [scan.bids_name for scan in scans] == ["sub-02_ses-1_run-01_T1w"]
+
+
+def test_suggestions_keep_the_letters_of_labels() -> None:
+    assert suggestion("CTL01", ["CTL001", "PAT7"]) == "Did you mean 'CTL001'?"
+    assert suggestion("baseline", ["BaseLine"]) == "Did you mean 'BaseLine'?"
+    assert suggestion("x", ["Abc", "def"]) == "There is Abc, def."
+    assert suggestion("x", []) == "There is none."
+    assert suggestion("zz", map(str, range(100, 120))).endswith("111 and 8 more.")
+
+
+def test_records_are_chosen_by_the_same_selection(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        "sub-01/anat/sub-01_desc-qa_T1w.json",
+        "sub-01/anat/sub-01_desc-qa_T2w.json",
+        "sub-02/ses-A/anat/sub-02_ses-A_run-01_desc-qa_T1w.json",
+        "sub-02/ses-B/anat/sub-02_ses-B_run-02_desc-qa_T1w.json",
+        "sub-02/ses-B/anat/sub-02_ses-B_task-x_desc-qa_FLAIR.json",
+    )
+
+    def chosen(**asked: object) -> list[str]:
+        return [path.name for path in choose_records(tmp_path, Selection(**asked))[0]]
+
+    assert len(chosen()) == 5
+    assert chosen(participants=("01",)) == ["sub-01_desc-qa_T1w.json", "sub-01_desc-qa_T2w.json"]
+    assert chosen(sessions=("A",)) == chosen(runs=("1",)) == ["sub-02_ses-A_run-01_desc-qa_T1w.json"]
+    assert chosen(tasks=("x",)) == chosen(suffixes=("FLAIR",))
+    filters = {"T1w": {"run": [2], "extension": [".nii"]}}
+    assert chosen(suffixes=("T1w",), filters=filters) == ["sub-02_ses-B_run-02_desc-qa_T1w.json"]
+    with pytest.raises(UsageError, match="participant 'O1'") as caught:
+        chosen(participants=("02", "O1"))
+    assert caught.value.hint == "There is 01, 02."
+    assert choose_records(tmp_path / "none", Selection()) == ([], [])
 
 
 def test_labels_with_and_without_key() -> None:

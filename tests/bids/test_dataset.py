@@ -94,6 +94,24 @@ def test_foreign_output_folders_are_refused(tmp_path: Path, raw: Path) -> None:
         check_output_is_ours(raw)
 
 
+@pytest.mark.parametrize(
+    ("methods", "there", "absent"),
+    [
+        ((), "turned the metrics into", "network"),
+        (("*ssim* predicts it",), "One network scored slices of each scan: *ssim* predicts it. Brain", "severity"),
+        (("*a* does", "*b* does"), "Two networks scored slices of each scan: *a* does; *b* does.", "{"),
+    ],
+)
+def test_citation_tells_what_was_run(
+    tmp_path: Path, raw: Path, methods: tuple[str, ...], there: str, absent: str
+) -> None:
+    write_dataset_files(tmp_path / "out", raw, methods=methods)
+    text = (tmp_path / "out" / "CITATION.md").read_text()
+    assert max(map(len, text.splitlines())) <= 120
+    assert there in " ".join(text.split())
+    assert absent not in text
+
+
 def test_pybids_finds_the_records(tmp_path: Path, raw: Path) -> None:
     from bids import BIDSLayout
 

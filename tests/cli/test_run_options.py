@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from bidsqa.bids import names
+from bidsqa.bids import names, write_atomic
 from bidsqa.cli.main import main
 from bidsqa.cli.options import OPTIONS
 from bidsqa.cli.parser import build_parser, parse
+from bidsqa.cli.participant import describe_unsure
 from bidsqa.cli.settings import RunSettings
+from bidsqa.record import Record
 
 ALL = ["sub-01_T1w", "sub-02_ses-a_run-01_T1w", "sub-02_ses-b_task-rest_T2w", "sub-03_ses-a_FLAIR"]
 
@@ -41,6 +43,7 @@ def run(empty_scans: Path, tmp_path: Path, fake_run: object):
         (["--run-label", "1"], [ALL[1]]),
         (["--task_label", "rest"], [ALL[2]]),
         (["--modalities", "T2w", "FLAIR"], ALL[2:]),
+        (["--modalities", "t2W", "flair"], ALL[2:]),
         (["-m", "T1w", "--session-label", "a"], [ALL[1]]),
     ],
 )
@@ -54,6 +57,17 @@ def test_filter_file_and_database(run, tmp_path: Path) -> None:
     assert asked["scans"] == [ALL[0], ALL[3]]
     assert run("--bids_database_dir", tmp_path / "index", "--force")["scans"] == ALL
     assert (tmp_path / "index" / "layout_index.sqlite").exists()
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_filter_that_fits_nothing_is_told(
+    run, tmp_path: Path, capsys: pytest.CaptureFixture[str], dry: list[str]
+) -> None:
+    (tmp_path / "filter.json").write_text('{"t1w": {"session": "ses-zz"}}')
+    run("--bids-filter-file", tmp_path / "filter.json", *dry)
+    assert capsys.readouterr().err.count("Warning: The filter t1w, session 'zz', fits no T1w image.") == 1
+    run("--bids-filter-file", tmp_path / "filter.json", "-m", "T1w", *dry, code=2)
+    assert "session 'zz'" in capsys.readouterr().err
 
 
 def test_skip_bids_validation(run, empty_scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,6 +160,69 @@ def test_resume_does_only_what_is_missing_or_changed(
     assert run("--slice-fraction", "0.5", "--force")["scans"] == ALL
 
 
+def test_a_changed_sidecar_is_noticed(
+    run, fake_run, empty_scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All sidecars that apply count, and of them what the record keeps."""
+    run()
+    done = len(fake_run.calls)
+    (empty_scans / "T1w.json").write_text('{"Manufacturer": "One", "PatientName": "x"}')
+    assert run()["scans"] == ALL[:2]
+    (empty_scans / "sub-02/ses-a/anat/sub-02_ses-a_run-01_T1w.json").write_text('{"Manufacturer": "Two"}')
+    run("--dry-run")
+    assert "changed: sidecar" in capsys.readouterr().out
+    assert run()["scans"] == [ALL[1]]
+    (empty_scans / "T1w.json").write_text('{"Manufacturer": "One", "PatientName": "y"}')
+    run()
+    assert len(fake_run.calls) == done + 2, "what no record keeps changes nothing"
+    (empty_scans / "FLAIR.json").write_text("{")
+    assert run()["scans"] == [ALL[3]], "the warning is part of the record"
+    path = names.record_path(tmp_path / "out", ALL[0])
+    old = json.loads(path.read_text())
+    del old["provenance"]["input"]["sidecar"]
+    path.write_text(json.dumps(old))
+    assert run()["scans"] == [ALL[0]], "a record without a digest counts as changed"
+
+
+def test_content_that_is_not_here(
+    run, fake_run, empty_scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = empty_scans / "sub-04/anat/sub-04_T1w.nii.gz"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(empty_scans / "sub-01/anat/sub-01_T1w.nii.gz")
+    run()
+    done = len(fake_run.calls)
+    link.unlink()
+    link.symlink_to(tmp_path / "gone")
+    run()
+    assert len(fake_run.calls) == done, "a record is worth more than a link without content"
+    names.record_path(tmp_path / "out", "sub-04_T1w").unlink()
+    capsys.readouterr()
+    run("--dry-run")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("sub-04")]
+    assert " new; its content is not here" in line
+    assert line.endswith(": datalad get sub-04/anat/sub-04_T1w.nii.gz")
+
+
+def test_dry_run_tells_of_too_little_memory(run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("--dry-run", "--mem-gb", "0.001")
+    assert "more than the 0.001 GB that may be used" in capsys.readouterr().out
+    run("--dry-run", "--mem-gb", "2")
+    assert "more than" not in capsys.readouterr().out
+
+
+def test_dry_run_skips_the_same_with_a_database(
+    run, empty_scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (empty_scans / "sub-01" / "func").mkdir()
+    (empty_scans / "sub-01" / "anat" / "sub-01_T1map.nii.gz").touch()
+    run("--dry-run")
+    plain = capsys.readouterr().out
+    assert "func/: 1 folder" in plain
+    run("--dry-run", "--bids-database-dir", tmp_path / "index")
+    assert capsys.readouterr().out == plain
+
+
 def test_dry_run_tells_and_does_nothing(run, fake_run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("--dry-run")
     told = capsys.readouterr().out
@@ -212,6 +289,50 @@ def test_reports_only_reads_no_scan(run, fake_run, tmp_path: Path, monkeypatch: 
     run("--reports-only", "-m", "T1w")
     assert drawn == ["sub-01_desc-qa_T1w.json", "sub-02_ses-a_run-01_desc-qa_T1w.json"]
     assert len(fake_run.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--participant-label", "sub-02"], ALL[1:3]),
+        (["--session-label", "b"], ALL[2:3]),
+        (["--run-label", "1"], ALL[1:2]),
+        (["--task-label", "rest"], ALL[2:3]),
+        (["-m", "flair", "--dry-run"], []),
+    ],
+)
+def test_reports_only_draws_what_is_asked_for(
+    run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str], expected: list[str]
+) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr("bidsqa.outputs.redraw", lambda out, path, **_: drawn.append(names.name_of_record(path)))
+    run()
+    run("--reports-only", *options)
+    assert drawn == expected
+    run("--reports-only", "--participant-label", "02", "99", code=2)
+    told = capsys.readouterr().err
+    assert "No record has the participant '99'" in told
+    assert "There is 01, 02, 03." in told
+
+
+@pytest.mark.parametrize("levels", [("participant",), ("participant", "group")])
+def test_scans_that_are_not_good_are_named_at_the_end(tmp_path: Path, levels: tuple[str, ...]) -> None:
+    decisions = {f"sub-{number:02d}_T1w": "review" for number in range(1, 13)}
+    decisions |= {"sub-13_T1w": "fail", "sub-14_T1w": "pass"}
+    for name in decisions:
+        reason = {"text": "noise: 2 is above 1" if name.startswith("sub-13") else "blur\x1b[2J"}
+        record = Record(name, verdict={"decision": decisions[name], "reasons": [reason]})
+        write_atomic(names.record_path(tmp_path, name), record.dumps())
+    names.record_path(tmp_path, "sub-02_T1w").write_text("{")
+    lines = list(describe_unsure(decisions, tmp_path, "group" in levels))
+    assert lines[0] == "  fail    sub-13_T1w  noise: 2 is above 1"
+    assert lines[1].startswith("  review  sub-01_T1w  blur")
+    assert lines[2] == "  review  sub-02_T1w", "a record that can't be read costs its reason only"
+    assert "\x1b" not in "".join(lines)
+    assert len(lines) == 11
+    assert lines[-1].startswith("  and 3 more: ")
+    assert ("see group_exclusions.tsv" in lines[-1]) == ("group" in levels)
+    assert list(describe_unsure({"sub-14_T1w": "pass"}, tmp_path, False)) == []
 
 
 def test_write_graph(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

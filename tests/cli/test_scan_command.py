@@ -54,6 +54,23 @@ def test_words_put_the_verdict_first() -> None:
     assert "\x1b" not in "".join(lines)
 
 
+@pytest.mark.parametrize(
+    ("value", "error", "told"),
+    [
+        (0.9517, 0.0034, "0.9517 ± 0.0034"),
+        (0.9517, 0.031, "0.952 ± 0.031"),
+        (1.8, 2.5, "1.80 ± 2.50"),
+        (0.9, 1e-6, "0.9000 ± less than 0.0001"),
+        (0.9, 0, "0.90"),
+        (0.9, None, "0.90"),
+    ],
+)
+def test_errors_have_digits_that_tell(value: float, error: float | None, told: str) -> None:
+    score = {"value": value, "uncertainty": error}
+    line = list(describe(Record("x", scores={"other": score})))[1]
+    assert line == f"  other: {told}"
+
+
 def test_a_failed_scan_says_why() -> None:
     failure = {"step": "conform", "cause": "the file is empty", "hint": "copy it again", "crashfile": None}
     lines = list(describe(Record("x", status="failed", verdict={"decision": "fail"}, failure=failure)))
@@ -71,6 +88,8 @@ def test_a_failed_scan_says_why() -> None:
         (["t1.nii", "--threads", "0"], "--threads"),
         (["t1.nii", "--thresholds", "none.toml"], "none.toml"),
         (["t1.nii", "t1.nii"], "can't be written"),
+        (["t1.nii", "."], "scan's own"),
+        (["ds"], "The path ds is a folder"),
     ],
 )
 def test_wrong_usage(
@@ -78,6 +97,7 @@ def test_wrong_usage(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t1.nii").touch()
+    (tmp_path / "ds").mkdir()
     assert main(words) == 2
     told = capsys.readouterr().err
     assert told.startswith("bidsqa-scan: ")
@@ -97,11 +117,12 @@ def test_record_and_page_of_a_scan(tmp_path: Path, phantom_3mm: Phantom, capsys:
     path = tmp_path / "t1.nii.gz"
     phantom_3mm.to_nifti(phantom_3mm.image("T1w", seed=1)).to_filename(path)
     (tmp_path / "t1.json").write_text('{"Manufacturer": "Phantom"}')
-    assert main([str(path), str(tmp_path / "out"), "--models", "none", "--json"]) == 0
+    assert main([str(path), str(tmp_path / "out"), "--models", "none", "--json", "--suffix", "t1w"]) == 0
     told = capsys.readouterr()
     printed = json.loads(told.out)
     assert printed["status"] == "ok"
     assert printed["acquisition"] == {"Manufacturer": "Phantom"}
+    assert printed["provenance"]["suffix"] == "T1w"
     assert printed == json.loads((tmp_path / "out" / "t1.json").read_text())
     assert sorted(os.listdir(tmp_path / "out")) == ["t1.html", "t1.json"]
     assert "t1.html" in told.err

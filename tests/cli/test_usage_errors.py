@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bidsqa.cli.checks import check_room
 from bidsqa.cli.main import main
+from bidsqa.errors import UsageError
 
 Ask = Callable[..., tuple[int, list[str]]]
 
@@ -70,6 +72,13 @@ def ask(empty_scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (["DATA", "OUT", "participant", "--bids-filter-file", "TMP/none.json"], "can't be read", "path"),
         (["DATA", "OUT", "group"], "no records", "participant level"),
         (["DATA", "OUT", "participant", "--reports-only"], "no records", "participant level"),
+        (["TMP/nowhere", "OUT", "participant", "--reports-only"], "doesn't exist", "path"),
+        (["DATA", "TMP", "participant"], "holds the dataset", "derivatives/bidsqa"),
+        (["DATA", "TMP", "participant", "--force"], "holds the dataset", "derivatives/bidsqa"),
+        (["DATA", "OUT", "participant", "--session-label", "post"], "session 'post'", "There is a, b."),
+        (["DATA", "OUT", "participant", "--participant-label", "01", "group"], "'group'", "OUT_DIR participant group"),
+        (["DATA", "OUT", "-m", "t1w", "participant"], "-m takes all words after it", "OUT_DIR participant -m ..."),
+        (["DATA", "OUT", "participant", "--use-plugin", "TMP/none.yml", "--dry-run"], "can't be read", "path"),
     ],
 )
 def test_says_what_is_wrong_and_what_to_do(
@@ -91,6 +100,54 @@ def test_output_of_another_program_is_left_alone(ask: Ask, fake_run: object, tmp
     assert code == 2
     assert "fMRIPrep" in lines[0]
     assert os.listdir(tmp_path / "out") == ["dataset_description.json"]
+
+
+@pytest.mark.parametrize("names", [["fmriprep/"], ["thesis.docx"], ["sub-01/", "sub-01.html", "logs/"]])
+def test_a_folder_with_other_things_is_left_alone(ask: Ask, fake_run: object, tmp_path: Path, names: list[str]) -> None:
+    out = tmp_path / "out"
+    for name in names:
+        (out / name).mkdir(parents=True) if name.endswith("/") else out.mkdir(exist_ok=True) or (out / name).touch()
+    before = sorted(os.listdir(out))
+    code, lines = ask("DATA", "OUT", "participant", "group")
+    assert code == 2
+    assert "holds other things" in lines[0]
+    assert "--force" in lines[1]
+    assert sorted(os.listdir(out)) == before
+    assert ask("DATA", "OUT", "participant", "--force")[0] == 0
+    assert ask("DATA", "OUT", "participant")[0] == 0, "now it is ours"
+
+
+@pytest.mark.parametrize("names", [[], [".datalad/", ".gitattributes"], ["slurm-1.out", "run.log"], ["work/"]])
+def test_folders_that_are_as_good_as_empty(ask: Ask, fake_run: object, tmp_path: Path, names: list[str]) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in names:
+        (out / name).mkdir() if name.endswith("/") else (out / name).touch()
+    assert ask("DATA", "OUT", "participant", "-w", out / "work" / "inner")[0] == 0
+
+
+def test_records_put_together_by_hand_are_ours(tmp_path: Path) -> None:
+    (tmp_path / "sub-01" / "anat").mkdir(parents=True)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UsageError):
+        check_room(tmp_path, None)
+    (tmp_path / "sub-01" / "anat" / "sub-01_desc-qa_T1w.json").touch()
+    check_room(tmp_path, None)
+    check_room(tmp_path / "none", None)
+
+
+def test_messages_keep_the_letters_of_names(ask: Ask, empty_scans: Path, tmp_path: Path) -> None:
+    (empty_scans / "sub-CTL001" / "anat").mkdir(parents=True)
+    _, lines = ask("DATA", "OUT", "participant", "--participant-label", "CTL01")
+    assert lines[1] == "  Did you mean 'CTL001'?"
+    (tmp_path / "thb.toml").write_text("[rules.ssm]\nfail_below = 0.5\n")
+    _, lines = ask("DATA", "OUT", "participant", "--thresholds", tmp_path / "thb.toml")
+    assert lines == ["bidsqa: thb.toml: there is no rule 'ssm'.", "  Did you mean 'ssim'?"]
+    bad = tmp_path / "out" / "sub-02" / "anat" / "sub-02_desc-qa_T1w.json"
+    bad.parent.mkdir(parents=True)
+    bad.write_text("{")
+    _, lines = ask("DATA", "OUT", "group")
+    assert lines[1].startswith("  sub-02/anat/sub-02_desc-qa_T1w.json: not a readable record")
 
 
 def test_derivatives_folder_of_the_dataset_is_allowed(empty_scans: Path, fake_run: object) -> None:
@@ -131,6 +188,7 @@ def test_config_file_is_checked(ask: Ask, tmp_path: Path, text: str, cause: str,
     [
         ("", "no plugin"),
         ('{"plugin": "SLRUM"}', "'SLRUM'"),
+        ('{"plugin": "multiproc"}', "'multiproc'"),
         ('{"plugin": "SLURM", "plugin_args": 3}', "no table"),
         ("plugin: [", "understood"),
         ("!!python/object/apply:os.system ['true']", "understood"),

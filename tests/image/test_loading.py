@@ -13,7 +13,7 @@ import pytest
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
 from bidsqa.errors import InputError
-from bidsqa.image import load_volume
+from bidsqa.image import fetch_command, load_volume
 
 
 def _ball(dtype: str = "int16", shape: tuple[int, ...] = (24, 20, 16)) -> np.ndarray:
@@ -136,7 +136,7 @@ def test_trailing_singleton_axis_is_dropped(tmp_path: Path) -> None:
         (np.full((9, 9, 9), 7, "int16"), "same value (7)"),
         (np.full((9, 9, 9), np.nan, "float32"), "not finite"),
         (np.arange(81, dtype="int16").reshape(9, 9), "single slice"),
-        (np.arange(81, dtype="int16").reshape(9, 9, 1), "axis has only 1"),
+        (np.arange(81, dtype="int16").reshape(9, 9, 1), "axis has only 1 voxel "),
         (np.arange(2187, dtype="int16").reshape(9, 9, 9, 3), "has 3 volumes"),
         (np.ones((9, 9, 9), "complex64"), "complex"),
     ],
@@ -186,6 +186,17 @@ def test_link_without_content_names_datalad(tmp_path: Path) -> None:
     link = tmp_path / "sub-01_T1w.nii.gz"
     link.symlink_to(tmp_path / ".git" / "annex" / "objects" / "gone")
     assert "datalad get" in _refused(link, "not here").hint
+
+
+def test_the_command_that_fetches_content_can_be_pasted(tmp_path: Path) -> None:
+    link = tmp_path / "my study" / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "gone")
+    assert fetch_command(link) == "datalad get sub-01_T1w.nii.gz"
+    (tmp_path / ".git").mkdir()
+    assert fetch_command(link) == "datalad get 'my study/sub-01/anat/sub-01_T1w.nii.gz'"
+    (tmp_path / "my study" / "dataset_description.json").symlink_to(tmp_path / "gone")
+    assert _refused(link, "not here").hint.endswith(": datalad get sub-01/anat/sub-01_T1w.nii.gz")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
