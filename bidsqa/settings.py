@@ -102,9 +102,6 @@ class Source:
     warnings: tuple[str, ...] = ()
 
 
-def _checksum(path: Path) -> str:
-    """SHA-256 of a settings file.
-
 def sidecar_digest(acquisition: Mapping[str, Any], warnings: Sequence[str]) -> str:
     """SHA-256 of what a scan's sidecars give to its record: another one means that the record is out of date.
 
@@ -118,6 +115,9 @@ def sidecar_digest(acquisition: Mapping[str, Any], warnings: Sequence[str]) -> s
     told = json.dumps([dict(acquisition), list(warnings)], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
 
+
+def _checksum(path: Path) -> str:
+    """SHA-256 of a settings file.
 
     Raises
     ------

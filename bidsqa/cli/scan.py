@@ -118,14 +118,14 @@ def _run(given: argparse.Namespace) -> int:
     if out is not None:
         from bidsqa.cli.checks import make_folder
 
-        make_folder(out, "output")
-    guessed = guess_suffix(path.name)
-    suffix = given.suffix or guessed or "T1w"
         if out.resolve() == path.parent.resolve():
             raise UsageError(
                 "The output folder is the scan's own, where the record would replace its sidecar.",
                 "Give another folder.",
             )
+        make_folder(out, "output")
+    guessed = guess_suffix(path.name)
+    suffix = given.suffix or guessed or "T1w"
     if not given.suffix and not guessed:
         print(
             f"The name doesn't tell the kind of image; judged as {suffix} (--suffix says otherwise).", file=sys.stderr
@@ -216,10 +216,6 @@ def _score_line(name: str, score: dict[str, Any]) -> str:
     )
 
 
-def _write(examination: Examination, out: Path) -> dict[str, Path]:
-    """Write the record and the page; their paths by kind."""
-    from bidsqa import report
-    from bidsqa.bids.writing import write_atomic
 def _with_error(value: float, error: float | None) -> str:
     """``0.952 ± 0.013``: to the second digit of the error, two decimals at least and four at most."""
     if error is None or not 0 < error < math.inf:
@@ -229,6 +225,10 @@ def _with_error(value: float, error: float | None) -> str:
     return f"{value:.{decimals}f} ± " + (f"{error:.{decimals}f}" if error >= least / 2 else f"less than {least:g}")
 
 
+def _write(examination: Examination, out: Path) -> dict[str, Path]:
+    """Write the record and the page; their paths by kind."""
+    from bidsqa import report
+    from bidsqa.bids.writing import write_atomic
 
     record = examination.record
     paths = {"Record": out / f"{record.bids_name}.json", "Page": out / f"{record.bids_name}.html"}
