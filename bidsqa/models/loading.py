@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from bidsqa.errors import UsageError, WeightsError
 from bidsqa.image import Volume
 from bidsqa.models.score import Score
 from bidsqa.models.table import MODELS, Model
+
+if TYPE_CHECKING:
+    from bidsqa.models.saliency import LocalMap
 
 Array = np.ndarray[Any, Any]
 Run = Callable[[Mapping[str, Array]], list[Array]]
@@ -33,8 +36,11 @@ USER_VERSION = "user"
 class Scorer(Protocol):
     """A loaded model that scores volumes."""
 
-    def score(self, volume: Volume, slice_fraction: float = 0.6) -> Score:
-        """Score one conformed volume."""
+    def score(self, volume: Volume, slice_fraction: float = 0.6, head: Array | None = None) -> Score:
+        """Score one conformed volume, whose ``rough_head`` may be given."""
+
+    def local_maps(self, volume: Volume, head: Array, score: Score) -> tuple[LocalMap, ...]:
+        """Maps of the worst slices; none where the network gives none."""
 
     def provenance(self) -> dict[str, str]:
         """``{name, version, sha256}`` of the weights in use."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from bidsqa.models.score import Score, SliceScores
 from bidsqa.models.severity_scale import FAMILIES, Scale
 from bidsqa.models.severity_volume import field_range, ghost_echo, grain
 from bidsqa.models.windows import plane_edges
+
+if TYPE_CHECKING:
+    from bidsqa.models.saliency import LocalMap
 
 Array = np.ndarray[Any, Any]
 PRESENCE, ERROR = "_presence", "_error"
@@ -189,7 +192,7 @@ class Prepared:
     volume: dict[str, float]
 
 
-def prepare(volume: Volume, slice_fraction: float = 0.6, compact: bool = True) -> Prepared:
+def prepare(volume: Volume, slice_fraction: float = 0.6, compact: bool = True, head: Array | None = None) -> Prepared:
     """Cut the slices and take the volume's own readings.
 
     Parameters
@@ -199,8 +202,10 @@ def prepare(volume: Volume, slice_fraction: float = 0.6, compact: bool = True) -
         Middle share of the head's slices, 0-1.
     compact : bool
         For the compact network, else for the published one.
+    head : ndarray of bool, shape (X, Y, Z), optional
+        ``rough_head(volume)``, where it is known already.
     """
-    head = rough_head(volume)
+    head = rough_head(volume) if head is None else head
     cut = network_inputs if compact else hays_inputs
     planes = tuple(
         (axis, indices, cut(volume, head, axis, indices))
@@ -231,7 +236,7 @@ class SeverityScorer:
         """``{name, version, sha256}``."""
         return self._network.provenance()
 
-    def score(self, volume: Volume, slice_fraction: float = 0.6) -> Score:
+    def score(self, volume: Volume, slice_fraction: float = 0.6, head: Array | None = None) -> Score:
         """Severity of a volume.
 
         Parameters
@@ -239,6 +244,8 @@ class SeverityScorer:
         volume : Volume
         slice_fraction : float
             Middle share of the head's slices, 0-1.
+        head : ndarray of bool, shape (X, Y, Z), optional
+            ``rough_head(volume)``, where it is known already.
 
         Returns
         -------
@@ -249,7 +256,13 @@ class SeverityScorer:
             same scale), ``probabilities`` (of ``none`` and each kind), ``family`` (the most probable kind) and
             ``readings`` (raw values).
         """
-        return self.score_prepared(prepare(volume, slice_fraction, "scalars" in self._network.inputs))
+        return self.score_prepared(prepare(volume, slice_fraction, "scalars" in self._network.inputs, head))
+
+    def local_maps(self, volume: Volume, head: Array, score: Score) -> tuple[LocalMap, ...]:
+        """Maps of the worst slices (:func:`bidsqa.models.saliency.severity_maps`)."""
+        from bidsqa.models.saliency import severity_maps
+
+        return severity_maps(self._network, self._scale, volume, head, score)
 
     def outputs(self, prepared: Prepared) -> list[Array]:
         """Network outputs by plane, (N, 12) or (N, 1)."""

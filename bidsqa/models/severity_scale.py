@@ -47,6 +47,22 @@ def joined(parts: Sequence[Array | float]) -> Array:
     return total
 
 
+def compressed(value: Array | float) -> Array:
+    """The value up to the threshold 1, 1 + ln(value) above: equal steps there are equal ratios.
+
+    Far above the threshold readings grow by how far apart clean scans lie, not by what can be seen.
+    """
+    array = np.asarray(value, dtype=np.float64)
+    result: Array = np.where(array > 1, 1 + np.log(np.maximum(array, 1)), array)
+    return result
+
+
+def evidence(place: Array | float) -> Array:
+    """What the model of the kinds sees of a place: arsinh(2 max(z, -1)), linear near clean scans, then logarithmic."""
+    seen: Array = np.arcsinh(2 * np.maximum(np.asarray(place, dtype=np.float64), -1.0))
+    return seen
+
+
 @dataclass(frozen=True)
 class Kinds:
     """A multinomial logistic model of the kind of artifact.
@@ -54,21 +70,19 @@ class Kinds:
     Parameters
     ----------
     features : tuple of str
-        Names of readings; each enters as its place on the scale, clipped to -1 and ``ceiling``.
+        Names of readings; each enters as the :func:`evidence` of its place on the scale.
     weights : tuple of tuple of float, shape (6, features)
         One row a kind of ``KINDS``.
     offsets : tuple of float, shape (6,)
-    ceiling : float
     """
 
     features: tuple[str, ...]
     weights: tuple[tuple[float, ...], ...]
     offsets: tuple[float, ...]
-    ceiling: float = 4.0
 
     def probabilities(self, places: Mapping[str, float]) -> dict[str, float]:
         """Probability of each kind, sum 1; a missing reading counts as the clean median."""
-        inputs = np.clip([places.get(name, 0.0) for name in self.features], -1.0, self.ceiling)
+        inputs = evidence(np.array([places.get(name, 0.0) for name in self.features]))
         logits = np.asarray(self.weights) @ inputs + np.asarray(self.offsets)
         shares = np.exp(logits - logits.max())
         return {name: float(share) for name, share in zip(KINDS, shares / shares.sum(), strict=True)}
@@ -108,7 +122,6 @@ class Scale:
                 tuple(kinds["features"]),
                 tuple(tuple(row) for row in kinds["weights"]),
                 tuple(kinds["offsets"]),
-                kinds["ceiling"],
             )
         return cls(**{**values, "use": tuple(values.get("use", ())), "kinds": kinds})
 
@@ -132,14 +145,21 @@ class Scale:
 
     def severity(self, name: str, value: Any) -> Array:
         """What one reading alone would make the severity, 0 and more."""
+        return compressed(self._plain(name, value))
+
+    def _plain(self, name: str, value: Any) -> Array:
         return softened(self.place(name, value)) / self.scale
 
-    def joined(self, readings: Mapping[str, Any], names: Sequence[str] | None = None) -> Array:
-        """Severity from several readings (numbers or arrays of one shape): those that count, or those named."""
+    def uncompressed(self, readings: Mapping[str, Any], names: Sequence[str] | None = None) -> Array:
+        """Readings joined (numbers or arrays of one shape): those that count, or those named; 1 is the threshold."""
         chosen = self.used(readings) if names is None else [name for name in names if name in readings]
         if not chosen:
             return np.zeros(np.shape(next(iter(readings.values()))) if readings else ())
-        return joined([self.severity(name, readings[name]) for name in chosen])
+        return joined([self._plain(name, readings[name]) for name in chosen])
+
+    def joined(self, readings: Mapping[str, Any], names: Sequence[str] | None = None) -> Array:
+        """Severity from several readings: :meth:`uncompressed`, :func:`compressed`."""
+        return compressed(self.uncompressed(readings, names))
 
     def families(self, readings: Mapping[str, float]) -> dict[str, float]:
         """Severity by family, 0 and more."""
@@ -147,13 +167,13 @@ class Scale:
 
     def error(self, readings: Mapping[str, float], errors: Mapping[str, float]) -> float:
         """Standard error of the severity from those of the readings, to first order, taken as independent."""
-        total = max(float(self.joined(readings)), 1e-12)
+        total = max(float(self.uncompressed(readings)), 1e-12)
         variance = 0.0
         for name in self.used(readings):
-            share = (float(self.severity(name, readings[name])) / total) ** (POWER - 1)
+            share = (float(self._plain(name, readings[name])) / total) ** (POWER - 1)
             slope = share * float(steepness(self.place(name, readings[name]))) / self.width(name) / self.scale
             variance += (slope * errors.get(name, 0.0)) ** 2
-        return float(np.sqrt(variance))
+        return float(np.sqrt(variance)) / max(total, 1.0)
 
     def probabilities(self, readings: Mapping[str, float]) -> dict[str, float]:
         """Probability of each kind of artifact, ``"none"`` first; empty without a model of the kinds."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from bidsqa.models.aggregation import aggregate, choose_slices, plane_scores
 from bidsqa.models.loading import Network
 from bidsqa.models.score import Score, SliceScores
 from bidsqa.models.windows import block_mean, cut_windows, plane_edges
+
+if TYPE_CHECKING:
+    from bidsqa.models.saliency import LocalMap
 
 Array = np.ndarray[Any, Any]
 WINDOW = 224
@@ -148,7 +151,7 @@ class SsimScorer:
         scores: Array = np.clip(np.concatenate(values).reshape(-1), 0.0, 1.0)
         return scores
 
-    def score(self, volume: Volume, slice_fraction: float = 0.6) -> Score:
+    def score(self, volume: Volume, slice_fraction: float = 0.6, head: Array | None = None) -> Score:
         """Predicted SSIM of a volume to its motion-free self.
 
         Parameters
@@ -156,6 +159,8 @@ class SsimScorer:
         volume : Volume
         slice_fraction : float
             Middle share of the head to judge in each plane.
+        head : ndarray of bool, shape (X, Y, Z), optional
+            ``rough_head(volume)``, where it is known already.
 
         Returns
         -------
@@ -164,7 +169,7 @@ class SsimScorer:
             uncertainty joins the slices' standard error and the network's own error on whole scans that it was not
             trained on (``model_error``), as the root of their squares.
         """
-        head = rough_head(volume)
+        head = rough_head(volume) if head is None else head
         planes = choose_slices(volume, head, slice_fraction)
         parts = []
         for axis, indices in planes:
@@ -182,6 +187,12 @@ class SsimScorer:
             uncertainty=float(np.hypot(score.uncertainty, self._error)),
             extra={**score.extra, "model_error": self._error},
         )
+
+    def local_maps(self, volume: Volume, head: Array, score: Score) -> tuple[LocalMap, ...]:
+        """Maps of the worst slices (:func:`bidsqa.models.saliency.ssim_maps`)."""
+        from bidsqa.models.saliency import ssim_maps
+
+        return ssim_maps(self._network, volume, head, score)
 
 
 def make_scorer(network: Network) -> SsimScorer:

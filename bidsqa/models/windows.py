@@ -47,8 +47,7 @@ def resampling_matrix(count: int, edge: float, centre: float, window: int, targe
     """
     offsets = np.arange(window) - (window - 1) / 2
     if abs(edge / target - 1) < NEAR:
-        middle = np.floor(centre) + 0.5 if window % 2 == 0 else np.floor(centre + 0.5)
-        chosen = middle + offsets
+        chosen = _copied_middle(centre, window) + offsets
         return np.asarray(np.arange(count)[None] == chosen[:, None], dtype=np.float32)
     position = centre + offsets * target / edge
     stretch = max(1.0, target / edge)
@@ -59,6 +58,11 @@ def resampling_matrix(count: int, edge: float, centre: float, window: int, targe
         totals = np.where(inside, weights.sum(axis=1), 1.0)
         weights = weights / totals[:, None]
     return np.asarray(weights, dtype=np.float32)
+
+
+def _copied_middle(centre: float, window: int) -> float:
+    """The position nearest to ``centre`` around which a window of whole samples lies."""
+    return float(np.floor(centre) + 0.5 if window % 2 == 0 else np.floor(centre + 0.5))
 
 
 def plane_edges(spacing: tuple[float, float, float], axis: int) -> tuple[float, float]:
@@ -107,6 +111,36 @@ def cut_windows(
     windows = [rows @ take_slice(data, axis, int(index)) @ columns.T for index in indices]
     heads = [fractions[0] @ take_slice(head, axis, int(index)).astype(np.float32) @ fractions[1].T for index in indices]
     return np.stack(windows).astype(np.float32), np.stack(heads).astype(np.float32)
+
+
+def window_place(
+    head: Array, spacing: tuple[float, float, float], axis: int, window: int, target: float
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Where the windows of :func:`cut_windows` lie in the slice's picture, whose pixel i reaches from i to i + 1.
+
+    Parameters
+    ----------
+    head, spacing, axis, window, target
+        As there.
+
+    Returns
+    -------
+    start : tuple of float
+        Row and column where the window begins; outside the picture where the window is larger.
+    pixel : tuple of float
+        Height and width of a pixel of the window, in pixels of the picture.
+    """
+    outline = take_slice(np.asarray(head.any(axis=axis, keepdims=True)), axis, 0)
+    start, pixel = [], []
+    for side, edge in enumerate(plane_edges(spacing, axis)):
+        middle = _middle(outline, side, edge, window, target)
+        copied = abs(edge / target - 1) < NEAR
+        size = 1.0 if copied else target / edge
+        if copied:
+            middle = _copied_middle(middle, window)
+        start.append(middle + 0.5 - 0.5 * window * size)
+        pixel.append(size)
+    return (start[0], start[1]), (pixel[0], pixel[1])
 
 
 def _area(matrix: Array) -> Array:

@@ -72,6 +72,18 @@ def _bytes(change: Callable[[bytes], bytes]) -> Callable[[Path, Array, Array], N
     return write
 
 
+def _header(*changes: tuple[int, bytes]) -> Callable[[Path, Array, Array], None]:
+    """Bytes put into the header at these offsets (nifti1.h)."""
+
+    def change(raw: bytes) -> bytes:
+        plain = bytearray(gzip.decompress(raw))
+        for offset, new in changes:
+            plain[offset : offset + len(new)] = new
+        return gzip.compress(bytes(plain), 1)
+
+    return _bytes(change)
+
+
 def _planted(*values: float) -> Callable[[Array], Array]:
     def change(head: Array) -> Array:
         changed = head.astype(np.float32)
@@ -79,6 +91,10 @@ def _planted(*values: float) -> Callable[[Array], Array]:
         return changed
 
     return change
+
+
+def _standardised(head: Array) -> Array:
+    return ((head - head.mean()) / head.std()).astype(np.float32)
 
 
 def _colour(head: Array) -> Array:
@@ -130,6 +146,10 @@ def _oblique(affine: Array) -> Array:
     return turn @ affine
 
 
+def _edges(millimetres: float) -> Callable[[Array], Array]:
+    return lambda affine: affine @ np.diag([*millimetres / np.sqrt((affine[:3, :3] ** 2).sum(axis=0)), 1.0])
+
+
 def _flip(affine: Array) -> Array:
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
 
@@ -148,36 +168,51 @@ HOSTILE_SIDECAR = json.dumps(
         "RepetitionTime": HOSTILE[1],
         "EchoTime": [HOSTILE[0]],
         "MagneticFieldStrength": {HOSTILE[0]: HOSTILE[1]},
+        **{text: text for text in HOSTILE},
     }
 ).encode()
+
+CODES, SLOPE, DESCRIPTION, MATRIX, MAGIC = 252, 112, 148, 280, 344  # offsets of qform_code, sform_code ... in nifti1.h
 
 BAD_SCANS: tuple[BadScan, ...] = (
     BadScan("truncated", "gzip cut in the middle", "failed", _bytes(lambda raw: raw[: len(raw) // 2])),
     BadScan("notgzip", "no gzip, no NIfTI", "failed", _bytes(lambda raw: b"plain text " * 50)),
     BadScan("magic", "gzip of something else", "failed", _bytes(lambda raw: gzip.compress(b"no image " * 99))),
+    BadScan("badmagic", "a NIfTI header with a wrong magic number", "failed", _header((MAGIC, b"xx9\0"))),
     BadScan("empty", "0 bytes", "failed", _bytes(lambda raw: b"")),
     BadScan("zeros", "every voxel 0", "failed", _values(np.zeros_like)),
     BadScan("constant", "every voxel the same", "failed", _values(lambda head: np.full_like(head, 42))),
     BadScan("nan", "every voxel NaN", "failed", _values(lambda head: np.full(head.shape, np.nan, "float32"))),
     BadScan("somenan", "a few NaN and infinite voxels", "ok", _values(_planted(np.nan, np.inf, -np.inf))),
     BadScan("negative", "a few negative voxels", "ok", _values(_planted(-50.0, -3.0))),
+    BadScan("standardised", "most voxels negative (mean 0, SD 1)", "ok", _values(_standardised)),
     BadScan("slice", "a single slice (2D)", "failed", _values(lambda head: head[:, :, head.shape[2] // 2])),
     BadScan("series", "four volumes (4D)", "failed", _values(lambda head: np.stack([head] * 4, axis=-1))),
     BadScan("colour", "RGB values", "failed", _values(_colour)),
     BadScan("singleton", "one axis of length 1", "failed", _values(lambda head: head[:, :, 60:61])),
     BadScan("universe", "a header claiming 30000 x 30000 x 30000", "failed", _universe),
-    BadScan("hugevoxels", "voxels of 500 mm", "failed", _affine(lambda a: a @ np.diag([250.0, 250.0, 250.0, 1.0]))),
-    BadScan("tinyvoxels", "voxels of 2 micrometres", "failed", _affine(lambda a: a @ np.diag([1e-3, 1e-3, 1e-3, 1.0]))),
+    BadScan("hugevoxels", "voxels of 500 mm", "failed", _affine(_edges(500.0))),
+    BadScan("tinyvoxels", "voxels of 2 micrometres", "failed", _affine(_edges(0.002))),
     BadScan("oblique", "axes turned by 25 degrees", "ok", _affine(_oblique)),
     BadScan("flipped", "axes stored as LPS", "ok", _affine(_flip)),
     BadScan("nosform", "no sform, no qform", "ok", _no_sform),
+    BadScan("nomatrix", "an sform of zeros", "ok", _header((CODES, b"\0\0\1\0"), (MATRIX, bytes(48)))),
     BadScan("uint8", "8-bit values", "ok", _values(lambda head: (head * (250.0 / head.max())).astype("uint8"))),
     BadScan("uint16", "unsigned 16-bit values", "ok", _values(_dtype("uint16"))),
+    BadScan("int32", "32-bit values", "ok", _values(_dtype("int32"))),
+    BadScan("float32", "32-bit floating point", "ok", _values(_dtype("float32"))),
     BadScan("float64", "64-bit floating point", "ok", _values(_dtype("float64"))),
     BadScan("slope", "stored slope and intercept", "ok", _scaled),
+    BadScan("badslope", "a stored slope of NaN", "ok", _header((SLOPE, np.float32(np.nan).tobytes()))),
     BadScan("brokenjson", "a sidecar that is no JSON", "ok", _values(lambda head: head), b'{"EchoTime": 0.003,'),
+    BadScan("listjson", "a sidecar that is a list", "ok", _values(lambda head: head), b'[{"EchoTime": 0.003}]'),
+    BadScan("latinjson", "a sidecar that is not UTF-8", "ok", _values(lambda head: head), b'{"ProtocolName": "\xe9"}'),
     BadScan(
-        "hostile", "markup and templates in every sidecar string", "ok", _values(lambda head: head), HOSTILE_SIDECAR
+        "hostile",
+        "markup, templates and formats in every string of sidecar and header",
+        "ok",
+        _header((DESCRIPTION, HOSTILE[0].encode())),
+        HOSTILE_SIDECAR,
     ),
     BadScan("link", "a DataLad link without content", "failed", _broken_link),
     BadScan("unreadable", "no permission to read", "failed", _unreadable),
@@ -203,7 +238,10 @@ def write_dataset(root: Path, head: Array, affine: Array, suffix: str = "T1w") -
         Those written, one subject each.
     """
     root.mkdir(parents=True)
-    (root / "dataset_description.json").write_text(json.dumps({"Name": "Bad scans", "BIDSVersion": "1.10.0"}))
+    description = {"Name": f"Bad scans {' '.join(HOSTILE)}", "BIDSVersion": "1.10.0"}
+    (root / "dataset_description.json").write_text(json.dumps(description))
+    people = [["participant_id", *HOSTILE], *([f"sub-{scan.label}", *HOSTILE] for scan in BAD_SCANS)]
+    (root / "participants.tsv").write_text("".join("\t".join(row) + "\n" for row in people))
     for scan in BAD_SCANS:
         folder = root / f"sub-{scan.label}" / "anat"
         folder.mkdir(parents=True)

@@ -32,7 +32,8 @@ SMALLEST_STEP = {
     "echo": 0.04,
     "grain": 0.03,
 }
-USED = ("noise", "motion", "ghosting", "blur", "field", "echo", "grain")
+# the network's estimate of all damage together (overall) ranks development scans worse than the kinds do
+USED = ("noise", "motion", "ghosting", "bias", "blur", "field", "echo", "grain")
 UNTRAINED = frozenset({"field", "echo", "grain"})
 
 
@@ -107,7 +108,7 @@ def calibrate(clean: Sequence[Judged], used: Sequence[str] = USED, kinds: Kinds 
         centre[name] = float(np.median(values))
         limit[name] = float(max(np.percentile(values, 95), centre[name] + SMALLEST_STEP.get(name, 0.05)))
     scale = Scale(centre, limit, tuple(used), kinds=kinds)
-    values = np.array([float(scale.joined(row.readings)) for row in unseen])
+    values = np.array([float(scale.uncompressed(row.readings)) for row in unseen])
     return replace(scale, scale=max(1.0, float(np.percentile(values, 95)), prediction_limit(values)))
 
 

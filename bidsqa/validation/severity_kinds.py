@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bidsqa.models.severity_scale import FAMILIES, KINDS, Kinds
+from bidsqa.models.severity_scale import FAMILIES, KINDS, Kinds, evidence
 
-FEATURES = (*FAMILIES, *(f"{name}_presence" for name in FAMILIES), "field", "echo", "grain", "overall")
-# stronger shrinkage than usual: few scans, many features
-INVERSE_PENALTY = 0.3
+FEATURES = (*FAMILIES, "field", "echo", "grain")
+# stronger shrinkage than usual: few scans; chosen, as the features, by leaving out one development subject at a time
+INVERSE_PENALTY = 0.1
 NAMED_FROM = 0.25
 
 
@@ -41,11 +41,10 @@ def fit_kinds(
     from sklearn.linear_model import LogisticRegression
 
     kept = [number for number, name in enumerate(families) if name == "none" or strengths[number] >= NAMED_FROM]
-    ceiling = Kinds((), (), ()).ceiling
     inputs = np.array([[places[number].get(name, 0.0) for name in features] for number in kept])
     names = np.array([families[number] for number in kept])
     model = LogisticRegression(C=INVERSE_PENALTY, class_weight="balanced", max_iter=5000)
-    model.fit(np.clip(inputs, -1.0, ceiling), names)
+    model.fit(evidence(inputs), names)
     # two classes give one row: the second against the first
     rows, offsets = (
         (model.coef_, model.intercept_)
@@ -58,4 +57,4 @@ def fit_kinds(
     place = {str(name): number for number, name in enumerate(model.classes_)}
     weights = [rows[place[kind]] if kind in place else np.zeros(len(features)) for kind in KINDS]
     offset = [float(offsets[place[kind]]) if kind in place else -20.0 for kind in KINDS]
-    return Kinds(tuple(features), tuple(tuple(map(float, row)) for row in weights), tuple(offset), ceiling)
+    return Kinds(tuple(features), tuple(tuple(map(float, row)) for row in weights), tuple(offset))

@@ -6,7 +6,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bidsqa.models.severity_scale import FAMILIES, KINDS, READINGS_OF, Kinds, Scale, joined, softened, steepness
+from bidsqa.models.severity_scale import (
+    FAMILIES,
+    KINDS,
+    READINGS_OF,
+    Kinds,
+    Scale,
+    compressed,
+    evidence,
+    joined,
+    softened,
+    steepness,
+)
 
 SCALE = Scale(
     clean={"noise": 0.1, "motion": 0.2, "field": 0.5},
@@ -25,6 +36,24 @@ def test_softening_leaves_large_places_alone_and_never_stops_rising() -> None:
     assert softened(1.0) == pytest.approx(1, abs=2e-3)
     assert softened(3.0) == pytest.approx(3, abs=1e-6)
     assert np.allclose(np.gradient(values, places)[1:-1], steepness(places)[1:-1], atol=2e-3)
+
+
+def test_compression_leaves_what_is_below_the_threshold_and_keeps_order() -> None:
+    values = np.linspace(0, 50, 400)
+    assert (np.diff(compressed(values)) > 0).all()
+    assert np.array_equal(compressed(values[values <= 1]), values[values <= 1])
+    assert compressed(np.e) == pytest.approx(2)
+    # smooth at the threshold: both sides rise by one for one
+    assert (compressed(1 + 1e-6) - 1) / 1e-6 == pytest.approx(1, rel=1e-3)
+    assert SCALE.joined({**CLEAN, "noise": 9.0}) == pytest.approx(
+        float(compressed(SCALE.uncompressed({**CLEAN, "noise": 9.0})))
+    )
+
+
+def test_evidence_is_linear_near_clean_scans_and_bounded_below() -> None:
+    assert evidence(0.05) == pytest.approx(0.1, rel=1e-2)
+    assert evidence(-7.0) == evidence(-1.0)
+    assert evidence(200.0) - evidence(100.0) == pytest.approx(np.log(2), rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["noise", "motion", "field"])

@@ -146,8 +146,8 @@ def test_blank_volume_has_no_readings() -> None:
 
 def test_severity_is_led_by_the_largest_calibrated_reading() -> None:
     score = SeverityScorer(network(readings(noise=0.9, motion=0.5))).score(head_scan())
-    # noise: (0.9 - 0.1) / (0.3 - 0.1) / 2 = 2; motion: 0.5 / 0.5 / 2 = 0.5
-    assert score.value == pytest.approx(2.0, rel=1e-3)
+    # noise: (0.9 - 0.1) / (0.3 - 0.1) / 2 = 2, above the threshold 1 + ln 2; motion: 0.5 / 0.5 / 2 = 0.5
+    assert score.value == pytest.approx(1 + np.log(2), rel=1e-3)
     assert score.extra["family"] == "noise"
     assert score.extra["families"]["motion"] == pytest.approx(0.5, rel=1e-2)
     assert set(score.extra["families"]) == set(FAMILIES)
