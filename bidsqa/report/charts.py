@@ -6,6 +6,7 @@ Colours come from the page's style sheet by class; a mark's shape tells the same
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 360, 150
 LEFT, RIGHT, TOP, BOTTOM = 34, 62, 8, 26
 STRIP_WIDTH, ROW_HEIGHT = 460, 26
+# longer names of groups get a line of their own above their row
+SIDE_NAME, SIDE_WIDTH, NAME_HEIGHT, LONGEST_NAME = 14, 96, 18, 76
+TICK_ROOM = 48  # between two numbers under a strip
 # shapes around (0, 0): dot, triangle, cross
 MARKS = {
     "pass": "M-2.6 0a2.6 2.6 0 1 0 5.2 0a2.6 2.6 0 1 0-5.2 0z",
@@ -130,6 +134,7 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
     Notes
     -----
     Passing scans are one path without links, so that thousands stay light; the others are links to their pages.
+    Groups of two and more have their median as an upright bar.
     """
     from markupsafe import Markup
 
@@ -139,12 +144,13 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
     low, high = (min(values[0], *limits), max(values[-1], *limits)) if limits else _view(values)
     pad = 0.03 * ((high - low) or 1.0)
     low, high = low - pad, high + pad
-    left, right = 96, 12
+    above = NAME_HEIGHT if any(len(name) > SIDE_NAME for name in rows) else 0
+    left, right = 12 if above else SIDE_WIDTH, 12
 
     def x(value: float) -> float:
         return left + (min(max(value, low), high) - low) / (high - low) * (STRIP_WIDTH - left - right)
 
-    height = ROW_HEIGHT * len(rows) + 24
+    height = (above + ROW_HEIGHT) * len(rows) + 24
     parts = [f'<svg class="chart strip" viewBox="0 0 {STRIP_WIDTH} {height}" role="img" aria-label="{escape(title)}">']
     for limit in limits:
         if low <= limit <= high:
@@ -152,26 +158,27 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
                 f'<path class="limit" d="M{x(limit):.1f} 0V{height - 20}"><title>limit {limit:g}</title></path>'
             )
     for place, (name, scans) in enumerate(rows.items()):
-        parts.append(_strip_row(name, scans, ROW_HEIGHT * place + ROW_HEIGHT / 2, x, left))
+        y = (above + ROW_HEIGHT) * place + above + ROW_HEIGHT / 2
+        if above and place:
+            parts.append(f'<path class="rule" d="M0 {y - ROW_HEIGHT / 2 - above:.1f}H{STRIP_WIDTH}"/>')
+        at = f'x="0" y="{y - ROW_HEIGHT / 2 - 4:.1f}"' if above else f'x="{left - 8}" y="{y + 4:.1f}" text-anchor="end"'
+        short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+        parts.append(f'<text class="tick group" {at}>{escape(short)}<title>{escape(name)}</title></text>')
+        parts.append(_strip_row(scans, y, x))
     ends = [(low + pad, "start"), (high - pad, "end")]
-    for value, anchor in [*ends, *((limit, "middle") for limit in limits if low + 4 * pad < limit < high - 4 * pad)]:
+    room = (x(low + pad) + TICK_ROOM, x(high - pad) - TICK_ROOM)
+    for value, anchor in [*ends, *((limit, "middle") for limit in limits if room[0] < x(limit) < room[1])]:
         parts.append(
             f'<text class="tick" x="{x(value):.0f}" y="{height - 6}" text-anchor="{anchor}">{plain(value)}</text>'
         )
     return Markup("".join(parts) + "</svg>")
 
 
-def _strip_row(name: str, scans: Sequence[Mapping[str, Any]], y: float, x: Any, left: int) -> str:
-    """One group: its name, median, passing scans as one path, the others as links."""
-    ordered = sorted(float(scan["value"]) for scan in scans)
-    short = name if len(name) <= 14 else name[:13] + "…"
-    parts = [
-        f'<text class="tick" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(short)}'
-        f"<title>{escape(name)}</title></text>"
-    ]
+def _strip_row(scans: Sequence[Mapping[str, Any]], y: float, x: Any) -> str:
+    """One group: its median, passing scans as one path, the others as links."""
     passing, links = [], []
     for place, scan in enumerate(scans):
-        at, jitter = x(float(scan["value"])), (place * 0.618034 % 1.0 - 0.5) * 14
+        at, jitter = x(float(scan["value"])), ((place + 0.5) * 0.618034 % 1.0 - 0.5) * 14 if len(scans) > 1 else 0.0
         if scan["decision"] == "pass":
             passing.append(f"M{at:.1f} {y + jitter:.1f}h0")
         else:
@@ -181,13 +188,12 @@ def _strip_row(name: str, scans: Sequence[Mapping[str, Any]], y: float, x: Any, 
                 f'<a href="{escape(scan["page"], quote=True)}"><path class="mark {kind}" '
                 f'transform="translate({at:.1f} {y + jitter:.1f})" d="{MARKS[kind]}"><title>{told}</title></path></a>'
             )
-    parts.append(f'<path class="dots" d="{"".join(passing)}"/>' if passing else "")
-    if ordered:
-        middle = ordered[len(ordered) // 2]
-        parts.append(
-            f'<path class="median" d="M{x(middle):.1f} {y - 10:.1f}v20"><title>median {plain(middle)}</title></path>'
-        )
-    return "".join(parts + links)
+    bar = ""
+    if len(scans) > 1:  # under the marks, or it would hide the one or two of a small group
+        middle = statistics.median(float(scan["value"]) for scan in scans)
+        bar = f'<path class="median" d="M{x(middle):.1f} {y - 10:.1f}v20"><title>median {plain(middle)}</title></path>'
+    dots = f'<path class="dots" d="{"".join(passing)}"/>' if passing else ""
+    return "".join([bar, dots, *links])
 
 
 def _view(ordered: Sequence[float]) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import bidsqa
@@ -16,6 +16,8 @@ from bidsqa.verdict.reasons import plain
 
 DECISIONS = ("fail", "review", "pass")
 MOST_GROUPS = 12
+MOST_CARDS = 60
+LONGEST_CHIP = 40
 FILES = ("group_exclusions.tsv", "group_sites.tsv")
 
 
@@ -70,13 +72,15 @@ class StudyScan:
     thumbnail: bytes | None = None
 
 
-@dataclass
-class _Flagged:
-    """A scan in the gallery."""
+@dataclass(frozen=True)
+class _Card:
+    """A scan in the gallery: what is wrong in a word each, the gravest reason and what to do."""
 
     scan: StudyScan
-    picture: dict[str, Any]
-    reason: str = field(default="")
+    picture: dict[str, Any] | None = None
+    chips: Sequence[str] = ()
+    reason: str = ""
+    advice: str = ""
 
 
 def render_study(
@@ -98,6 +102,7 @@ def render_study(
     str
     """
     ordered = sorted(scans, key=lambda scan: (DECISIONS.index(scan.decision), scan.name))
+    failed = [scan for scan in ordered if scan.status == "failed"]
     decisions = Counter(scan.decision for scan in scans)
     return page.render(
         "study.html",
@@ -112,6 +117,8 @@ def render_study(
         columns=[(value.key, value.title, f"{value.says} {value.direction}".strip()) for value in values],
         suffixes=sorted({scan.suffix for scan in scans}),
         sites=sorted({scan.site for scan in scans}),
+        unassessed=[_card(scan) for scan in failed[:MOST_CARDS]],
+        unassessed_more=len(failed) - len(failed[:MOST_CARDS]),
         flagged=_gallery(ordered),
         distributions=_distributions(scans, values),
         outliers=sum(bool(scan.outliers) for scan in scans),
@@ -152,18 +159,28 @@ def _row(scan: StudyScan, values: Sequence[StudyValue]) -> dict[str, Any]:
     }
 
 
-def _gallery(ordered: Sequence[StudyScan]) -> list[_Flagged]:
-    """Pictures of the scans that have one, worst first."""
+def _gallery(ordered: Sequence[StudyScan]) -> list[_Card]:
+    """Pictures of the assessed scans that have one, worst first."""
     found = []
     for scan in ordered:
-        if scan.thumbnail is None:
+        if scan.thumbnail is None or scan.status == "failed":
             continue
         try:
             picture = page.picture(scan.thumbnail)
         except ValueError:
             continue
-        found.append(_Flagged(scan, picture, scan.reasons[0][0] if scan.reasons else ""))
+        found.append(_card(scan, picture))
     return found
+
+
+def _card(scan: StudyScan, picture: dict[str, Any] | None = None) -> _Card:
+    """A scan's card; a chip is what stands before the colon of a reason."""
+    reason, advice = scan.reasons[0] if scan.reasons else ("", "")
+    if scan.status == "failed":
+        told = reason.removeprefix("not assessed:").strip() or "the cause was not recorded"
+        return _Card(scan, None, ("not assessed",), told, advice)
+    words = dict.fromkeys(text.partition(":")[0].strip() for text, _ in scan.reasons if ":" in text)
+    return _Card(scan, picture, [word for word in words if len(word) <= LONGEST_CHIP], reason, advice)
 
 
 def _distributions(scans: Sequence[StudyScan], values: Sequence[StudyValue]) -> list[dict[str, Any]]:

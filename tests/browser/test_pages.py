@@ -146,6 +146,17 @@ def test_table_filters(browser: Browser, pages: Path) -> None:
         assert rows.count() == 1
 
 
+def test_hidden_columns_are_announced(browser: Browser, pages: Path) -> None:
+    with shown(browser, pages / STUDY) as page:
+        for width in (700, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            table = page.locator("#table").bounding_box()
+            box = page.locator(".wide").bounding_box()
+            assert table and box
+            assert page.locator("#sideways").is_visible() == (table["width"] > box["width"] + 1)
+        assert not page.locator("#sideways").is_visible(), "ordinary names and all columns fit at 1280"
+
+
 def test_links_lead_to_scans_and_back(browser: Browser, pages: Path) -> None:
     with shown(browser, pages / STUDY) as page:
         page.locator("#table tbody a").first.click()

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 
 import pytest
+from PIL import Image
 
 from bidsqa.report import charts, render_study
 from bidsqa.report.study_page import StudyScan, StudyValue
@@ -82,6 +84,56 @@ def test_strip_chart_marks_every_scan() -> None:
     assert drawn.count("<a ") == 1
     assert "&lt;bad&gt;: 5 (fail)" in drawn
     assert 'href="x&quot;.html"' in drawn
+
+
+def entries(*values: float) -> list[dict[str, object]]:
+    return [{"value": value, "decision": "pass", "name": "s", "page": "s.html"} for value in values]
+
+
+@pytest.mark.parametrize(("values", "median"), [((1, 2, 3, 10), "2.50"), ((1, 2, 10), "2"), ((4, 1), "2.50")])
+def test_the_bar_is_the_median(values: tuple[float, ...], median: str) -> None:
+    drawn = str(charts.strip_chart({"T1w": entries(*values)}, "x"))
+    assert re.findall(r"<title>median ([\d.]+)</title>", drawn) == [median]
+
+
+def test_one_scan_is_a_point_and_no_bar() -> None:
+    drawn = str(charts.strip_chart({"T1w": entries(1.0), "T2w": entries(0.5, 2.0)}, "x"))
+    assert drawn.count("h0") == 3
+    assert drawn.count('class="median"') == 1
+
+
+def test_long_names_of_groups_are_whole() -> None:
+    name = "T1w · Siemens MAGNETOM Prisma fit 3 T"
+    drawn = str(charts.strip_chart({name: entries(1.0), "T2w": entries(2.0)}, "x"))
+    assert f">{name}<title>" in drawn
+    wide = str(charts.strip_chart({"x" * 200: entries(1.0)}, "x"))
+    assert "x" * (charts.LONGEST_NAME - 1) + "…<title>" in wide
+
+
+def test_numbers_under_a_strip_keep_apart() -> None:
+    drawn = str(charts.strip_chart({"T1w": entries(0.45, 3.0)}, "x", limits=(0.5, 1.0)))
+    ticks = re.findall(r'<text class="tick" x="(\d+)"', drawn)
+    assert len(ticks) == 3
+    assert min(abs(int(a) - int(b)) for a in ticks for b in ticks if a != b) >= charts.TICK_ROOM
+
+
+def test_scans_that_were_not_assessed_say_why_and_what_to_do() -> None:
+    told = [("not assessed: the file is <cut off>", "copy it again")]
+    lost = [scan(f"lost{at:02d}", "fail", None, status="failed", reasons=told) for at in range(62)]
+    html = render_study([scan("a"), *lost], VALUES)
+    flagged = html[html.index('id="flagged"') : html.index('id="scans"')]
+    assert flagged.count("the file is &lt;cut off&gt;") == 60
+    assert flagged.count("copy it again") == 60
+    assert flagged.count('<span class="chip">not assessed</span>') == 60
+    assert "And 2 more" in flagged
+
+
+def test_a_card_names_every_cause_once() -> None:
+    picture = io.BytesIO()
+    Image.new("L", (4, 4)).save(picture, "WEBP")
+    reasons = [("motion: too much", ""), ("noise: too much", ""), ("noise: again", ""), ("odd", "")]
+    html = render_study([scan("a", "fail", reasons=reasons, thumbnail=picture.getvalue())], VALUES)
+    assert re.findall(r'class="chip">([^<]*)<', html) == ["motion", "noise"]
 
 
 @pytest.mark.parametrize("values", [[0.5], [0.5, 0.5, 0.5], [1e-9, 2e-9], [-1e6, 1e6], list(range(100))])

@@ -61,4 +61,10 @@
   find.addEventListener("input", filter);
   selects.forEach(([, select]) => select.addEventListener("change", filter));
   filter();
+
+  // says so where columns are hidden, and only there
+  const box = table.parentElement, sideways = document.getElementById("sideways");
+  const look = () => { sideways.hidden = table.scrollWidth <= box.clientWidth; };
+  window.addEventListener("resize", look);
+  look();
 })();
