@@ -53,6 +53,7 @@ class Recipe:
     save_minutes: float = 4.0
     rate: float | None = None
     start: Path | None = None
+    steps: int | None = None
 
 
 def prepare_pool(recipe: Recipe) -> tuple[Slices, Slices]:
@@ -190,7 +191,8 @@ def train(recipe: Recipe) -> None:
     plan = Plan(
         seed=recipe.seed,
         rate=recipe.rate or RATES[name],
-        seconds=60 * recipe.minutes,
+        seconds=None if recipe.steps else 60 * recipe.minutes,
+        steps=recipe.steps,
         look_seconds=60 * recipe.save_minutes,
         **LEARNING,
     )
@@ -212,6 +214,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for pool, checkpoints and curve")
     parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="compact")
     parser.add_argument("--minutes", type=float, default=Recipe.minutes)
+    parser.add_argument("--steps", type=int, help="budget in steps instead of minutes")
     parser.add_argument("--batch", type=int, default=Recipe.batch)
     parser.add_argument("--drawn", type=int, default=Recipe.drawn, help="scans drawn from label maps")
     parser.add_argument("--seed", type=int, default=Recipe.seed)

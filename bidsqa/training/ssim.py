@@ -73,6 +73,8 @@ class Recipe:
         Scans drawn from label maps in the pool.
     start : Path, optional
         Exported weights to go on from instead of random ones.
+    steps : int, optional
+        Budget in steps instead of time.
     """
 
     architecture: str = "ssim_map"
@@ -85,6 +87,7 @@ class Recipe:
     phantoms: tuple[int, ...] = (101, 102, 103, 104)
     drawn: int = 13
     start: Path | None = None
+    steps: int | None = None
 
 
 def build_pool(data: Path, recipe: Recipe) -> list[Slices]:
@@ -288,7 +291,14 @@ def train(recipe: Recipe, parts: Sequence[Slices], classes: Array, watched: Sequ
     torch.nn.Module
         The averaged network, also in the checkpoint.
     """
-    plan = Plan(seed=recipe.seed, rate=recipe.rate, seconds=recipe.seconds, look_seconds=LOG_SECONDS, **LEARNING)
+    plan = Plan(
+        seed=recipe.seed,
+        rate=recipe.rate,
+        seconds=None if recipe.steps else recipe.seconds,
+        steps=recipe.steps,
+        look_seconds=LOG_SECONDS,
+        **LEARNING,
+    )
     out.mkdir(parents=True, exist_ok=True)
     task = SsimTask(recipe, parts, classes, watched)
     checkpoint = out / "checkpoint.safetensors"
@@ -309,6 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("checkpoints/ssim"), help="folder of checkpoints, curve")
     parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default=Recipe.architecture)
     parser.add_argument("--seconds", type=float, default=Recipe.seconds, help="time budget")
+    parser.add_argument("--steps", type=int, help="budget in steps instead of time")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--rate", type=float, default=Recipe.rate, help="highest learning rate")
     parser.add_argument("--start", type=Path, help="exported weights to go on from")
@@ -320,11 +331,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = Recipe(
         architecture=chosen.architecture,
         seconds=chosen.seconds,
+        steps=chosen.steps,
         seed=chosen.seed,
         rate=chosen.rate,
         start=chosen.start,
         contrast=not chosen.no_contrast,
-        cut=Recipe.cut if chosen.architecture == "ssim_map" else 224,
         phantoms=() if chosen.no_phantom else Recipe.phantoms,
     )
     classes = class_of_label(chosen.data / "labels" / "labels.json")
