@@ -74,7 +74,7 @@ def _same_input(scan: Scan, known: dict[str, object]) -> bool:
     return (known.get("size"), known.get("mtime")) == (status.st_size, int(status.st_mtime))
 
 
-def redraw(out: Path, record_path: Path) -> Path:
+def redraw(out: Path, record_path: Path, saliency: bool = True) -> Path:
     """Draw a scan's page again from its record and figures, without the image.
 
     Parameters
@@ -83,6 +83,8 @@ def redraw(out: Path, record_path: Path) -> Path:
         The output folder.
     record_path : Path
         One of its records.
+    saliency : bool
+        With the maps of where the networks look, where they were drawn.
 
     Returns
     -------
@@ -97,7 +99,8 @@ def redraw(out: Path, record_path: Path) -> Path:
     from bidsqa import report
 
     record = Record.loads(record_path.read_text(encoding="utf-8"))
-    figures = {name: path.read_bytes() for name, path in names.figure_paths(out, record.bids_name).items()}
+    found = names.figure_paths(out, record.bids_name).items()
+    figures = {name: path.read_bytes() for name, path in found if saliency or not name.startswith(report.LOCAL_MAP)}
     page = names.page_path(out, record.bids_name)
     write_atomic(page, report.render_scan(record, figures))
     return page

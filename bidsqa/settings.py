@@ -37,6 +37,8 @@ class Settings:
         Also write the brain mask and the segmentation.
     threads : int
         Threads of one step; results agree to 1e-5 for any number.
+    saliency : bool
+        Also draw where in the worst slices the scores come from; changes the page alone.
     """
 
     models: tuple[str, ...] = DEFAULT_MODELS
@@ -47,6 +49,7 @@ class Settings:
     device: str = "auto"
     output_masks: bool = False
     threads: int = 1
+    saliency: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

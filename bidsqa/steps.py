@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import bidsqa
 from bidsqa.accounting import Ledger
 from bidsqa.errors import BidsqaError, InputError, NotComputable, UsageError, WeightsError
-from bidsqa.image import Volume, load_volume
+from bidsqa.image import Volume, load_volume, rough_head
 from bidsqa.record import SCHEMA_VERSION, Record
 from bidsqa.settings import Settings, Source, sidecar_digest
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from bidsqa.anatomy import Anatomy
     from bidsqa.models import Score
+    from bidsqa.models.saliency import LocalMap
 
 SOFTWARE = ("numpy", "scipy", "nibabel", "onnxruntime", "SimpleITK", "nipype", "pybids")
 
@@ -42,16 +43,22 @@ class Scores:
         Name, version and sha256 of the weights used.
     missing : dict of str to str
         A model that gave no score, with the reason.
+    maps : tuple of LocalMap
+        Where in their worst slices the scores come from, for the page.
     """
 
     scores: dict[str, Score]
     models: dict[str, dict[str, Any]]
     missing: dict[str, str]
+    maps: tuple[LocalMap, ...] = field(default=())
 
     def merged(self, other: Scores) -> Scores:
         """Both together."""
         return Scores(
-            {**self.scores, **other.scores}, {**self.models, **other.models}, {**self.missing, **other.missing}
+            {**self.scores, **other.scores},
+            {**self.models, **other.models},
+            {**self.missing, **other.missing},
+            (*self.maps, *other.maps),
         )
 
 
@@ -78,8 +85,10 @@ def _scorer(name: str, device: str, weights: str | None, threads: int) -> Any:
     return models.load(name, device=device, weights=Path(weights) if weights else None, threads=threads)
 
 
-def score(name: str, volume: Volume, settings: Settings) -> Scores:
+def score(name: str, volume: Volume, settings: Settings, *, maps: bool = True) -> Scores:
     """Step 2: one learned score; a scan that the model can't judge gets none, with the reason.
+
+    With ``maps``, unless the settings say no, also where in its worst slices it comes from.
 
     Raises
     ------
@@ -87,11 +96,13 @@ def score(name: str, volume: Volume, settings: Settings) -> Scores:
         When the weights are missing or damaged: that concerns the whole run.
     """
     scorer = _scorer(name, settings.device, dict(settings.weights).get(name), settings.threads)
+    head = rough_head(volume)
     try:
-        result = scorer.score(volume, slice_fraction=settings.slice_fraction)
+        result = scorer.score(volume, slice_fraction=settings.slice_fraction, head=head)
     except NotComputable as error:
         return Scores({}, {name: scorer.provenance()}, {name: error.reason})
-    return Scores({name: result}, {name: scorer.provenance()}, {})
+    drawn = scorer.local_maps(volume, head, result) if maps and settings.saliency else ()
+    return Scores({name: result}, {name: scorer.provenance()}, {}, drawn)
 
 
 def delineate(volume: Volume, settings: Settings) -> Anatomy:
@@ -108,11 +119,11 @@ def measure(volume: Volume, anatomy: Anatomy, suffix: str) -> tuple[dict[str, fl
     return metrics.measure(volume, anatomy, suffix=suffix)
 
 
-def draw(volume: Volume, anatomy: Anatomy, scores: Mapping[str, Score]) -> dict[str, bytes]:
+def draw(volume: Volume, anatomy: Anatomy, scores: Scores) -> dict[str, bytes]:
     """Step 5: the pictures of the page, by file name."""
     from bidsqa import report
 
-    return report.draw_figures(volume, anatomy, dict(scores))
+    return report.draw_figures(volume, anatomy, scores.scores, scores.maps)
 
 
 def compile_record(
@@ -242,7 +253,7 @@ def examine(
         scores = Scores({}, {}, {})
         for step in chosen.models:
             with ledger.step(step):
-                scores = scores.merged(score(step, volume, chosen))
+                scores = scores.merged(score(step, volume, chosen, maps=pictures))
         step = "anatomy"
         with ledger.step(step):
             anatomy = delineate(volume, chosen)
@@ -253,7 +264,7 @@ def examine(
         figures: dict[str, bytes] = {}
         if pictures:
             with ledger.step(step):
-                figures = draw(volume, anatomy, scores.scores)
+                figures = draw(volume, anatomy, scores)
         step = "record"
         record = compile_record(origin, volume, anatomy, scores, metrics, missing, chosen, ledger)
     except WeightsError:

@@ -32,10 +32,13 @@ from bidsqa.anatomy import Anatomy
 from bidsqa.bids.writing import write_atomic
 from bidsqa.image import ImageFacts, Volume
 from bidsqa.models import Score
+from bidsqa.models.saliency import load_maps, save_maps
 from bidsqa.record import Record, clean
 from bidsqa.stopping import raise_interruption
 
 from .job import Job
+
+MAPS = "maps.npz"
 
 
 class _StepInput(BaseInterfaceInputSpec):  # type: ignore[misc]
@@ -100,7 +103,7 @@ class _ScoreInput(_VolumeInput):
 
 
 class ScoreScan(StepInterface):
-    """One learned score."""
+    """One learned score, and beside it the maps of its worst slices."""
 
     input_spec = _ScoreInput
     out_name = "score.json"
@@ -110,6 +113,7 @@ class ScoreScan(StepInterface):
 
     def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
         scores = steps.score(self.inputs.model, read_volume(Path(self.inputs.volume)), job.parsed_settings)
+        save_maps(out_file.with_name(MAPS), scores.maps)
         plain = {
             "scores": {name: score.to_dict() for name, score in scores.scores.items()},
             "models": scores.models,
@@ -159,8 +163,9 @@ class DrawFigures(StepInterface):
 
     def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
         volume = read_volume(Path(self.inputs.volume))
-        scores = read_scores(_paths(self.inputs.scores)).scores
+        scores = read_scores(_paths(self.inputs.scores), maps=True)
         figures = steps.draw(volume, Anatomy.load(Path(self.inputs.anatomy)), scores)
+        remove_local_maps(job)
         for name, content in figures.items():
             write_atomic(Path(job.figure.replace("{name}", name)), content)
         out_file.write_text(json.dumps(sorted(figures)))
@@ -215,14 +220,25 @@ def read_volume(path: Path) -> Volume:
     return Volume(data=data, affine=np.array(plain["affine"]), facts=ImageFacts.from_dict(plain["facts"]))
 
 
-def read_scores(paths: list[Path]) -> steps.Scores:
-    """The scores of all models."""
+def read_scores(paths: list[Path], *, maps: bool = False) -> steps.Scores:
+    """The scores of all models, with ``maps`` those of their worst slices as well."""
     merged = steps.Scores({}, {}, {})
     for path in paths:
         plain = json.loads(path.read_text())
         scores = {name: Score.from_dict(values) for name, values in plain["scores"].items()}
-        merged = merged.merged(steps.Scores(scores, plain["models"], plain["missing"]))
+        drawn = load_maps(path.with_name(MAPS)) if maps else ()
+        merged = merged.merged(steps.Scores(scores, plain["models"], plain["missing"], drawn))
     return merged
+
+
+def remove_local_maps(job: Job) -> None:
+    """Remove an earlier run's maps: they are named by slice, and the worst slices may be others now."""
+    from bidsqa import report
+
+    start = Path(job.figure.replace("{name}", report.LOCAL_MAP))
+    for path in start.parent.iterdir() if start.parent.is_dir() else ():
+        if path.name.startswith(start.name):
+            path.unlink(missing_ok=True)
 
 
 def write_page(job: Job, record: Record, figures: dict[str, bytes]) -> None:

@@ -168,6 +168,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("dry-run", OUTPUT, FLAG, "only tell which scans there are and what would be done", default=False),
     Option("reports-only", OUTPUT, FLAG, "draw the pages anew from the records; the scans are not read", default=False),
     Option("output-masks", OUTPUT, FLAG, "also write brain masks and tissue segmentations", default=False),
+    Option("no-saliency", OUTPUT, FLAG, "leave the maps of where the networks look off the pages", default=False),
     Option("write-graph", OUTPUT, FLAG, "draw the steps of a scan as a graph into OUT/logs", default=False),
     Option("verbose", OTHER, COUNT, "tell more; twice: everything", default=0, short="v"),
     Option("notrack", OTHER, FLAG, "accepted for compatibility; bidsqa never sends anything anywhere", default=False),

@@ -291,7 +291,7 @@ def _redraw(settings: RunSettings) -> int:
             print(f"{name_of_record(path)}  page to be drawn")
             continue
         try:
-            redraw(out, path)
+            redraw(out, path, saliency=not settings.no_saliency)
         except (OSError, ValueError) as error:
             failed += 1
             print(f"failed  {name_of_record(path)}: {printable(str(error))}", file=sys.stderr)

@@ -88,6 +88,9 @@ def build_parser() -> Parser:
     parser.add_argument("--thresholds", metavar="FILE", help="your own rules of the verdict (TOML)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads (%(default)s)")
+    parser.add_argument(
+        "--no-saliency", action="store_true", help="leave the maps of where the networks look off the page"
+    )
     parser.add_argument("--json", action="store_true", help="print the record instead of words")
     parser.add_argument("--version", action="version", version=f"bidsqa {bidsqa.__version__}")
     return parser
@@ -159,6 +162,7 @@ def _examine(path: Path, suffix: str, given: argparse.Namespace, *, pictures: bo
         thresholds=str(rules) if rules else None,
         device=given.device,
         threads=given.threads,
+        saliency=not given.no_saliency,
     )
     return steps.examine(path, suffix, settings, pictures=pictures)
 

@@ -57,6 +57,7 @@ class RunSettings:
     dry_run: bool = False
     reports_only: bool = False
     output_masks: bool = False
+    no_saliency: bool = False
     write_graph: bool = False
     verbose: int = 0
     notrack: bool = False
@@ -127,6 +128,7 @@ class RunSettings:
             device=self.device,
             output_masks=self.output_masks,
             threads=self.omp_nthreads,
+            saliency=not self.no_saliency,
         )
 
 

@@ -2,7 +2,8 @@
 """Pictures and pages: a scan's, and a study's."""
 
 from bidsqa.report.figures import draw_figures
+from bidsqa.report.local_maps import LOCAL_MAP
 from bidsqa.report.scan_page import render_scan
 from bidsqa.report.study_page import render_study
 
-__all__ = ["draw_figures", "render_scan", "render_study"]
+__all__ = ["LOCAL_MAP", "draw_figures", "render_scan", "render_study"]

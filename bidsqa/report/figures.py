@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ import numpy as np
 from bidsqa.anatomy import Anatomy
 from bidsqa.image import PLANES, Volume, acquisition_axis, head_extent, rough_head
 from bidsqa.models import MODELS, Score
+from bidsqa.models.saliency import LocalMap
 from bidsqa.report import tiles
+from bidsqa.report.local_maps import draw_local_maps
 from bidsqa.report.tiles import Layout
 
 Array = np.ndarray[Any, Any]
@@ -30,7 +32,9 @@ OUTLINES = {
 }
 
 
-def draw_figures(volume: Volume, anatomy: Anatomy, scores: Mapping[str, Score]) -> dict[str, bytes]:
+def draw_figures(
+    volume: Volume, anatomy: Anatomy, scores: Mapping[str, Score], maps: Sequence[LocalMap] = ()
+) -> dict[str, bytes]:
     """Draw all pictures of a scan's page.
 
     Parameters
@@ -39,12 +43,15 @@ def draw_figures(volume: Volume, anatomy: Anatomy, scores: Mapping[str, Score]) 
     anatomy : Anatomy
     scores : dict of str to Score
         Their per-slice values choose the slices that are shown enlarged.
+    maps : sequence of LocalMap
+        Where in their worst slices the scores come from.
 
     Returns
     -------
     dict of str to bytes
         By file name: ``mosaic-<plane>.webp`` (browsing quality), ``outline-<mask>-<plane>.png`` (transparent layers of
-        the same size), ``background-<plane>.webp`` and ``worst-<plane>.webp`` (lossless), ``thumbnail.webp``.
+        the same size), ``background-<plane>.webp`` and ``worst-<plane>.webp`` (lossless), ``thumbnail.webp``, and
+        those of :func:`bidsqa.report.local_maps.draw_local_maps`.
     """
     head = anatomy.head > 0 if "head" not in anatomy.problems and anatomy.head.any() else rough_head(volume)
     window = _window(volume, head)
@@ -60,6 +67,7 @@ def draw_figures(volume: Volume, anatomy: Anatomy, scores: Mapping[str, Score]) 
     figures.update(_background(volume, head, window, main))
     figures.update(_worst(volume, box, window, scores, main))
     figures["thumbnail.webp"] = _thumbnail(volume, box, window)
+    figures.update(draw_local_maps(volume, head, box, window, maps))
     return figures
 
 

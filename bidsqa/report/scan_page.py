@@ -10,6 +10,7 @@ from bidsqa.models import MODELS, Model
 from bidsqa.record import Record
 from bidsqa.report import charts, page
 from bidsqa.report.figures import OUTLINES
+from bidsqa.report.local_maps import local_maps
 from bidsqa.report.metric_tables import metric_groups
 from bidsqa.verdict.reading import entries, number, suffix_of
 from bidsqa.verdict.reasons import plain
@@ -54,6 +55,8 @@ def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
     failed = record.status == "failed"
     colours = "".join(f"--{name}:rgb{colour};" for name, colour in OUTLINES.items())
     styles = f":root{{{colours}}}\n{page.static('page.css')}{page.static('scan.css')}"
+    ready = _ready(figures)
+    planes = _planes(ready)
     return page.render(
         "scan.html",
         styles,
@@ -67,7 +70,8 @@ def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
         failed=failed,
         warnings=[str(text) for text in entries(record.warnings)],
         scores=[_score(name, record) for name in _score_names(record)],
-        pictures=_pictures(figures),
+        pictures=_pictures(ready, planes),
+        local=local_maps(ready, record.scores, planes) if not failed else [],
         scored=any(isinstance(score, dict) and score.get("slices") for score in record.scores.values()),
         outlines=OUTLINE_NAMES,
         background=str(record.image.get("background") or "unknown"),
@@ -169,16 +173,25 @@ def _extras(score: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def _pictures(figures: Mapping[str, bytes]) -> dict[str, Any]:
-    """The pictures by kind, the acquisition plane first; a damaged one is left out."""
+def _ready(figures: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
+    """The pictures as the page holds them, by file name; a damaged one is left out."""
     ready = {}
     for name, content in figures.items():
         try:
             ready[name] = page.picture(content)
         except ValueError:
             continue
+    return ready
+
+
+def _planes(ready: Mapping[str, Any]) -> list[str]:
+    """All planes, the acquisition plane first."""
     first = [plane for plane in PLANES if f"worst-{plane}.webp" in ready]
-    planes = [*first, *(plane for plane in PLANES if plane not in first)]
+    return [*first, *(plane for plane in PLANES if plane not in first)]
+
+
+def _pictures(ready: Mapping[str, dict[str, Any]], planes: Sequence[str]) -> dict[str, Any]:
+    """The pictures by kind."""
     mosaics = [
         {
             "plane": plane,

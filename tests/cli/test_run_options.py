@@ -284,7 +284,7 @@ def test_command_line_overrides_the_config_file(tmp_path: Path) -> None:
 
 def test_reports_only_reads_no_scan(run, fake_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[str] = []
-    monkeypatch.setattr("bidsqa.outputs.redraw", lambda out, path: drawn.append(path.name))
+    monkeypatch.setattr("bidsqa.outputs.redraw", lambda out, path, **_: drawn.append(path.name))
     run()
     run("--reports-only", "-m", "T1w")
     assert drawn == ["sub-01_desc-qa_T1w.json", "sub-02_ses-a_run-01_desc-qa_T1w.json"]
