@@ -12,6 +12,7 @@ from bidsqa.report import charts, page
 from bidsqa.report.figures import OUTLINES
 from bidsqa.report.local_maps import local_maps
 from bidsqa.report.metric_tables import metric_groups
+from bidsqa.report.score_words import leading_kind
 from bidsqa.verdict.reading import entries, number, suffix_of
 from bidsqa.verdict.reasons import plain
 
@@ -123,6 +124,7 @@ def _score(name: str, record: Record) -> dict[str, Any]:
         "unit": str(score.get("unit") or ""),
         "why": str(record.reasons_missing.get(name, "no reason was recorded")),
         "reading": reading,
+        "lead": leading_kind(score),
         "says": row.says if row else "",
         "limits": row.limits if row else "",
         "direction": row.direction if row else "",

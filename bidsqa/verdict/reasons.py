@@ -77,11 +77,19 @@ def beyond(record: Record, rule: Rule, rules: Rules, level: str, value: float, t
     if cause:
         about = str(cause.get("about", about))
         advice = advice_of(str(cause.get("advice", advice)), str(cause.get("advice_fail", "")), level) or advice
-    shown, limit = digits(value, threshold)
-    unit = f" {rule.unit}" if rule.unit else ""
-    text = f"{about}: {rule.quantity} {shown}{unit} is {'above' if high_is_bad else 'below'} {limit}{unit}"
+    text = f"{about}: {_compared(rule, value, threshold)}"
     where = worst_slices(record, rule, high_is_bad, threshold)
     return reason(rule.name, rule.reads, value, threshold, text + (f", {where}" if where else ""), advice, level)
+
+
+def _compared(rule: Rule, value: float, threshold: float) -> str:
+    """The quantity, its value and the limit in words: *predicted SSIM 0.58 is below 0.60*."""
+    scale = 100.0 if rule.unit == "%" else 1.0
+    shown, limit = digits(scale * value, scale * threshold)
+    unit, side = f" {rule.unit}" if rule.unit else "", "above" if value > threshold else "below"
+    if rule.quantity.startswith("the "):  # a long name takes a verb of its own
+        return f"{rule.quantity} is {shown}{unit}, {side} {limit}{unit}"
+    return f"{rule.quantity} {shown}{unit} is {side} {limit}{unit}"
 
 
 def missing(rules_hit: list[Rule], why: str) -> dict[str, Any]:

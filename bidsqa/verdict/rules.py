@@ -38,7 +38,7 @@ class Rule:
     about : str
         The word that a reason begins with.
     unit : str
-        Empty for a pure number.
+        Empty for a pure number. ``%``: the value and its limits are shares between 0 and 1, told in per cent.
     review_above, review_below, fail_above, fail_below : float or None
         Limits in the unit of the quantity; the limit itself is still good.
     missing : str

@@ -221,6 +221,17 @@ def test_facts_of_the_image(key: str, value: Any, rule: str, level: str) -> None
     assert reasons(record)[rule]["level"] == level
 
 
+def test_shares_are_told_in_per_cent() -> None:
+    record = good()
+    record.image["clipped_fraction"] = 0.013
+    reason = reasons(record)["clipped"]
+    told = "the share of bright voxels that are cut off at the highest value is 1.3 %, above 1 %"
+    assert reason["text"] == f"clipping: {told}"
+    assert (reason["value"], reason["threshold"]) == (0.013, 0.01)
+    record.image["clipped_fraction"] = 0.0100001
+    assert "is 1.00001 %, above 1 %" in reasons(record)["clipped"]["text"]
+
+
 def test_hostile_text_stays_text() -> None:
     record = good()
     nasty = "{0.__class__} %s %(x)s {{7*7}} <script>alert(1)</script>"
