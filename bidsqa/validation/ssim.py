@@ -267,7 +267,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from bidsqa.validation.plots import predicted_against_true
 
     torch.set_num_threads(1)
-    scorers = [models.load("ssim", weights=path) for path in (chosen.weights, *(path for _, path in chosen.compare))]
+    files = (chosen.weights, *(path for _, path in chosen.compare))
+    scorers = [SsimScorer(models.load_network("ssim", weights=path)) for path in files]
     digest = scorers[0].provenance()["sha256"][:12]
     training = judge_slices(scorers[:1], chosen.data, ("train",), chosen.per_plane, chosen.rounds, seed=5000)
     held_out = judge_slices(scorers, chosen.data, ("test", "watch"), chosen.per_plane, chosen.rounds, seed=9000)

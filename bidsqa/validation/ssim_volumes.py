@@ -208,19 +208,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with scans/")
     parser.add_argument("--weights", type=Path, help="other weights than the shipped ones")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the documentation's tables")
+    parser.add_argument("--calibrate", action="store_true", help="print the error on watched subjects and do no more")
     chosen = parser.parse_args(arguments)
     import torch
 
     torch.set_num_threads(1)
-    scorer = models.load("ssim", weights=chosen.weights)
+    scorer = SsimScorer(models.load_network("ssim", weights=chosen.weights))
+    if chosen.calibrate:
+        watched = judge_volumes(scorer, chosen.data, ("watch",), others=False)
+        print(f"error beyond the slices' spread, subjects watched in training: {calibrated_error(watched):.4f}")
+        return
     results = judge_volumes(scorer, chosen.data, ("test", "watch"))
     digest = scorer.provenance()["sha256"][:12]
     for name, table in volume_tables(results, digest).items():
         print(table.text())
         table.write(chosen.out / f"{name}.json")
     write_results(chosen.out / "ssim_volumes.csv", results)
-    watched = [row for row in results if row.side == "watch"]
-    print(f"error beyond the slices' spread, subjects watched in training: {calibrated_error(watched):.3f}")
 
 
 if __name__ == "__main__":
