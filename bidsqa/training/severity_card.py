@@ -48,11 +48,11 @@ LIMITS = """
   zero-filling of noise-free (stripped) scans can raise the echo.
 - The clean scans have mild noise and motion of their own; what counts as clean follows them.
 - One seed, one split, a short training. How readings are joined, which count and the model of the kinds were chosen on
-  development scans (five subjects of training sites, drawn scans), not on the sites of the tables. The smallest steps of
-  the calibration and details of echo and grain were settled in version 1 while looking at the tables' sites: what that
-  gained makes the numbers optimistic.
-- Bias is the weakest kind: clean scans of multi-channel coils have strong fields of their own, and a simulated field can
-  cancel a scan's own, so that a degraded copy may look better than its clean scan.
+  development scans (five subjects of training sites, drawn scans), not on the sites of the tables. The smallest steps
+  of the calibration and details of echo and grain were settled in version 1 while looking at the tables' sites: what
+  that gained makes the numbers optimistic.
+- Bias is the weakest kind: clean scans of multi-channel coils have strong fields of their own, and a simulated field
+  can cancel a scan's own, so that a degraded copy may look better than its clean scan.
 """
 LICENCE = """
 Apache-2.0 (weights and card). Method after Hays et al., MIDL 2025; no code or weights of theirs are used.
@@ -121,7 +121,7 @@ def _recipe(recipe: Recipe, state: Mapping[str, Any]) -> str:
         f"--rate {recipe.rate or RATES['compact']:g}{f' --start {recipe.start.name}' if recipe.start else ''}`: "
         f"{state['step']} iterations of {recipe.batch} clean slices and two degraded copies each, in "
         f"{state['seconds'] / 60:.0f} minutes on a shared core without GPU. {size:,} parameters; AdamW "
-        f"{recipe.rate or RATES['compact']:g}, weight decay {DECAY:g}, cosine, average of the weights {EMA:g}. Windows of {WINDOW} "
-        f"native pixels out of a field of {FIELD}. Artifacts: {mix}; one, two or three at once in "
+        f"{recipe.rate or RATES['compact']:g}, weight decay {DECAY:g}, cosine, average of the weights {EMA:g}. Windows "
+        f"of {WINDOW} native pixels out of a field of {FIELD}. Artifacts: {mix}; one, two or three at once in "
         f"{', '.join(f'{share:g}' for share in COUNTS)} of the copies; strength 0.03-1."
     )
