@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from bidsqa.cli.options import OPTIONS
+from bidsqa.cli.train_options import EVALUATE_OPTIONS, TRAIN_OPTIONS
 from bidsqa.metrics import METRIC_KEYS, METRICS
 from bidsqa.models import MODELS
 from bidsqa.models.table import WEIGHTS_FOLDER, read_checksums
@@ -146,3 +147,18 @@ def test_option_is_described_and_tested(row) -> None:
     code = code_in("cli") + code_in("bids") + code_in("workflows")
     names = [rf"--{row.name}(?![\w-])", rf"--{row.key}(?!\w)", *([rf'"-{row.short}+"'] if row.short else [])]
     assert any(re.search(name, code) for name in names), f"no test gives --{row.name}"
+
+
+@pytest.mark.parametrize(
+    ("page", "row"),
+    [
+        *(("train_options", row) for row in TRAIN_OPTIONS),
+        *(("evaluate_options", row) for row in EVALUATE_OPTIONS),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_training_option_is_described_and_tested(page: str, row) -> None:
+    assert len(row.help) > 10
+    assert re.search(rf"``--{row.name}( .+)?``\n", documentation().SOURCES[page]())
+    code = (ROOT / "tests" / "cli" / "test_train_command.py").read_text(encoding="utf-8")
+    assert re.search(rf"--{row.name}(?![\w-])", code), f"no test gives --{row.name}"

@@ -6,23 +6,24 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from bidsqa.cli.gentle_stop import GentleStop
 from bidsqa.cli.main import FINE, complain
 from bidsqa.errors import BidsqaError, UsageError
-from bidsqa.stopping import REPEAT_SECONDS, Stopped, stopping_cleanly
+from bidsqa.stopping import Stopped, stopping_cleanly
 
 if TYPE_CHECKING:
     from bidsqa.bids import Scan
     from bidsqa.cli.train_parser import Asked
+    from bidsqa.cli.train_progress import TrainingProgress
     from bidsqa.training.loop import Outcome
     from bidsqa.training.own_scans import Split
     from bidsqa.training.own_training import Job
+    from bidsqa.training.pool import Clean
 
 NAME = "bidsqa-train"
 MOST_THREADS = 4
@@ -264,42 +265,95 @@ def _say_end(job: Job, outcome: Outcome | None) -> None:
     print(f"Next: bidsqa BIDS_DIR OUT_DIR participant --weights {job.recipe.model}={job.weights}")
 
 
-class GentleStop:
-    """Signals while a network learns: the first is heeded after the step, a later one at once.
-
-    Calling it tells whether there was one.
-    """
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-        self._when = 0.0
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> GentleStop:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def __call__(self) -> bool:
-        return self.number is not None
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.number is None:
-            self.number, self._when = number, time.monotonic()
-            print("\nStopping after this step; once more stops at once.", file=sys.stderr, flush=True)
-        elif time.monotonic() - self._when > REPEAT_SECONDS:
-            handler = self._before.get(number)
-            if callable(handler):
-                handler(number, frame)
-
-
 def _evaluate(asked: Asked) -> int:
-    raise UsageError("Judging is not there yet.", "Use python -m bidsqa.validation.severity")
+    from bidsqa.bids.writing import write_atomic
+    from bidsqa.cli.checks import check_device, make_folder
+    from bidsqa.cli.train_progress import TrainingProgress
+    from bidsqa.models import load
+    from bidsqa.validation import own_dataset
+
+    options = asked.options
+    strengths = _strengths(options["strengths"]) or own_dataset.STRENGTHS
+    check_device(options["device"])
+    files = _weights_of(options["models"], options["weights"])
+    scorers = {name: load(name, options["device"], path) for name, path in files.items()}
+    digests = {name: scorer.provenance()["sha256"] for name, scorer in scorers.items()}
+    scans = find_scans(asked)
+    make_folder(asked.output_dir, "output")
+    path = asked.output_dir / "results.csv"
+    results = own_dataset.read_results(path, digests)
+    progress = TrainingProgress(sys.stderr, live=sys.stderr.isatty())
+    total = len(scans) * (1 + len(own_dataset.ARTIFACTS) * len(strengths)) - len(results)
+    number = 0
+    try:
+        clean = _unlearned(asked, scans, files, progress)
+        for result in own_dataset.judge(clean, scorers, strengths, list(results), own_dataset.ARTIFACTS):
+            results.append(result)
+            write_atomic(path, own_dataset.as_csv(results, digests))
+            number += 1
+            progress.count("judged", number, max(total, number), f"{result.scan} {result.artifact}")
+    finally:
+        progress.close()
+    asked_for = {scan.bids_name for scan in scans}
+    results = [row for row in results if row.scan in asked_for and (row.clean or row.strength in strengths)]
+    subjects = {result.subject for result in results}
+    if len(subjects) < own_dataset.MINIMUM_SUBJECTS:
+        raise UsageError(
+            f"Judging needs good scans of at least {own_dataset.MINIMUM_SUBJECTS} subjects that the weights did not "
+            f"learn from; there are {len(subjects)}.",
+            "Give another dataset.",
+        )
+    for name, digest in digests.items():
+        note = own_dataset.describe(results, name, digest)
+        for key, table in own_dataset.tables(results, name, note).items():
+            table.write(asked.output_dir / f"{key}.json")
+            print(replace(table, note="").text(), flush=True)
+        print(f"{note}\n")
+        own_dataset.draw(results, name, asked.output_dir / f"{name}.svg")
+    print(f"Every result: {path}; tables (JSON) and plots (SVG) lie beside it.")
+    return FINE
+
+
+def _strengths(words: Sequence[str]) -> tuple[float, ...]:
+    try:
+        values = tuple(sorted({float(part) for word in words for part in word.split(",") if part}))
+    except ValueError as error:
+        raise UsageError(f"--strengths: {error}.", "Write for example --strengths 0.25 0.5 1.") from error
+    if not all(0 < value <= 1 for value in values):
+        raise UsageError("--strengths must lie above 0 and not above 1.", "Write for example --strengths 0.25 0.5 1.")
+    return values
+
+
+def _weights_of(models: Sequence[str], pairs: Sequence[str]) -> dict[str, Path | None]:
+    """The file of each model that is judged; None for the shipped one. Weights alone choose the models too."""
+    from bidsqa.cli.checks import check_weights
+    from bidsqa.settings import DEFAULT_MODELS
+
+    own = {name: Path(path) for name, path in check_weights(pairs)}
+    return {name: own.get(name) for name in models or own or DEFAULT_MODELS}
+
+
+def _unlearned(
+    asked: Asked, scans: Sequence[Scan], files: dict[str, Path | None], progress: TrainingProgress
+) -> Iterator[Clean]:
+    """The scans that can be read and that none of the weights learned from; the others are told."""
+    from bidsqa.models import load_network
+    from bidsqa.training.own_scans import DIGEST, LEARNED, ONE_SITE, Reading, Split, read_clean, read_sites
+
+    sites = read_sites(asked.bids_dir, asked.options["site_column"])
+    subjects = {scan.subject for scan in scans}
+    split = Split(dict.fromkeys(subjects, "test"), {name: sites.get(name, ONE_SITE) for name in subjects})
+    learned: set[str] = set()
+    for name, path in files.items():
+        learned |= set(load_network(name, weights=path).settings.get(LEARNED, "").split())
+    reading = Reading()
+    for clean in read_clean(scans, split, reading, lambda *_: None):
+        if clean.volume.facts.sha256[:DIGEST] in learned:
+            progress.say(f"left out  {clean.name}: the weights learned from it")
+        else:
+            yield clean
+    for name, why in reading.skipped.items():
+        progress.say(f"skipped  {name}: {why}")
 
 
 if __name__ == "__main__":

@@ -7,15 +7,40 @@ import math
 import shutil
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from typing import Protocol, TextIO
 
 from bidsqa.cli.progress import printable, say_duration
 
-if TYPE_CHECKING:
-    from bidsqa.training.loop import Event
-
 LIVE_SECONDS = 0.3
 PLAIN_SECONDS = 15.0
+
+
+class Step(Protocol):
+    """What the training's loop tells after a step (``bidsqa.training.loop.Event``)."""
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+
+    @property
+    def seconds(self) -> float:
+        """Time spent."""
+
+    @property
+    def left(self) -> float | None:
+        """Time left, where it can be told."""
+
+    @property
+    def loss(self) -> float:
+        """Mean since the last row of the curve; may be NaN."""
+
+    @property
+    def row(self) -> dict[str, float] | None:
+        """The row of the curve that was just written."""
+
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """Step and watched loss of the best look."""
 
 
 class TrainingProgress:
@@ -48,13 +73,17 @@ class TrainingProgress:
 
     def reading(self, number: int, total: int, name: str) -> None:
         """Before each scan is read."""
+        self.count("reading scan", number, total, name)
+
+    def count(self, doing: str, number: int, total: int, name: str) -> None:
+        """Before each of several pieces of work."""
         if number == 1:
             self._began = self._clock()
         each = (self._clock() - self._began) / max(number - 1, 1)
         left = f", about {say_duration(each * (total - number + 1))} left" if number > 1 else ""
-        self._now_and_then(f"reading scan {number} of {total}{left}: {name}", last=number == total)
+        self._now_and_then(f"{doing} {number} of {total}{left}: {name}", last=number == total)
 
-    def step(self, event: Event) -> None:
+    def step(self, event: Step) -> None:
         """After each step."""
         of = f" of {self._steps}" if self._steps else ""
         words = [f"step {event.step}{of}", f"{say_duration(event.seconds)} spent"]

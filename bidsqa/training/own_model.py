@@ -66,7 +66,7 @@ class OwnModel(Protocol):
         """What the loop asks."""
 
     def finish(
-        self, network: Any, start: Path | None, watch: Any, read: Read, recipe: Recipe, version: str
+        self, network: Any, start: Path | None, watch: Any, read: Read, recipe: Recipe, about: Mapping[str, str]
     ) -> Finished:
         """Export, calibrate and judge a trained network.
 
@@ -79,8 +79,8 @@ class OwnModel(Protocol):
         read : callable
             Clean scans of a side, at most so many.
         recipe : Recipe
-        version : str
-            For the records.
+        about : Mapping of str
+            For the metadata: ``version`` and what the weights learned from.
         """
 
 

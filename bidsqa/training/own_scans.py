@@ -22,6 +22,8 @@ SITE_COLUMN = "site"
 ONE_SITE = "all"
 NO_SITE = "none"
 FAIR_SITE = 3
+DIGEST = 16
+LEARNED = "learned_from"
 SIDES = {"train": "trained on", "watch": "watched", "test": "held out"}
 
 
@@ -58,10 +60,18 @@ class Reading:
         Side by scan.
     skipped : dict of str
         Reason by scan.
+    digests : dict of str
+        SHA-256 of the image data by scan.
     """
 
     read: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+
+    def learned(self) -> str:
+        """Beginnings of the image data's checksums of the scans trained on or watched, for the weights' metadata."""
+        own = {digest[:DIGEST] for name, digest in self.digests.items() if self.read.get(name) in ("train", "watch")}
+        return " ".join(sorted(own))
 
 
 def read_sites(root: Path, column: str | None = None) -> dict[str, str]:
@@ -220,6 +230,7 @@ def read_clean(
             reading.skipped[scan.bids_name] = str(error)
             continue
         reading.read[scan.bids_name] = side
+        reading.digests[scan.bids_name] = volume.facts.sha256
         # a prefix, since some names of sites stand for other sources of images
         site = f"site-{split.sites[scan.subject]}"
         yield Clean(scan.bids_name, scan.subject, site, scan.suffix, side, volume)

@@ -67,11 +67,11 @@ class OwnSeverity:
         return SeverityTask(train, watch, self.architecture, recipe.batch, recipe.seed, start, mix_of(recipe.artifacts))
 
     def finish(
-        self, network: Any, start: Path | None, watch: Slices, read: Read, recipe: Recipe, version: str
+        self, network: Any, start: Path | None, watch: Slices, read: Read, recipe: Recipe, about: Mapping[str, str]
     ) -> Finished:
         """Calibrated on the watched scans, and on some trained on for what needs no training."""
         mix = mix_of(recipe.artifacts)
-        trained = network_of(self.name, exported(network, None, version))
+        trained = network_of(self.name, exported(network))
         runs = {} if start is None else {"start": load_network(self.name, weights=start).run}
         runs["trained"] = trained.run
         scorer = SeverityScorer(trained)
@@ -88,7 +88,7 @@ class OwnSeverity:
             site = f"The site held out ({recipe.held_out})"
             tables.append(compare(slices, runs, mix, f"{site}: clean against degraded slices"))
             tables.append(clean_table(held_out, scale, f"{site}: severity of its clean scans"))
-        return Finished(exported(network, scale, version), tables, _notes(len(unseen), mix))
+        return Finished(exported(network, scale, about["version"], about), tables, _notes(len(unseen), mix))
 
 
 def _notes(count: int, mix: Mapping[str, float]) -> list[str]:

@@ -68,10 +68,16 @@ class OwnSsim:
         return SsimTask(own, train, CLASSES, watch_pairs(watch, CLASSES, WATCHED, recipe.batch))
 
     def finish(
-        self, network: Any, start: Path | None, watch: Sequence[Slices], read: Read, recipe: Recipe, version: str
+        self,
+        network: Any,
+        start: Path | None,
+        watch: Sequence[Slices],
+        read: Read,
+        recipe: Recipe,
+        about: Mapping[str, str],
     ) -> Finished:
         """Nothing is calibrated: the score is the similarity itself."""
-        content = exported(network, self.architecture, version)
+        content = exported(network, self.architecture, about["version"], about)
         trained = network_of(self.name, content)
         runs = {} if start is None else {"start": load_network(self.name, weights=start).run}
         runs["trained"] = trained.run

@@ -22,7 +22,7 @@ from bidsqa.training.machine import Machine
 from bidsqa.training.own_card import Told, write_card
 from bidsqa.training.own_model import OwnModel
 from bidsqa.training.own_recipe import FOLDER, Budget, Kept, Recipe, check_same, read_kept
-from bidsqa.training.own_scans import MINIMUM_SUBJECTS, Reading, Split, evenly, of_side, read_clean
+from bidsqa.training.own_scans import LEARNED, MINIMUM_SUBJECTS, Reading, Split, evenly, of_side, read_clean
 from bidsqa.training.own_severity import OwnSeverity
 from bidsqa.training.own_ssim import OwnSsim
 from bidsqa.training.plan import Plan
@@ -283,8 +283,8 @@ def _finish(job: Job, voice: Voice, outcome: Outcome, pools: tuple[Any, Any], re
         yield from _read(evenly(of_side(job.scans, job.split, side), most), job.split, reading, voice)
 
     train, watch = pools
-    version = f"own-{job.recipe.data[:8]}"
-    finished = job.model.finish(outcome.network, job.start, watch, read, job.recipe, version)
+    about = {"version": f"own-{job.recipe.data[:8]}", LEARNED: reading.learned()}
+    finished = job.model.finish(outcome.network, job.start, watch, read, job.recipe, about)
     write_atomic(job.weights, finished.content)
     name = read_description(job.root).get("Name")
     told = Told(

@@ -11,6 +11,7 @@ import csv
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ from bidsqa.validation.severity_judging import calibrate, clean_left_out, judge,
 VERSION = "1"
 
 
-def exported(network: Any, scale: Scale | None = None, version: str = VERSION) -> bytes:
+def exported(
+    network: Any, scale: Scale | None = None, version: str = VERSION, more: Mapping[str, str] | None = None
+) -> bytes:
     """The compact network as ONNX with its calibration in the metadata.
 
     Parameters
@@ -41,6 +44,8 @@ def exported(network: Any, scale: Scale | None = None, version: str = VERSION) -
     scale : Scale, optional
     version : str
         Of the weights, for the records.
+    more : Mapping of str, optional
+        Further metadata.
     """
     rng = np.random.default_rng(0)
     examples = {
@@ -48,7 +53,7 @@ def exported(network: Any, scale: Scale | None = None, version: str = VERSION) -
         "head": np.ones((2, 1, WINDOW, WINDOW), dtype=np.float32),
         "scalars": np.zeros((2, SCALARS), dtype=np.float32),
     }
-    settings = {"bidsqa_model": "severity", "architecture": "compact", "version": version}
+    settings = {"bidsqa_model": "severity", "architecture": "compact", "version": version, **(more or {})}
     if scale is not None:
         settings["calibration"] = scale.to_json()
     return to_onnx(half_rounded(network), examples, ("readings",), settings)

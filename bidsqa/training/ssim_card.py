@@ -11,7 +11,7 @@ import argparse
 import csv
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +86,13 @@ def export_checkpoint(checkpoint: Path, architecture: str, version: str) -> byte
     return exported(network, architecture, version)
 
 
-def exported(network: Any, architecture: str, version: str) -> bytes:
-    """A network as ONNX."""
+def exported(network: Any, architecture: str, version: str, more: Mapping[str, str] | None = None) -> bytes:
+    """A network as ONNX, with further metadata."""
     examples = {
         "slices": np.zeros((2, 1, WINDOW, WINDOW), dtype=np.float32),
         "head": np.ones((2, 1, WINDOW // BLOCK, WINDOW // BLOCK), dtype=np.float32),
     }
-    settings = {"bidsqa_model": "ssim", "architecture": architecture, "version": version}
+    settings = {"bidsqa_model": "ssim", "architecture": architecture, "version": version, **(more or {})}
     wanted = {name: examples[name] for name in network.input_names}
     return to_onnx(half_rounded(network), wanted, network.output_names, settings)
 

@@ -174,12 +174,31 @@ def _rule_limits(row: dict[str, Any]) -> str:
 
 def options() -> str:
     """Every option of the command, by group."""
-    from bidsqa.cli.options import GROUPS, OPTIONS
+    from bidsqa.cli.options import OPTIONS
 
+    return option_list(OPTIONS)
+
+
+def train_options() -> str:
+    """Every option of ``bidsqa-train severity`` and ``ssim``, by group."""
+    from bidsqa.cli.train_options import TRAIN_OPTIONS
+
+    return option_list(TRAIN_OPTIONS, "~")
+
+
+def evaluate_options() -> str:
+    """Every option of ``bidsqa-train evaluate``, by group."""
+    from bidsqa.cli.train_options import EVALUATE_OPTIONS
+
+    return option_list(EVALUATE_OPTIONS, "~")
+
+
+def option_list(rows: Sequence[Any], mark: str = "-") -> str:
+    """A table of options, by group."""
     text = ""
-    for group in GROUPS:
-        text += heading(group, "-")
-        for row in (row for row in OPTIONS if row.group == group):
+    for group in dict.fromkeys(row.group for row in rows):
+        text += heading(group, mark)
+        for row in (row for row in rows if row.group == group):
             value = row.metavar or ("{" + ",".join(row.choices) + "}" if row.choices else "")
             spellings = ([f"-{row.short}"] if row.short else []) + [f"--{row.name}"]
             text += ", ".join(f"``{f'{flag} {value}'.strip()}``" for flag in spellings)
@@ -218,6 +237,8 @@ SOURCES: dict[str, Callable[[], str]] = {
     "artifacts": artifacts,
     "rules": rules,
     "options": options,
+    "train_options": train_options,
+    "evaluate_options": evaluate_options,
     "validation": lambda: printed("validation"),
     "benchmarks": lambda: printed("benchmarks", leave_out=("bad_input",)),
     "bad_input": lambda: printed("benchmarks", "bad_input"),

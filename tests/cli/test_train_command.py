@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from bidsqa.cli.train import GentleStop, command_of, main
-from bidsqa.cli.train_options import ARTIFACTS, EVALUATE_OPTIONS, TASKS, TRAIN_OPTIONS
+from bidsqa.cli.gentle_stop import GentleStop
+from bidsqa.cli.train import command_of, main
+from bidsqa.cli.train_options import ARTIFACTS, TASKS, TRAIN_OPTIONS
 from bidsqa.cli.train_parser import parse
 from bidsqa.cli.train_progress import TrainingProgress
 from bidsqa.image import Volume
@@ -231,6 +232,10 @@ def test_severity_from_scans_to_weights(
     ):  # fmt: skip
         assert part in card.replace("--artifacts noise bias", "--artifacts bias noise"), part
     assert str(tmp_path) not in card
+    # the scans that it learned from say nothing about it
+    weights = f"severity={out / 'severity.onnx'}"
+    assert main(["evaluate", str(study), str(tmp_path / "tables"), "--weights", weights]) == 2
+    assert "left out  sub-01_T1w: the weights learned from it" in capsys.readouterr().err
     # again: nothing to do; another recipe: refused; longer: goes on
     capsys.readouterr()
     assert main(words) == 0
@@ -254,12 +259,9 @@ def test_ssim_from_scans_to_weights(study: Path, tmp_path: Path, quick: None, t1
     card = (out / "ssim.md").read_text()
     for part in ("trained: error", "start: error", "Watched subjects: score of their clean scans", "r  "):
         assert part in card, part
-    # its own weights are a start as good as any
-    again = tmp_path / "again"
-    assert main(["ssim", str(study), str(again), *QUICK, "--start", str(out / "ssim.onnx")]) == 0
-    assert "--start ssim.onnx" in (again / "ssim.md").read_text()
 
 
+@pytest.mark.slow
 def test_random_weights_are_a_start_too(study: Path, tmp_path: Path, quick: None) -> None:
     out = tmp_path / "own"
     assert main(["severity", str(study), str(out), *QUICK, *FEW, "--start", "none", "--precision", "bfloat16"]) == 0
@@ -267,6 +269,10 @@ def test_random_weights_are_a_start_too(study: Path, tmp_path: Path, quick: None
     assert "start: AUC" not in card
     assert "CPU, bfloat16" in card
     assert "rate 0.0025" in card
+    # own weights are a start as good as any
+    again = tmp_path / "again"
+    assert main(["severity", str(study), str(again), *QUICK, *FEW, "--start", str(out / "severity.onnx")]) == 0
+    assert "--start severity.onnx" in (again / "severity.md").read_text()
 
 
 def test_a_signal_keeps_what_was_learned(
@@ -310,7 +316,7 @@ def test_a_second_signal_stops_at_once(monkeypatch: pytest.MonkeyPatch, capsys: 
             assert stop()
             os.kill(os.getpid(), signal.SIGTERM)
             assert not heard, "a process and its group are both told"
-            monkeypatch.setattr("bidsqa.cli.train.REPEAT_SECONDS", -1.0)
+            monkeypatch.setattr("bidsqa.cli.gentle_stop.REPEAT_SECONDS", -1.0)
             os.kill(os.getpid(), signal.SIGTERM)
             assert heard == [signal.SIGTERM]
     finally:
@@ -406,5 +412,88 @@ def test_the_main_job_takes_the_weights(study: Path, tmp_path: Path, quick: None
     assert "own-" in models
 
 
-def test_every_option_of_the_evaluation_is_there() -> None:
-    assert {option.name for option in EVALUATE_OPTIONS} >= {"weights", "models", "strengths", "site-column"}
+# ---------------------------------------------------------------- evaluate
+
+
+class Level:
+    """Stands in for a score: higher for noisier scans."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def score(self, volume: Volume, slice_fraction: float = 0.6) -> object:
+        from types import SimpleNamespace
+
+        spread = float(volume.data[:4].std() / volume.data.mean())
+        return SimpleNamespace(value=spread if self.name == "severity" else 1 - spread)
+
+    def provenance(self) -> dict[str, str]:
+        return {"name": self.name, "version": "0", "sha256": "ab" * 32}
+
+
+@pytest.fixture
+def judging(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Scores without networks; the names of what was loaded."""
+    loaded: list[str] = []
+
+    def load(name: str, device: str, weights: Path | None) -> Level:
+        loaded.append(name if weights is None else f"{name}={weights.name}")
+        return Level(name)
+
+    monkeypatch.setattr("bidsqa.models.load", load)
+    monkeypatch.setattr("bidsqa.validation.own_dataset.ARTIFACTS", ("noise", "bias"))
+    return loaded
+
+
+def test_evaluate_prints_and_writes_tables(
+    study: Path, tmp_path: Path, judging: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_sites(study, {"01": "A", "02": "A", "03": "B", "04": "B", "05": "B"}, "place")
+    out = tmp_path / "tables"
+    words = ["evaluate", str(study), str(out), "--site-column", "place", "--strengths", "0.3", "1"]
+    assert main([*words, "--modalities", "T1w", "--device", "cpu"]) == 0
+    told = capsys.readouterr()
+    assert judging == ["severity", "ssim"]
+    assert "judged 25 of 25" in told.err
+    assert told.out.count("5 clean scans (T1w) of 5 subjects and 2 sites, and 20 degraded copies") == 2
+    for part in ("by artifact and strength", "by contrast and artifact", "by site", "of the clean scans", "AUC at 0.3"):
+        assert part in told.out
+    assert {path.name for path in out.iterdir()} == {
+        "results.csv", "severity.svg", "ssim.svg",
+        *(f"severity_{kind}.json" for kind in ("artifacts", "contrasts", "sites", "clean")),
+        *(f"ssim_{kind}.json" for kind in ("artifacts", "contrasts", "sites", "clean")),
+    }  # fmt: skip
+    assert len((out / "results.csv").read_text().splitlines()) == 26
+    # again: nothing is judged twice; other models: another folder
+    assert main(words) == 0
+    assert "judged" not in capsys.readouterr().err
+    assert main([*words, "--models", "ssim"]) == 2
+    assert "other models or weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (["--strengths", "0.5", "much"], "'much'"),
+        (["--strengths", "0"], "above 0"),
+        (["--strengths", "1.5"], "not above 1"),
+        (["--models", "sim"], "'sim'"),
+        (["--weights", "severity"], "no pair"),
+        (["--weights", "severity=nowhere.onnx"], "doesn't exist"),
+        (["--participant-label", "01", "--skip-bids-validation", "--omp-nthreads", "1"], "at least 2 subjects"),
+    ],
+)
+def test_evaluate_says_what_is_wrong(
+    study: Path, tmp_path: Path, judging: list[str], capsys: pytest.CaptureFixture[str], words: list[str], cause: str
+) -> None:
+    assert main(["evaluate", str(study), str(tmp_path / "tables"), *words]) == 2
+    assert cause in capsys.readouterr().err
+
+
+def test_weights_choose_the_model_that_is_judged(study: Path, tmp_path: Path, judging: list[str]) -> None:
+    from bidsqa.models import MODELS
+
+    (tmp_path / "evaluate.toml").write_text(f'weights = ["ssim={MODELS["ssim"].path}"]\nstrengths = ["1"]\n')
+    words = ["evaluate", str(study), str(tmp_path / "tables"), "--config-file", str(tmp_path / "evaluate.toml")]
+    assert main(words) == 0
+    assert judging == ["ssim=ssim.onnx"]

@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judge weights on any BIDS dataset of good scans: each scan is degraded on purpose, clean and degraded are scored.
+
+Whole scans are degraded in three dimensions. The scale is that of the weights, which no scan of the dataset had a part
+in; scans that the weights say they learned from are left out. Sites are told apart in a table of their own, in which
+degraded scans of a site stand against clean scans of the other sites.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bidsqa.errors import UsageError
+from bidsqa.models import MODELS, Scorer
+from bidsqa.models.ssim import GOOD
+from bidsqa.simulation import degrade_volume
+from bidsqa.training.pool import Clean
+from bidsqa.validation.plots import COLOURS, drawing
+from bidsqa.validation.severity_cases import JUDGED
+from bidsqa.validation.statistics import area, area_interval, bootstrap, rank_correlation, share_interval
+from bidsqa.validation.tables import Table
+
+STRENGTHS = (0.1, 0.3, 0.5, 0.75, 1.0)
+ARTIFACTS = JUDGED
+STRONG, VISIBLE = 0.6, 0.3
+MINIMUM_SUBJECTS = 2
+COMMAND = "bidsqa-train evaluate"
+# above it (severity) or below it (ssim) a scan deserves a look
+LIMITS = {"severity": 1.0, "ssim": GOOD}
+FIXED = ("scan", "subject", "site", "contrast", "artifact", "strength", "damage")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One scan, clean or degraded, and what the models make of it.
+
+    Parameters
+    ----------
+    scan, subject, site, contrast : str
+    artifact : str
+        ``none`` for the clean scan.
+    strength, damage : float
+        Strength 0-1 and 1 - SSIM in the head.
+    scores : Mapping of float
+        By model, as bidsqa reports them.
+    """
+
+    scan: str
+    subject: str
+    site: str
+    contrast: str
+    artifact: str
+    strength: float
+    damage: float
+    scores: Mapping[str, float]
+
+    @property
+    def clean(self) -> bool:
+        """Not degraded."""
+        return self.artifact == "none"
+
+    @property
+    def key(self) -> tuple[str, str, float]:
+        """What tells it from the others."""
+        return self.scan, self.artifact, self.strength
+
+    def harm(self, model: str) -> float:
+        """The score with the sign that makes higher worse."""
+        value = self.scores[model]
+        return value if MODELS[model].direction.startswith("lower") else 1 - value
+
+
+def judge(
+    scans: Iterable[Clean],
+    scorers: Mapping[str, Scorer],
+    strengths: Sequence[float] = STRENGTHS,
+    done: Iterable[Result] = (),
+    artifacts: Sequence[str] = ARTIFACTS,
+) -> Iterator[Result]:
+    """Score each scan clean and degraded, one result at a time.
+
+    Parameters
+    ----------
+    scans : iterable of Clean
+    scorers : Mapping of Scorer
+    strengths : sequence of float
+        0-1; the same seed at each, so that an artifact only grows.
+    done : iterable of Result
+        Of an earlier start; not judged again.
+    artifacts : sequence of str
+    """
+    known = {result.key for result in done}
+    for clean in scans:
+        seed = int.from_bytes(clean.name.encode(), "little") % 1_000_003
+        for artifact, strength in [("none", 0.0), *product(artifacts, strengths)]:
+            if (clean.name, artifact, strength) in known:
+                continue
+            volume, harm = clean.volume, {"damage": 0.0}
+            if strength > 0:
+                volume, _, harm = degrade_volume(clean.volume, artifact, strength, seed)
+            yield Result(
+                scan=clean.name,
+                subject=clean.subject,
+                site=clean.site,
+                contrast=clean.contrast,
+                artifact=artifact,
+                strength=strength,
+                damage=float(harm["damage"]),
+                scores={name: float(scorer.score(volume).value) for name, scorer in scorers.items()},
+            )
+
+
+def as_csv(results: Sequence[Result], weights: Mapping[str, str]) -> str:
+    """Every single result; the columns of the scores name the weights (SHA-256) that gave them."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*FIXED, *(f"{name} {digest[:12]}" for name, digest in weights.items())])
+    for result in results:
+        facts = [getattr(result, name) for name in FIXED]
+        scores = [result.scores[name] for name in weights]
+        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in (*facts, *scores)])
+    return text.getvalue()
+
+
+def read_results(path: Path, weights: Mapping[str, str]) -> list[Result]:
+    """What an earlier start wrote; empty where there is nothing.
+
+    Raises
+    ------
+    UsageError
+        The file is of other weights.
+    """
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.reader(handle))
+    columns = [f"{name} {digest[:12]}" for name, digest in weights.items()]
+    if not rows or rows[0] != [*FIXED, *columns]:
+        raise UsageError(f"{path} holds results of other models or weights.", "Give another output folder.")
+    results = []
+    for row in rows[1:]:
+        scan, subject, site, contrast, artifact, *numbers = row
+        strength, damage, *scores = (float(number) for number in numbers)
+        values = dict(zip(weights, scores, strict=True))
+        results.append(Result(scan, subject, site, contrast, artifact, strength, damage, values))
+    return results
+
+
+def tables(results: Sequence[Result], model: str, note: str) -> dict[str, Table]:
+    """The tables of a model by file name: by artifact and strength, by contrast, by site, clean scans."""
+    return {
+        f"{model}_artifacts": _by_artifact(results, model, note),
+        f"{model}_contrasts": _by_contrast(results, model, note),
+        f"{model}_sites": _by_site(results, model, note),
+        f"{model}_clean": _clean(results, model, note),
+    }
+
+
+def describe(results: Sequence[Result], model: str, digest: str) -> str:
+    """What the numbers rest on."""
+    clean = [result for result in results if result.clean]
+    subjects, sites = len({result.subject for result in clean}), sorted({result.site for result in clean})
+    kinds = ", ".join(sorted({result.contrast for result in clean}))
+    return (
+        f"Weights {digest[:12]}. {len(clean)} clean scans ({kinds}) of {subjects} subjects and {len(sites)} "
+        f"site{'s' if len(sites) > 1 else ''}, and {len(results) - len(clean)} degraded copies of them (simulated in "
+        "three dimensions; blanked air blanked again). What counts as clean is what the dataset holds. AUC: one "
+        "threshold for all scans; intervals (95 %) by bootstrap over subjects."
+    )
+
+
+def _split(results: Sequence[Result]) -> tuple[list[Result], dict[str, list[Result]]]:
+    """Clean scans, and degraded ones by artifact."""
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        if not result.clean:
+            found.setdefault(result.artifact, []).append(result)
+    return [result for result in results if result.clean], found
+
+
+def _area(bad: Sequence[Result], good: Sequence[Result], model: str) -> float:
+    return area(np.array([row.harm(model) for row in bad]), np.array([row.harm(model) for row in good]))
+
+
+def _area_text(bad: Sequence[Result], good: Sequence[Result], model: str) -> str:
+    if not bad or not good:
+        return ""
+    pairs = [[(row.subject, row.harm(model)) for row in part] for part in (bad, good)]
+    low, high = area_interval(pairs[0], pairs[1])
+    return f"{_area(bad, good, model):.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _share(hits: Sequence[bool]) -> str:
+    if not hits:
+        return ""
+    low, high = share_interval(sum(hits), len(hits))
+    return f"{100 * sum(hits) / len(hits):.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+
+
+def _beyond(row: Result, model: str) -> bool:
+    value = row.scores[model]
+    return value > LIMITS[model] if MODELS[model].direction.startswith("lower") else value < LIMITS[model]
+
+
+def _orders(rows: Sequence[Result], clean: Sequence[Result], model: str) -> dict[str, float]:
+    """Spearman's coefficient of strength and score within each scan."""
+    origin = {row.scan: row.harm(model) for row in clean}
+    result = {}
+    for scan in sorted({row.scan for row in rows}):
+        pairs = [(0.0, origin[scan]), *((row.strength, row.harm(model)) for row in rows if row.scan == scan)]
+        result[scan] = rank_correlation([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    return result
+
+
+def _order_text(rows: Sequence[Result], clean: Sequence[Result], model: str) -> str:
+    orders = _orders(rows, clean, model)
+    if not orders:
+        return ""
+    values = np.array(list(orders.values()))
+    owner = {row.scan: row.subject for row in rows}
+    low, high = bootstrap([owner[scan] for scan in orders], lambda chosen: float(values[chosen].mean()))
+    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _limit_words(model: str) -> str:
+    return f"{'above' if MODELS[model].direction.startswith('lower') else 'below'} {LIMITS[model]:g}"
+
+
+def _by_artifact(results: Sequence[Result], model: str, note: str) -> Table:
+    clean, degraded = _split(results)
+    origin = {row.scan: row.harm(model) for row in clean}
+    strengths = sorted({row.strength for rows in degraded.values() for row in rows})
+    lines = []
+    for artifact, rows in degraded.items():
+        strong = [row for row in rows if row.strength >= STRONG]
+        by_strength = [_area([row for row in rows if row.strength == value], clean, model) for value in strengths]
+        worse = [row.harm(model) > origin[row.scan] for row in rows if row.strength >= VISIBLE]
+        lines.append(
+            [
+                artifact,
+                *(f"{value:.2f}" for value in by_strength),
+                _area_text(strong, clean, model),
+                _order_text(rows, clean, model),
+                _share(worse),
+                _share([_beyond(row, model) for row in strong]),
+            ]
+        )
+    columns = [
+        "artifact",
+        *(f"AUC at {value:g}" for value in strengths),
+        f"AUC (>= {STRONG:g})",
+        "Spearman within a scan",
+        f"worse than its clean scan (>= {VISIBLE:g})",
+        f"{_limit_words(model)} (>= {STRONG:g})",
+    ]
+    return Table(
+        f"{MODELS[model].title}: clean against degraded, by artifact and strength", columns, lines, note, COMMAND
+    )
+
+
+def _by_contrast(results: Sequence[Result], model: str, note: str) -> Table:
+    clean, degraded = _split(results)
+    lines = []
+    for contrast in sorted({row.contrast for row in clean}):
+        good = [row for row in clean if row.contrast == contrast]
+        for artifact, rows in degraded.items():
+            own = [row for row in rows if row.contrast == contrast]
+            strong = [row for row in own if row.strength >= STRONG]
+            lines.append(
+                [contrast, artifact, len(good), _area_text(strong, good, model), _order_text(own, good, model)]
+            )
+    columns = ["contrast", "artifact", "clean scans", f"AUC (>= {STRONG:g})", "Spearman within a scan"]
+    return Table(f"{MODELS[model].title}: by contrast and artifact", columns, lines, note, COMMAND)
+
+
+def _by_site(results: Sequence[Result], model: str, note: str) -> Table:
+    clean, degraded = _split(results)
+    bad = [row for rows in degraded.values() for row in rows if row.strength >= STRONG]
+    lines = []
+    for site in sorted({row.site for row in clean}):
+        own = [row for row in clean if row.site == site]
+        strong = [row for row in bad if row.site == site]
+        others = [row for row in clean if row.site != site]
+        values = np.array([row.scores[model] for row in own])
+        lines.append(
+            [
+                site.removeprefix("site-"),
+                len({row.subject for row in own}),
+                len(own),
+                f"{np.median(values):.2f}",
+                _share([_beyond(row, model) for row in own]),
+                _share([_beyond(row, model) for row in strong]),
+                _area_text(strong, others, model) or "no other site",
+            ]
+        )
+    columns = [
+        "site",
+        "subjects",
+        "clean scans",
+        "median of clean",
+        f"clean {_limit_words(model)}",
+        f"degraded {_limit_words(model)} (>= {STRONG:g})",
+        f"AUC against clean scans of other sites (>= {STRONG:g})",
+    ]
+    return Table(f"{MODELS[model].title}: by site", columns, lines, note, COMMAND)
+
+
+def _clean(results: Sequence[Result], model: str, note: str) -> Table:
+    clean, _ = _split(results)
+    lines = []
+    for contrast in sorted({row.contrast for row in clean}):
+        own = [row for row in clean if row.contrast == contrast]
+        values = np.array([row.scores[model] for row in own])
+        worst = values.max() if MODELS[model].direction.startswith("lower") else values.min()
+        beyond = _share([_beyond(row, model) for row in own])
+        lines.append(
+            [contrast, len(own), len({row.subject for row in own}), f"{np.median(values):.2f}", f"{worst:.2f}", beyond]
+        )
+    columns = ["contrast", "scans", "subjects", "median", "worst", _limit_words(model)]
+    return Table(f"{MODELS[model].title} of the clean scans", columns, lines, note, COMMAND)
+
+
+def draw(results: Sequence[Result], model: str, path: Path) -> None:
+    """Score of every scan against the strength of each artifact, as SVG; the clean scan is strength 0."""
+    clean, degraded = _split(results)
+    contrasts = sorted({row.contrast for row in clean})
+    columns = min(3, len(degraded)) or 1
+    with drawing(path, columns, -(-len(degraded) // columns) or 1) as axes:
+        for axis, (artifact, rows) in zip(axes.flat, degraded.items(), strict=False):
+            for start in clean:
+                own = sorted((row.strength, row.scores[model]) for row in rows if row.scan == start.scan)
+                points: Any = np.array([(0.0, start.scores[model]), *own])
+                colour = COLOURS[contrasts.index(start.contrast) % len(COLOURS)]
+                axis.plot(points[:, 0], points[:, 1], color=colour, linewidth=0.8, marker=".", markersize=3)
+            axis.axhline(LIMITS[model], color="0.6", linewidth=0.6, linestyle="--")
+            axis.set_title(artifact)
+            axis.set_xlabel("strength")
+        for axis in axes[:, 0]:
+            axis.set_ylabel(MODELS[model].title)
+        for place, contrast in enumerate(contrasts):
+            axes.flat[0].plot([], [], color=COLOURS[place % len(COLOURS)], label=contrast)
+        axes.flat[0].legend(frameon=False)

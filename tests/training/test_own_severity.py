@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The severity on a user's own scans: subsets of artifacts, the scale of few scans, the copies that the card shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from bidsqa.errors import UsageError  # noqa: E402
+from bidsqa.models.loading import load_network  # noqa: E402
+from bidsqa.models.severity import WINDOW, Prepared  # noqa: E402
+from bidsqa.models.severity_scale import Scale  # noqa: E402
+from bidsqa.training.own_severity import compare, families_of, graded, mix_of, own_scale  # noqa: E402
+from bidsqa.training.severity_batches import MIX, make_batch  # noqa: E402
+from bidsqa.training.severity_data import WINDOW as POOL_WINDOW  # noqa: E402
+from bidsqa.training.severity_data import Slices  # noqa: E402
+from bidsqa.validation.severity_cases import Case  # noqa: E402
+from bidsqa.validation.severity_judging import Judged  # noqa: E402
+
+READINGS = ("overall", "noise", "motion", "ghosting", "bias", "blur", "field", "echo", "grain")
+
+
+def judged(count: int, side: str = "watch", spread: float = 0.001) -> list[Judged]:
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(count):
+        case = Case(f"s{number}", f"s{number}", "site-A", "T1w", side, "none", 0.0, 0.0, Prepared((), {}), {})
+        rows.append(Judged(case, {name: 0.1 + spread * float(rng.random()) for name in READINGS}))
+    return rows
+
+
+def pool(count: int = 4) -> Slices:
+    axes = np.meshgrid(*[np.linspace(-1.4, 1.4, POOL_WINDOW)] * 2, indexing="ij")
+    radius = np.hypot(axes[0], 1.2 * axes[1])
+    images = [
+        np.where(radius < 0.8, 1 + 0.3 * np.sin((11 + n) * axes[0]) * np.cos(9 * axes[1]), 0) for n in range(count)
+    ]
+    return Slices(
+        image=np.stack(images).astype(np.float16),
+        head=np.repeat((radius < 0.8)[None], count, axis=0),
+        edges=np.ones((count, 3), dtype=np.float32),
+        scan=np.arange(count),
+        weight=np.ones(count, dtype=np.float32),
+        names=tuple(f"scan{n}" for n in range(count)),
+        sites=("site-A",) * count,
+    )
+
+
+def test_subsets_of_artifacts() -> None:
+    assert mix_of(()) == MIX
+    assert list(mix_of(("noise", "blur"))) == ["blur", "noise"], "in physical order"
+    assert families_of(mix_of(("gibbs", "wrap"))) == ["blur"]
+    with pytest.raises(UsageError, match="isn't trained on 'zipper'"):
+        mix_of(("zipper",))
+    with pytest.raises(UsageError, match="No part of the score"):
+        mix_of(("wrap", "spike"))
+
+
+@pytest.mark.parametrize("names", [("noise",), ("noise", "motion")])
+def test_batches_of_few_artifacts_hold_nothing_else(names: tuple[str, ...]) -> None:
+    batch = make_batch(pool(), 4, torch.Generator().manual_seed(0), mix_of(names))
+    places = {"noise": 0, "motion": 1}
+    others = [place for place in range(5) if place not in [places[name] for name in names]]
+    assert float(batch.strength[:, others].max()) == 0
+    assert float(batch.strength[4:, [places[name] for name in names]].sum(dim=1).min()) > 0
+
+
+def test_few_scans_keep_the_shipped_width() -> None:
+    shipped = Scale.from_json(load_network("severity").settings["calibration"])
+    few, many = own_scale(judged(3), MIX), own_scale(judged(30), MIX)
+    for name in few.use:
+        assert few.width(name) >= shipped.width(name) - 1e-9
+    assert any(many.width(name) < few.width(name) for name in few.use)
+    for scale, rows in ((few, judged(3)), (many, judged(30))):
+        assert np.percentile([float(scale.joined(row.readings)) for row in rows], 95) <= 1 + 1e-9
+
+
+def test_kinds_that_were_not_learned_don_t_count() -> None:
+    scale = own_scale([*judged(2), *judged(5, "train")], mix_of(("noise", "ghosting")))
+    assert set(scale.use) == {"noise", "grain", "ghosting", "echo"}
+    noisy = {**judged(1)[0].readings, "noise": 2.0}
+    blurred = {**judged(1)[0].readings, "blur": 2.0, "motion": 2.0, "field": 3.0}
+    assert float(scale.joined(noisy)) > 1 > float(scale.joined(blurred))
+
+
+@pytest.mark.parametrize("name", MIX)
+def test_shown_copies_grow_with_strength_and_stay_blank(name: str) -> None:
+    weak, strong = (graded(pool(), name, strength, seed=1) for strength in (0.25, 1.0))
+    assert weak.image.shape == (8, 1, WINDOW, WINDOW)
+    assert float(weak.damage[:4].max()) == 0
+    assert float(strong.damage[4:].sum()) > float(weak.damage[4:].sum()) > 0
+    clean, copy = strong.image.split(4)
+    assert float(copy[(clean == 0) & (strong.head[:4] == 0)].abs().max()) == 0
+
+
+def test_the_comparison_knows_a_good_network_from_a_blind_one() -> None:
+    def blind(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:  # type: ignore[type-arg]
+        return [np.zeros((len(inputs["image"]), 12), dtype=np.float32)]
+
+    def seeing(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:  # type: ignore[type-arg]
+        half = len(inputs["image"]) // 2
+        harm = np.abs(inputs["image"] - np.tile(inputs["image"][:half], (2, 1, 1, 1))).mean(axis=(1, 2, 3))
+        return [np.column_stack([harm, *[np.zeros_like(harm)] * 11])]
+
+    table = compare(pool(), {"start": blind, "trained": seeing}, mix_of(("noise",)), "Title")
+    assert table.rows[0][1] == "0.50 / 0.50 / 0.50"
+    assert table.rows[0][3] == "1.00 / 1.00 / 1.00"
+    assert "4 slices of 4 scans" in table.note
