@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plots of the validation, as SVG files that are the same bytes for the same numbers."""
+"""The plots of the validation, as SVG files that are the same bytes for the same numbers.
+
+``python -m bidsqa.validation.plots OUT.svg NAME=CURVE.csv[@SLICES] ...`` draws learning curves of SSIM networks; SLICES
+is what the weights that a training went on from had seen before.
+"""
 
 from __future__ import annotations
 
+import argparse
+import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,3 +166,40 @@ def learning_curves(curves: Mapping[str, Sequence[tuple[float, float]]], measure
             axis.plot(*zip(*points, strict=True), color=COLOURS[number % len(COLOURS)], linewidth=1.2, label=name)
         axis.set(xlabel="slices seen in training", ylabel=measure, xscale="log")
         axis.legend(fontsize=6, frameon=False)
+
+
+def read_curve(path: Path, before: int = 0, batch: int = 16) -> list[tuple[float, float]]:
+    """(slices seen, SD of the error on watched subjects) from a training's ``curve.csv``.
+
+    Parameters
+    ----------
+    path : Path
+    before : int
+        Slices that the starting weights had seen.
+    batch : int
+        Slices a step.
+    """
+    with path.open(encoding="utf-8") as rows:
+        return [
+            (before + batch * float(row["step"]), float(row["watch_sd"]))
+            for row in csv.DictReader(rows)
+            if row.get("watch_sd")
+        ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw learning curves; see the module's first lines."""
+    parser = argparse.ArgumentParser(prog="python -m bidsqa.validation.plots", description="Draw learning curves.")
+    parser.add_argument("out", type=Path, help="SVG file")
+    parser.add_argument("curves", nargs="+", help="NAME=CURVE.csv[@SLICES SEEN BEFORE]")
+    chosen = parser.parse_args(arguments)
+    curves = {}
+    for text in chosen.curves:
+        name, _, place = text.partition("=")
+        path, _, before = place.partition("@")
+        curves[name] = read_curve(Path(path), int(before or 0))
+    learning_curves(curves, "SD of the error, watched subjects", chosen.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,14 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from bidsqa.models.severity import Prepared
-from bidsqa.validation.plots import areas_by_strength, dose_response, learning_curves, predicted_against_true
+from bidsqa.validation.plots import (
+    areas_by_strength,
+    dose_response,
+    learning_curves,
+    main,
+    predicted_against_true,
+    read_curve,
+)
 from bidsqa.validation.severity import evaluate
 from bidsqa.validation.severity_cases import JUDGED, STRENGTHS, Case
 from bidsqa.validation.severity_judging import Found, Judged
@@ -57,3 +64,10 @@ def test_every_scan_has_its_line_in_every_panel(tmp_path: Path) -> None:
     one = [row for row in study() if row.row.case.scan == "sub-a"]
     dose_response(one, tmp_path / "one.svg")
     assert texts(tmp_path / "dose.svg").count("line2d_") > texts(tmp_path / "one.svg").count("line2d_")
+
+
+def test_learning_curves_are_read_from_the_trainings_files(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("step,watch_sd\n10,0.2\n20,\n30,0.1\n", encoding="utf-8")
+    assert read_curve(tmp_path / "a.csv", before=1000) == [(1160.0, 0.2), (1480.0, 0.1)]
+    main([str(tmp_path / "out.svg"), f"first={tmp_path / 'a.csv'}", f"second={tmp_path / 'a.csv'}@500"])
+    assert texts(tmp_path / "out.svg").count("<path") > 10
