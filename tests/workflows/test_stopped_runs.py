@@ -42,7 +42,8 @@ def strike():
         MARK.touch(exist_ok=False)
     except FileExistsError:
         return
-    (os.killpg if os.environ["STRIKE_ALL"] == "1" else os.kill)(RUN, NUMBER)
+    whom = os.environ["STRIKE_WHOM"]
+    (os.killpg if whom == "all" else os.kill)(os.getpid() if whom == "itself" else RUN, NUMBER)
     if os.getpid() != RUN:
         MARK.write_text(str(os.getpid()))
         time.sleep(600)
@@ -120,12 +121,12 @@ class Run:
         return self.place / "out"
 
     def __call__(
-        self, moment: str, nprocs: int, number: int = signal.SIGTERM, everyone: bool = False
+        self, moment: str, nprocs: int, number: int = signal.SIGTERM, whom: str = "run"
     ) -> subprocess.CompletedProcess[str]:
         driver, temporary = self.place / "driver.py", self.place / "temporary"
         driver.write_text(DRIVER)
         temporary.mkdir(exist_ok=True)
-        planted = {"AT": moment, "WITH": int(number), "ALL": int(everyone)}
+        planted = {"AT": moment, "WITH": int(number), "WHOM": whom}
         planted |= {"MARK": self.place / "mark", "ANATOMY": self.anatomy}
         environment = {**os.environ, **{f"STRIKE_{key}": str(value) for key, value in planted.items()}}
         command = [sys.executable, "-P", str(driver), str(self.root), str(self.out), "participant"]
@@ -199,13 +200,26 @@ def test_stopped_run_is_clean_and_goes_on(run: Run, moment: str, nprocs: int) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("nprocs", "everyone"), [(1, False), (2, False), (2, True)])
-def test_ctrl_c_reaches_one_or_all_processes(run: Run, nprocs: int, everyone: bool) -> None:
-    stopped = run("node", nprocs, signal.SIGINT, everyone)
+@pytest.mark.parametrize(("nprocs", "whom"), [(1, "run"), (2, "run"), (2, "all")])
+def test_ctrl_c_reaches_one_or_all_processes(run: Run, nprocs: int, whom: str) -> None:
+    stopped = run("node", nprocs, signal.SIGINT, whom)
     assert stopped.returncode == 128 + signal.SIGINT, stopped.stderr
     assert "failed" not in stopped.stdout + stopped.stderr
     assert run.records() == {}
     run.check_clean()
+
+
+@pytest.mark.slow
+def test_killed_worker_costs_only_the_scans_in_hand(run: Run) -> None:
+    done = run("node", 2, signal.SIGKILL, "itself")
+    assert done.returncode == 1, done.stderr
+    records = [Record.loads(path.read_text()) for path in run.records()]
+    lost = [record.failure for record in records if record.status == "failed"]
+    assert len(records) == len(NAMES)
+    assert 1 <= len(lost) <= 2
+    assert all(failure and "without a result" in failure["cause"] for failure in lost)
+    assert run("never", 2).returncode == 0
+    assert {Record.loads(path.read_text()).status for path in run.records()} == {"ok"}
 
 
 def test_ctrl_c_from_python_is_no_failure_of_the_scan(
