@@ -61,7 +61,17 @@ def test_each_scan_has_its_record_and_page(run: tuple[Path, subprocess.Completed
 def test_representation_does_not_change_the_scores(run: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     by_label = {scan.label: _record(run[0], scan) for scan in BAD_SCANS if scan.status == "ok"}
     good = by_label["good"]["scores"]
-    for label in ("uint16", "float64", "brokenjson", "hostile"):
+    for label in (
+        "uint16",
+        "int32",
+        "float32",
+        "float64",
+        "badslope",
+        "brokenjson",
+        "listjson",
+        "latinjson",
+        "hostile",
+    ):
         for name, score in by_label[label]["scores"].items():
             assert score["value"] == pytest.approx(good[name]["value"], abs=1e-6), (label, name)
     # without an orientation left and right may be swapped, which a network's score survives only nearly
