@@ -28,9 +28,9 @@ from bidsqa.training.export import half_rounded, ship, to_onnx
 from bidsqa.training.severity import Recipe
 from bidsqa.training.severity_card import card
 from bidsqa.validation.severity import describe, draw, evaluate, tables, write
-from bidsqa.validation.severity_judging import calibrate, clean_left_out, judge, kinds_of, left_out
+from bidsqa.validation.severity_judging import calibrate, clean_left_out, judge, kinds_of, left_out, visible_steps
 
-VERSION = "1"
+VERSION = "2"
 
 
 def exported(
@@ -87,7 +87,7 @@ def main() -> None:
     kinds = kinds_of(judged)
     rows = left_out(judged, kinds=kinds)
     result = evaluate(rows, clean_left_out(judged)) if any(not row.clean for row in judged) else {}
-    scale = calibrate([row for row in judged if row.clean], kinds=kinds)
+    scale = calibrate([row for row in judged if row.clean], kinds=kinds, steps=visible_steps(judged))
     print(scale.to_json())
     shown = tables(result, describe(judged)) if result else {}
     for table in shown.values():

@@ -7,7 +7,7 @@ joined, the model of the kinds) is chosen on the development scans, never on the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,25 +15,28 @@ from typing import Any
 import numpy as np
 
 from bidsqa.models.severity import SeverityScorer, slice_readings, volume_readings
-from bidsqa.models.severity_scale import Kinds, Scale
+from bidsqa.models.severity_scale import READINGS_OF, Kinds, Scale
 from bidsqa.validation.severity_cases import Case, read_case
 from bidsqa.validation.severity_kinds import fit_kinds
 from bidsqa.validation.statistics import prediction_limit
 
 Array = np.ndarray[Any, Any]
-# readings differ in how little of them can be seen: no limit lies closer to the clean median than this
+# no limit lies closer to the clean median than this, nor than what the weakest visible artifact of its kind adds
 SMALLEST_STEP = {
     "noise": 0.03,
     "motion": 0.03,
     "ghosting": 0.03,
+    "bias": 0.03,
     "blur": 0.06,
     "overall": 0.06,
     "field": 0.25,
     "echo": 0.04,
     "grain": 0.03,
 }
-# the network's estimate of all damage together (overall) ranks development scans worse than the kinds do
-USED = ("noise", "motion", "ghosting", "bias", "blur", "field", "echo", "grain")
+VISIBLE = 0.35
+# all: with the network's estimate of the damage of all together (overall), and with its bias beside the field's range,
+# the copies of the development scans are in better order than without
+USED = ("noise", "motion", "ghosting", "bias", "blur", "field", "echo", "grain", "overall")
 UNTRAINED = frozenset({"field", "echo", "grain"})
 
 
@@ -85,10 +88,42 @@ def judge(folder: Path, scorer: SeverityScorer, published: SeverityScorer | None
     return judged
 
 
-def calibrate(clean: Sequence[Judged], used: Sequence[str] = USED, kinds: Kinds | None = None) -> Scale:
+def visible_steps(judged: Sequence[Judged]) -> dict[str, float]:
+    """What an artifact of strength 0.35, which can just be seen, adds to the reading of its kind: the median rise.
+
+    Few sites tell little about how much clean scans of other sites differ; but differences that can't be seen make no
+    scan suspect. From the real development scans; empty without such copies.
+
+    Returns
+    -------
+    dict of float
+        By reading, 0 and more.
+    """
+    own = [row for row in judged if row.case.real and not row.case.tested]
+    origin = {row.case.scan: row for row in own if row.clean}
+    steps = {}
+    for family, names in READINGS_OF.items():
+        copies = [row for row in own if row.case.family == family and row.case.strength == VISIBLE]
+        for name in names if copies else ():
+            rises = [row.readings[name] - origin[row.case.scan].readings[name] for row in copies]
+            steps[name] = max(0.0, float(np.median(rises)))
+    copies = [row for row in own if row.case.strength == VISIBLE]
+    if copies:
+        rises = [row.readings["overall"] - origin[row.case.scan].readings["overall"] for row in copies]
+        steps["overall"] = max(0.0, float(np.median(rises)))
+    return steps
+
+
+def calibrate(
+    clean: Sequence[Judged],
+    used: Sequence[str] = USED,
+    kinds: Kinds | None = None,
+    steps: Mapping[str, float] | None = None,
+) -> Scale:
     """Scale of a scorer from clean scans.
 
-    Each reading goes to 0 at the median of the clean scans and to 1 at their 95th percentile; the whole is then divided
+    Each reading goes to 0 at the median of the clean scans and to 1 at their 95th percentile, or as far above as an
+    artifact that can just be seen brings it, whichever is further; the whole is then divided
     so that the next clean scan lies under 1 with a chance of 95 % (:func:`prediction_limit`). What the network reads is
     calibrated on scans of sites or subjects that it was not trained on; what needs no training on all scans. Images
     drawn from label maps serve neither.
@@ -99,14 +134,17 @@ def calibrate(clean: Sequence[Judged], used: Sequence[str] = USED, kinds: Kinds 
     used : sequence of str
         Readings that count.
     kinds : Kinds, optional
+    steps : Mapping of float, optional
+        From :func:`visible_steps`.
     """
+    smallest = {name: max(SMALLEST_STEP.get(name, 0.05), (steps or {}).get(name, 0.0)) for name in clean[0].readings}
     real = [row for row in clean if row.case.real]
     unseen = [row for row in real if row.case.side != "train"]
     centre, limit = {}, {}
     for name in clean[0].readings:
         values = np.array([row.readings[name] for row in (real if name in UNTRAINED else unseen)])
         centre[name] = float(np.median(values))
-        limit[name] = float(max(np.percentile(values, 95), centre[name] + SMALLEST_STEP.get(name, 0.05)))
+        limit[name] = float(max(np.percentile(values, 95), centre[name] + smallest[name]))
     scale = Scale(centre, limit, tuple(used), kinds=kinds)
     values = np.array([float(scale.uncompressed(row.readings)) for row in unseen])
     return replace(scale, scale=max(1.0, float(np.percentile(values, 95)), prediction_limit(values)))
@@ -142,11 +180,11 @@ def find(row: Judged, scale: Scale) -> Found:
 
 def left_out(judged: Sequence[Judged], used: Sequence[str] = USED, kinds: Kinds | None = None) -> list[Found]:
     """Each case of the test sites, calibrated on clean scans of the other sites."""
-    clean = [row for row in judged if row.clean]
+    clean, steps = [row for row in judged if row.clean], visible_steps(judged)
     result = []
     for site in sorted({row.case.site for row in judged if row.case.tested}):
         group = {"boston", "fnndsc"} if site in {"boston", "fnndsc"} else {site}
-        scale = calibrate([row for row in clean if row.case.site not in group], used, kinds)
+        scale = calibrate([row for row in clean if row.case.site not in group], used, kinds, steps)
         result += [find(row, scale) for row in judged if row.case.site == site and row.case.tested]
     return result
 
@@ -156,7 +194,7 @@ def clean_left_out(judged: Sequence[Judged], used: Sequence[str] = USED) -> list
 
     A site whose other subjects were trained on is left out by subject.
     """
-    clean = [row for row in judged if row.clean]
+    clean, steps = [row for row in judged if row.clean], visible_steps(judged)
     found = []
     for row in (row for row in clean if row.case.side != "train"):
         case = row.case
@@ -166,7 +204,7 @@ def clean_left_out(judged: Sequence[Judged], used: Sequence[str] = USED) -> list
             for other in clean
             if (other.case.subject != case.subject if case.side == "watch" else other.case.site not in group)
         ]
-        found.append(find(row, calibrate(others, used)))
+        found.append(find(row, calibrate(others, used, steps=steps)))
     return found
 
 
@@ -176,6 +214,6 @@ def kinds_of(judged: Sequence[Judged]) -> Kinds | None:
     degraded = [row for row in own if not row.clean]
     if len({row.case.family for row in degraded}) < 2:
         return None
-    scale = calibrate([row for row in own if row.clean])
+    scale = calibrate([row for row in own if row.clean], steps=visible_steps(own))
     places = [{name: float(scale.place(name, value)) for name, value in row.readings.items()} for row in own]
     return fit_kinds(places, [row.case.family for row in own], [row.case.strength for row in own])

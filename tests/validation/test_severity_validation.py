@@ -15,7 +15,16 @@ from bidsqa.models.severity import Prepared
 from bidsqa.models.severity_scale import KINDS
 from bidsqa.validation.severity import confusion, describe, draw, evaluate, paper_protocol, tables, write
 from bidsqa.validation.severity_cases import PAPER, STRENGTHS, Case
-from bidsqa.validation.severity_judging import USED, Judged, calibrate, clean_left_out, kinds_of, left_out
+from bidsqa.validation.severity_judging import (
+    USED,
+    VISIBLE,
+    Judged,
+    calibrate,
+    clean_left_out,
+    kinds_of,
+    left_out,
+    visible_steps,
+)
 from bidsqa.validation.severity_kinds import fit_kinds
 from bidsqa.validation.statistics import (
     area,
@@ -108,6 +117,23 @@ def test_calibration_brings_clean_scans_below_one() -> None:
     assert np.percentile(worst, 95) <= 1 + 1e-9
     assert scale.use == USED
     assert all(scale.limit[name] > scale.clean[name] for name in READINGS)
+
+
+def test_what_cannot_be_seen_makes_no_scan_suspect() -> None:
+    own = [
+        judged(f"watch{number}", "ljubljana", artifact, strength, number, "watch")
+        for number in range(3)
+        for artifact, strength in (("none", 0.0), *((name, VISIBLE) for name in OF))
+    ]
+    steps = visible_steps([*study(), *own])
+    for kind, reading in OF.items():
+        assert steps[reading] == pytest.approx(VISIBLE), kind
+    assert steps["overall"] == pytest.approx(VISIBLE)
+    assert visible_steps(study()) == {}
+    clean = [row for row in study() if row.clean]
+    narrow, wide = calibrate(clean), calibrate(clean, steps=steps)
+    assert wide.limit["noise"] - wide.clean["noise"] == pytest.approx(VISIBLE)
+    assert narrow.limit["noise"] - narrow.clean["noise"] < 0.1
 
 
 def test_a_site_is_never_calibrated_on_itself() -> None:
