@@ -127,6 +127,8 @@ def find_scans(asked: Asked) -> list[Scan]:
     collection = collect_scans(asked.bids_dir, selection)
     for line in describe_skipped(collection.skipped[:MANY_SKIPPED]) if collection.skipped else ():
         print(line, file=sys.stderr)
+    for warning in collection.warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
     if not collection.scans:
         narrowed = options["participant_label"] or options["modalities"]
         raise UsageError(
@@ -261,6 +263,8 @@ def _say_end(job: Job, outcome: Outcome | None) -> None:
     why = "; the watched loss had stopped falling" if outcome.ended == "patience" else ""
     best = f", best at step {outcome.best[0]}" if outcome.best else ""
     print(f"Trained {count(outcome.step, 'step')} in {say_duration(outcome.seconds)}{best}{why}.")
+    if outcome.best and not outcome.best[0]:
+        print("Nothing was better on the watched subjects than the start; the result is the start.", file=sys.stderr)
     print(f"Weights: {job.weights}\nCard: {job.card}\nCurve: {job.out / 'curve.csv'}")
     print(f"Next: bidsqa BIDS_DIR OUT_DIR participant --weights {job.recipe.model}={job.weights}")
 

@@ -79,8 +79,8 @@ TRAIN_OPTIONS: tuple[Option, ...] = (
         "hold-out-site",
         SELECT,
         TEXT,
-        "site that is neither trained on nor watched, for the card's last table; none: no site (the smallest site of "
-        "at least three subjects, where the dataset names several)",
+        "site that is neither trained on nor watched, for the card's last tables; none: no site (where the dataset "
+        "names several: the largest one that has at most a third of the subjects)",
         metavar="SITE",
     ),
     _UNCHECKED,

@@ -147,6 +147,8 @@ def _recipe(told: Told) -> str:
     recipe, outcome = told.recipe, told.outcome
     size = sum(parameter.numel() for parameter in outcome.network.parameters())
     best = f" The weights are those of step {outcome.best[0]}, with the lowest watched loss." if outcome.best else ""
+    if outcome.best and not outcome.best[0]:
+        best = " No look was better than the first: these are the weights that it started from."
     artifacts = f" Artifacts: {', '.join(recipe.artifacts)}." if recipe.artifacts else ""
     return _wrapped(
         f"`{told.command}`: {outcome.step} steps of {recipe.batch} slices in {outcome.seconds / 60:.1f} minutes on "

@@ -21,7 +21,7 @@ WATCH_SHARE = 0.2
 SITE_COLUMN = "site"
 ONE_SITE = "all"
 NO_SITE = "none"
-FAIR_SITE = 3
+FAIR_SHARE = 1 / 3
 DIGEST = 16
 LEARNED = "learned_from"
 SIDES = {"train": "trained on", "watch": "watched", "test": "held out"}
@@ -132,8 +132,8 @@ def split_subjects(subjects: Sequence[str], sites: Mapping[str, str], seed: int,
         Site by subject; may lack some.
     seed : int
     held_out : str, optional
-        The site to hold out, or ``none``. If not given: the smallest site of three subjects or more (or, failing that,
-        the smallest) that leaves four subjects.
+        The site to hold out, or ``none``. If not given: the largest site of at most a third of the subjects, or the
+        smallest where all are larger; none where fewer than four subjects would be left.
 
     Raises
     ------
@@ -173,7 +173,10 @@ def _site_to_hold_out(named: Mapping[str, str], sites: Mapping[str, str], asked:
         return asked
     total = sum(counts.values())
     fit = [site for site in real if len(counts) > 1 and total - counts[site] >= MINIMUM_SUBJECTS]
-    return min(fit, key=lambda site: (counts[site] < FAIR_SITE, counts[site], site), default="")
+    fair = [site for site in fit if counts[site] <= FAIR_SHARE * total]
+    if fair:
+        return min(fair, key=lambda site: (-counts[site], site))
+    return min(fit, key=lambda site: (counts[site], site), default="")
 
 
 def _watched(own: Sequence[str], named: Mapping[str, str], seed: int) -> list[str]:

@@ -29,7 +29,7 @@ from bidsqa.training.plan import Plan
 from bidsqa.training.pool import Clean
 
 OWN: dict[str, OwnModel] = {"severity": OwnSeverity(), "ssim": OwnSsim()}
-MOST_SLICES = 8000
+MOST_SLICES = 5000
 PLANES = 3
 LOOKS = 25
 LOOK_SECONDS = (10.0, 240.0)
@@ -283,7 +283,9 @@ def _finish(job: Job, voice: Voice, outcome: Outcome, pools: tuple[Any, Any], re
         yield from _read(evenly(of_side(job.scans, job.split, side), most), job.split, reading, voice)
 
     train, watch = pools
-    about = {"version": f"own-{job.recipe.data[:8]}", LEARNED: reading.learned()}
+    earlier = load_network(job.recipe.model, weights=job.start).settings.get(LEARNED, "") if job.start else ""
+    learned = " ".join(sorted({*reading.learned().split(), *earlier.split()}))
+    about = {"version": f"own-{job.recipe.data[:8]}", LEARNED: learned}
     finished = job.model.finish(outcome.network, job.start, watch, read, job.recipe, about)
     write_atomic(job.weights, finished.content)
     name = read_description(job.root).get("Name")

@@ -43,8 +43,9 @@ def test_a_whole_site_is_held_out() -> None:
     assert split_subjects(TEN, SITES, 0, "none").subjects("test") == []
 
 
-def test_a_site_of_three_is_preferred_to_a_smaller_one_and_training_keeps_four() -> None:
-    assert split_subjects(TEN, {**SITES, "10": "C"}, 0).held_out in ("B", "C")
+def test_the_largest_site_of_a_third_is_held_out_and_training_keeps_four() -> None:
+    assert split_subjects(TEN, {**SITES, "10": "C"}, 0).held_out == "B"
+    assert split_subjects(TEN, {subject: "AB"[int(subject) % 2] for subject in TEN}, 0).held_out == "A"
     three = {**dict.fromkeys(TEN[:5], "A"), **dict.fromkeys(TEN[5:8], "B"), "09": "C", "10": "C"}
     assert split_subjects(TEN, three, 0).held_out == "B"
     # two and two: nothing could be held out
