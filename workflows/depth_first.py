@@ -20,6 +20,8 @@ class DepthFirstMultiProcPlugin(MultiProcPlugin):  # type: ignore[misc]
     MultiProc waits for its result for ever: here the nodes in hand fail and new workers go on with the others.
     """
 
+    pool: ProcessPoolExecutor
+
     def _sort_jobs(self, jobids: Iterable[int], scheduler: str | None = None) -> list[int]:
         ranks: dict[str, int] = {}
         for node in self.procs:

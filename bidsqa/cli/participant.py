@@ -17,7 +17,7 @@ from bidsqa.cli.progress import Progress, count, printable, say_duration
 from bidsqa.errors import UsageError
 
 if TYPE_CHECKING:
-    from bidsqa.bids import Collection, Scan
+    from bidsqa.bids import Collection
     from bidsqa.cli.plan import Plan
     from bidsqa.cli.settings import RunSettings
     from bidsqa.settings import Settings
@@ -66,6 +66,7 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
         logfile = start_log(settings.output_dir, settings.verbose)
         _write_down(settings, logfile, warnings, plan)
         _announce(plan, warnings)
+        _remove_half_written(plan, settings.output_dir)
         if settings.write_graph:
             from bidsqa.workflows import write_graph
 
@@ -163,7 +164,7 @@ def _judge(
 
     out = settings.output_dir
     todo = plan.todo
-    _dataset_files(settings, chosen, todo)
+    _dataset_files(settings, chosen)
     live = sys.stderr.isatty() and not settings.verbose
     progress = Progress(len(todo), sys.stderr, live=live)
     start = time.monotonic()
@@ -232,10 +233,8 @@ def describe_unsure(decisions: Mapping[str, str], out: Path, group: bool) -> Ite
         yield f"  and {len(unsure) - MANY_UNSURE} more: {where}"
 
 
-def _dataset_files(settings: RunSettings, chosen: Settings, todo: list[Scan]) -> None:
+def _dataset_files(settings: RunSettings, chosen: Settings) -> None:
     from bidsqa.bids.dataset import write_dataset_files
-    from bidsqa.bids.names import figure_path, record_path, record_paths
-    from bidsqa.bids.writing import sweep
     from bidsqa.models import MODELS
 
     out = settings.output_dir
@@ -246,11 +245,15 @@ def _dataset_files(settings: RunSettings, chosen: Settings, todo: list[Scan]) ->
         methods=tuple(f"*{row.name}* {row.method}" for row in rows),
         sources=tuple(f"*{row.name}*: {row.citation} {row.source}" for row in rows),
     )
-    # what a killed run left half written
-    folders = {out, out / "logs", *(path.parent for path in record_paths(out))}
-    for scan in todo:
-        folders |= {record_path(out, scan).parent, figure_path(out, scan, "{name}").parent}
-    for folder in folders:
+
+
+def _remove_half_written(plan: Plan, out: Path) -> None:
+    """What a killed run was writing, in all folders that it may have written to."""
+    from bidsqa.bids.names import record_path, record_paths
+    from bidsqa.bids.writing import sweep
+
+    folders = {path.parent for path in (*record_paths(out), *(record_path(out, scan) for scan in plan.todo))}
+    for folder in {out, out / "logs", *folders, *(folder.with_name("figures") for folder in folders)}:
         sweep(folder)
 
 

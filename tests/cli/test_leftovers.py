@@ -15,19 +15,21 @@ import pytest
 from bidsqa.cli.main import main
 
 
+@pytest.mark.parametrize("done", ["01", "01 02 03"])
 @pytest.mark.parametrize("folder", [".", "logs", "sub-01/anat", "sub-01/figures", "sub-02/ses-a/figures"])
 def test_half_written_files_of_a_killed_run_go(
-    folder: str, empty_scans: Path, tmp_path: Path, fake_run: object
+    folder: str, done: str, empty_scans: Path, tmp_path: Path, fake_run: object
 ) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     host = re.sub(r"[^a-zA-Z0-9]", "", socket.gethostname())[:32] or "host"
     out = tmp_path / "out"
-    (out / folder).mkdir(parents=True)
+    arguments = [str(empty_scans), str(out), "participant"]
+    assert main([*arguments, "--participant-label", *done.split()]) == 0
+    (out / folder).mkdir(parents=True, exist_ok=True)
     half, others = (out / folder / f".tmp-{host}-{process}-01234567-x" for process in (dead.pid, os.getpid()))
     half.touch()
     others.touch()
-    arguments = [str(empty_scans), str(out), "participant", "--force"]
     assert main(arguments) == 0
     assert not half.exists()
     assert others.exists(), "another run may be writing it"
