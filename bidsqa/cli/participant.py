@@ -63,6 +63,8 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
         plan = _plan(settings, chosen)
         warnings = [*warnings, *plan.warnings]
         make_folder(settings.output_dir, "output")
+        if plan.todo:
+            _dataset_files(settings, chosen)  # first, since by these a later run knows the folder for its own
         logfile = start_log(settings.output_dir, settings.verbose)
         _write_down(settings, logfile, warnings, plan)
         _announce(plan, warnings)
@@ -164,7 +166,6 @@ def _judge(
 
     out = settings.output_dir
     todo = plan.todo
-    _dataset_files(settings, chosen)
     live = sys.stderr.isatty() and not settings.verbose
     progress = Progress(len(todo), sys.stderr, live=live)
     start = time.monotonic()

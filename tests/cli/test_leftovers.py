@@ -33,3 +33,14 @@ def test_half_written_files_of_a_killed_run_go(
     assert main(arguments) == 0
     assert not half.exists()
     assert others.exists(), "another run may be writing it"
+
+
+def test_folder_of_a_run_that_died_early_is_taken(
+    empty_scans: Path, tmp_path: Path, fake_run: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [str(empty_scans), str(tmp_path / "out"), "participant"]
+    with monkeypatch.context() as patch:
+        patch.setattr("bidsqa.cli.participant._write_down", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            main(arguments)
+    assert main(arguments) == 0
