@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where in a slice a learned score comes from: coarse maps of the worst slices, on the scale of the score.
 
-The SSIM network estimates its score block by block anyway. The severity network pools its features over the head; with
-soft windows in place of the head it reads each part by itself, the features being computed once. What a part reads by
-itself is not on the scale that was made for whole slices, so that the parts share the slice's severity in proportion
-to their readings. Both maps thus have the slice's score as their mean over the head.
+The SSIM network estimates its score block by block anyway; neighbouring blocks are smoothed a little. The severity
+network pools its features over the head; with soft windows in place of the head it reads each part by itself, the
+features being computed once. What a part reads by itself is not on the scale that was made for whole slices, so that
+the parts share the slice's severity in proportion to their readings. Both maps thus have about the slice's score as
+their mean over the head.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from bidsqa.errors import WeightsError
 from bidsqa.image import PLANES, Volume, take_slice
@@ -73,11 +75,19 @@ class LocalMap:
         """``sagittal``, ``coronal`` or ``axial``."""
         return PLANES[self.axis]
 
-    def extreme(self) -> tuple[float, float]:
-        """Row and column, in pixels of the picture, of the middle of the worst cell."""
+    def worst(self) -> tuple[int, int]:
+        """Row and column of the worst cell."""
         sign = 1.0 if MODELS[self.model].direction.startswith("lower") else -1.0
         row, column = np.unravel_index(int(np.nanargmax(sign * self.grid)), self.grid.shape)
-        return self.start[0] + (float(row) + 0.5) * self.step[0], self.start[1] + (float(column) + 0.5) * self.step[1]
+        return int(row), int(column)
+
+    def middles(self) -> tuple[Array, Array]:
+        """Where the middles of the rows and of the columns of cells lie, in pixels of the picture."""
+        rows, columns = (
+            begin + (np.arange(size) + 0.5) * edge
+            for begin, size, edge in zip(self.start, self.grid.shape, self.step, strict=True)
+        )
+        return rows, columns
 
 
 def worst_places(name: str, score: Score) -> list[tuple[int, list[int], list[float]]]:
@@ -108,7 +118,7 @@ def worst_places(name: str, score: Score) -> list[tuple[int, list[int], list[flo
 
 
 def ssim_maps(network: Network, volume: Volume, head: Array, score: Score) -> tuple[LocalMap, ...]:
-    """Predicted local SSIM of the worst slices, in blocks of 8 x 8 mm.
+    """Predicted local SSIM of the worst slices, in blocks of 8 x 8 mm, smoothed over the neighbouring ones.
 
     Parameters
     ----------
@@ -131,9 +141,17 @@ def ssim_maps(network: Network, volume: Volume, head: Array, score: Score) -> tu
         for index, value, local, share in zip(indices, values, outputs[1][:, 0], shares[:, 0], strict=True):
             inside = share >= INSIDE
             if inside.any():
-                grid = np.where(inside, np.clip(local, 0, 1), np.nan).astype(np.float16)
+                grid = np.where(inside, _smoothed(np.clip(local, 0, 1), share), np.nan).astype(np.float16)
                 maps.append(LocalMap(network.model.name, axis, index, value, grid, start, step))
     return tuple(maps)
+
+
+def _smoothed(local: Array, share: Array) -> Array:
+    """Mean of each block and its neighbours, weights 1 2 1 both ways times their share of head: single blocks err."""
+    kernel = np.outer([1.0, 2.0, 1.0], [1.0, 2.0, 1.0])
+    total, weight = (ndimage.convolve(values, kernel, mode="constant") for values in (local * share, share))
+    smooth: Array = total / np.maximum(weight, 1e-6)
+    return smooth
 
 
 def severity_maps(network: Network, scale: Scale, volume: Volume, head: Array, score: Score) -> tuple[LocalMap, ...]:

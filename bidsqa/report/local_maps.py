@@ -69,19 +69,20 @@ class Shown:
 SHOWN = {
     "severity": Shown(
         "Local severity (1 = review threshold of a whole slice)",
-        "How the slice's severity is shared out among its parts: each is read by itself, and the mean over the head is "
-        "the slice's severity. Ghosts and noise that cover the whole slice have no place and colour it evenly.",
+        "How the slice's severity is shared out among its parts: each part is read by itself, and the mean over the "
+        "head is about the slice's severity. Fine detail reads a little higher than smooth tissue, and what covers the "
+        "whole slice has no place in it: orange is where to look first.",
         0.0,
-        2.0,
-        ((0.0, "0"), (1.0, "1"), (2.0, "2 and above")),
+        3.0,
+        ((0.0, "0"), (1.0, "1"), (2.0, "2"), (3.0, "3 and above")),
     ),
     "ssim": Shown(
         "Predicted local SSIM (no unit, 1 = as without motion)",
-        "The similarity to the motion-free image that the network predicts for each block of 8 x 8 mm; the mean over "
-        "the head is the slice's score.",
+        "The similarity to the motion-free image that the network predicts for blocks of 8 x 8 mm, smoothed over their "
+        "neighbours; the mean over the head is about the slice's score. Noise and blur are not meant to show.",
         1.0,
         0.5,
-        ((1.0, "1"), (0.85, "0.85"), (0.75, "0.75"), (0.5, "0.5 and below")),
+        ((1.0, "1"), (0.85, "0.85"), (0.7, "0.7"), (0.5, "0.5 and below")),
     ),
 }
 

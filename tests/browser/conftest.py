@@ -41,11 +41,12 @@ def browser() -> Iterator[Browser]:
 
 
 def small_figures(volume: Volume) -> dict[str, bytes]:
-    """Real figures of a phantom scan with its rough head as every mask."""
+    """Real figures of a phantom scan with its rough head as every mask, and made-up maps of two slices."""
     import numpy as np
 
     from bidsqa.anatomy import Anatomy
     from bidsqa.image import rough_head
+    from bidsqa.models.saliency import LocalMap
     from bidsqa.report import draw_figures
 
     head = rough_head(volume).astype(np.uint8)
@@ -59,7 +60,13 @@ def small_figures(volume: Volume) -> dict[str, bytes]:
         posteriors=np.zeros((3, *volume.shape), dtype=np.float16),
         bias_field=np.ones(volume.shape, dtype=np.float32),
     )
-    return draw_figures(volume, anatomy, {})
+    grid = np.linspace(0, 2, 64, dtype=np.float16).reshape(8, 8)
+    maps = [
+        LocalMap(name, axis, volume.shape[axis] // 2, 1.0, grid, (0.0, 0.0), (10.0, 10.0))
+        for name in ("severity", "ssim")
+        for axis in (2, 0)
+    ]
+    return draw_figures(volume, anatomy, {}, maps)
 
 
 @pytest.fixture(scope="session")

@@ -98,6 +98,17 @@ def test_outlines_lie_exactly_on_the_image(browser: Browser, pages: Path) -> Non
             assert stack.locator("img.layer.brain").bounding_box() == below
 
 
+def test_maps_lie_exactly_on_their_slice(browser: Browser, pages: Path) -> None:
+    for width in (360, 1280):
+        with shown(browser, pages / SCAN, viewport={"width": width, "height": 800}) as page:
+            assert page.locator("#local .over").count() == 4
+            for over in page.locator("#local .over").all():
+                below, layer = over.locator("img").first.bounding_box(), over.locator(".layer").bounding_box()
+                assert below == layer
+                assert below is not None and below["width"] > 150
+            assert page.locator("#local .legend").count() == 2
+
+
 def test_definitions_open(browser: Browser, pages: Path) -> None:
     with shown(browser, pages / SCAN) as page:
         entry = page.locator(".metrics details").first

@@ -75,7 +75,7 @@ def _shown(layout: tiles.Layout) -> tuple[slice, slice]:
 def test_colour_keeps_to_the_head_and_to_what_was_read() -> None:
     volume = Volume.from_array(np.ones((60, 60, 60), dtype=np.float32))
     grid = np.full((10, 10), np.nan, dtype=np.float16)
-    grid[3:7, 3:7] = 2.0
+    grid[3:7, 3:7] = 3.0
     one = LocalMap("severity", 2, 30, 2.0, grid, (0.0, 0.0), (6.0, 6.0))
     box = (slice(0, 60), slice(0, 60), slice(0, 60))
     layout = tiles.lay_out(2, (30,), box, volume.spacing, columns=1)
@@ -89,7 +89,7 @@ def test_colour_keeps_to_the_head_and_to_what_was_read() -> None:
 
 def test_the_colours_say_good_and_bad_and_are_told_apart_by_any_eye() -> None:
     assert SHOWN["ssim"].badness(np.array([1.2, 1.0, 0.5, 0.1])).tolist() == [0, 0, 1, 1]
-    assert SHOWN["severity"].badness(np.array([0.0, 1.0, 9.0])).tolist() == [0, 0.5, 1]
+    assert SHOWN["severity"].badness(np.array([0.0, 1.5, 9.0])).tolist() == [0, 0.5, 1]
     assert tuple(sorted(OPACITY)) == OPACITY
     # without the difference of red and green, and without any hue, the ends still differ
     good, bad = np.array(COLOURS[0]), np.array(COLOURS[-1])
