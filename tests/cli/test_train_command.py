@@ -441,7 +441,7 @@ def judging(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return Level(name)
 
     monkeypatch.setattr("bidsqa.models.load", load)
-    monkeypatch.setattr("bidsqa.validation.own_dataset.ARTIFACTS", ("noise", "bias"))
+    monkeypatch.setattr("bidsqa.validation.own_dataset.ARTIFACTS", ("noise",))
     return loaded
 
 
@@ -454,8 +454,8 @@ def test_evaluate_prints_and_writes_tables(
     assert main([*words, "--modalities", "T1w", "--device", "cpu"]) == 0
     told = capsys.readouterr()
     assert judging == ["severity", "ssim"]
-    assert "judged 25 of 25" in told.err
-    assert told.out.count("5 clean scans (T1w) of 5 subjects and 2 sites, and 20 degraded copies") == 2
+    assert "judged 15 of 15" in told.err
+    assert told.out.count("5 clean scans (T1w) of 5 subjects and 2 sites, and 10 degraded copies") == 2
     for part in ("by artifact and strength", "by contrast and artifact", "by site", "of the clean scans", "AUC at 0.3"):
         assert part in told.out
     assert {path.name for path in out.iterdir()} == {
@@ -463,7 +463,7 @@ def test_evaluate_prints_and_writes_tables(
         *(f"severity_{kind}.json" for kind in ("artifacts", "contrasts", "sites", "clean")),
         *(f"ssim_{kind}.json" for kind in ("artifacts", "contrasts", "sites", "clean")),
     }  # fmt: skip
-    assert len((out / "results.csv").read_text().splitlines()) == 26
+    assert len((out / "results.csv").read_text().splitlines()) == 16
     # again: nothing is judged twice; other models: another folder
     assert main(words) == 0
     assert "judged" not in capsys.readouterr().err
