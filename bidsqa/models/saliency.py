@@ -263,6 +263,6 @@ def load_maps(path: Path) -> tuple[LocalMap, ...]:
     with np.load(path, allow_pickle=False) as content:
         maps = []
         for number, one in enumerate(json.loads(str(content["about"]))):
-            places = {name: tuple(one.pop(name)) for name in ("start", "step")}
-            maps.append(LocalMap(**one, **places, grid=content[f"grid{number}"]))
+            one.update({name: tuple(one[name]) for name in ("start", "step")}, grid=content[f"grid{number}"])
+            maps.append(LocalMap(**one))
     return tuple(maps)
