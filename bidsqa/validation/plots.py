@@ -78,7 +78,7 @@ def dose_response(rows: Sequence[Found], path: Path) -> None:
                         label=scan.removeprefix("sub-"),
                     )
             axis.axhline(1, color="grey", linewidth=0.8, linestyle=":")
-            axis.set(title=artifact, xlabel="strength", ylabel="severity", yscale="symlog", ylim=(0, None))
+            axis.set(title=artifact, xlabel="strength", ylabel="severity", ylim=(0, None))
         axes.flat[0].legend(fontsize=5, frameon=False)
 
 
