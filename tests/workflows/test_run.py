@@ -186,17 +186,17 @@ def test_killed_run_goes_on(tmp_path: Path, bids_dataset: Maker) -> None:
     command += ["-w", str(tmp_path / "work"), "--nprocs", "1"]
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list(out.glob("sub-*/anat/*_desc-qa_*.json")) and time.monotonic() < deadline:
+    while not list(out.glob("sub-*/anat/sub-*_desc-qa_*.json")) and time.monotonic() < deadline:
         time.sleep(0.05)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    first = {path: path.stat().st_mtime_ns for path in out.glob("sub-*/anat/*_desc-qa_*.json")}
+    first = {path: path.stat().st_mtime_ns for path in out.glob("sub-*/anat/sub-*_desc-qa_*.json")}
     assert 1 <= len(first) < 4
     for path in first:
         json.loads(path.read_text())
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert {path: path.stat().st_mtime_ns for path in first} == first, "finished scans are not redone"
-    assert len(list(out.glob("sub-*/anat/*_desc-qa_*.json"))) == 4
+    assert len(list(out.glob("sub-*/anat/sub-*_desc-qa_*.json"))) == 4
     leftovers = [path for path in out.rglob("*") if path.is_file() and path.name.startswith((".", "tmp"))]
     assert [path.name for path in leftovers] in ([], [".bidsignore"])
