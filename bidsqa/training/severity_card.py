@@ -20,11 +20,11 @@ from bidsqa.validation.tables import Table
 INTRODUCTION = """
 Near 0 is clean, 1 the review threshold, under which the next clean scan of a site that the network was not trained on
 lies with a chance of about 95 %; above it the score grows with the logarithm (2 is 2.7 times the threshold). Readings
-that count: the compact network's strengths of noise, motion, ghosting, bias and blur, and three that need no training:
-the field of the whole head (polynomial), the echo of ghosts (cepstrum) and the grain of the pixels. Each is set against
-clean scans (0 at their median, 1 at their 95th percentile); the root of the sixth powers' sum joins them. The kind is
-named by a logistic model of the same readings, fitted on development scans. The network's estimate of the damage of all
-together (`overall`) is recorded.
+that count: the compact network's strengths of noise, motion, ghosting, bias and blur and its estimate of the damage of
+all together (`overall`), and three that need no training: the field of the whole head (polynomial), the echo of ghosts
+(cepstrum) and the grain of the pixels. Each is set against clean scans: 0 at their median, 1 at their 95th percentile or
+as far above as an artifact of strength 0.35 brings it, whichever is further; the root of the sixth powers' sum joins
+them. The kind is named by a logistic model of the readings by kind, fitted on development scans.
 """
 TARGETS = """
 Blanked air is blanked again in the copies; clean slices go through the same steps. Targets: 1 - SSIM and NRMSE in the
@@ -34,7 +34,7 @@ head, strength and presence of the five families; losses in `bidsqa/training/sev
 HISTORY = """
 The training went on from version 1, which had 1,210 iterations with other shares of the artifacts on the way
 (anisotropy 0.1, bias 0.1, motion 0.26, noise 0.1 up to iteration 832) and a smooth absolute error for the strengths. It
-was stopped and taken up once; its length is a time budget on two cores that other work shared, so that a repetition
+was stopped and taken up twice; its length is a time budget on two cores that other work shared, so that a repetition
 gives a network of the same kind, not the same bytes.
 """
 CALIBRATED = """

@@ -64,9 +64,8 @@ the way: a repetition gives a network of the same kind, not the same bytes.
 * {limits} What noise, field, blur and ghosts do to it stands in the validation.
 * The errors are far from the paper's (-0.0009 ± 0.0139 on its own data, 4 million slices seen; here 182,000). They are
   as large on the scans trained on as on sites not trained on, and the learning curve still falls: the training is too
-  short, not too narrow. Part of the error has no cure: motion that moves the head between the centre of k-space and the
-  rest displaces the image, which lowers its SSIM to the clean one but can't be seen (registering the clean slice first
-  raises the label by more than 0.05 in a fifth of the slices).
+  short, not too narrow. Part of the error has no cure: where the head lies elsewhere at the centre of k-space than
+  during most of the scan the image is displaced, which lowers its SSIM to the clean one and can't be seen.
 * Estimates shrink towards the middle: strong motion is scored too high, none slightly too low. Half a millimetre and
   degree RMS is not told from clean scans of other subjects.
 * `uncertainty` holds an error of {error:.3f}, found on the two watched subjects' whole scans.
