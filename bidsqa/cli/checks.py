@@ -190,7 +190,11 @@ def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
     ------
     UsageError
         Not a pair, no such model, no such file.
+    WeightsError
+        The file holds no weights of that model: said once, before a scan that has good scores is judged with it.
     """
+    from bidsqa.models import load_network
+
     kept = {}
     for pair in pairs:
         name, equals, file = pair.partition("=")
@@ -202,6 +206,7 @@ def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
         path = Path(file).expanduser().absolute()
         if not path.is_file():
             raise UsageError(f"The weights file {path} doesn't exist.", "Check the path.")
+        load_network(name, weights=path)
         kept[name] = str(path)
     return tuple(kept.items())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsqa.cli.options import ANALYSIS_LEVELS, LIST, OPTION_KEYS, PATH
+from bidsqa.errors import UsageError
 
 if TYPE_CHECKING:
     from bidsqa.bids import Selection
@@ -88,11 +89,18 @@ class RunSettings:
         Raises
         ------
         UsageError
-            The BIDS filter file can't be used.
+            The BIDS filter file can't be used; an option for labels names none.
         """
         from bidsqa.bids.scan import JUDGED_SUFFIXES
         from bidsqa.bids.selection import Selection, bare_labels, load_filters
 
+        for kind in ("participant", "session", "run", "task"):
+            given = getattr(self, f"{kind}_label")
+            if given and not bare_labels(given, kind):
+                raise UsageError(
+                    f"--{kind}-label names no {kind}.",
+                    "Is a variable of the shell empty? Without the option all are taken.",
+                )
         return Selection(
             participants=bare_labels(self.participant_label, "sub"),
             sessions=bare_labels(self.session_label, "ses"),

@@ -18,6 +18,7 @@ from bidsqa.cli.options import OPTIONS
 from bidsqa.cli.parser import build_parser, parse
 from bidsqa.cli.participant import describe_unsure
 from bidsqa.cli.settings import RunSettings
+from bidsqa.models import MODELS
 from bidsqa.record import Record
 
 ALL = ["sub-01_T1w", "sub-02_ses-a_run-01_T1w", "sub-02_ses-b_task-rest_T2w", "sub-03_ses-a_FLAIR"]
@@ -82,7 +83,7 @@ def test_skip_bids_validation(run, empty_scans: Path, capsys: pytest.CaptureFixt
 
 
 def test_settings_of_the_steps(run, tmp_path: Path) -> None:
-    (tmp_path / "own.onnx").write_bytes(b"x")
+    (tmp_path / "own.onnx").write_bytes(MODELS["severity"].path.read_bytes())
     (tmp_path / "rules.toml").write_text("")
     settings = run(
         *["--models", "severity", "--weights", f"severity={tmp_path / 'own.onnx'}", "--slice-fraction", "0.4"],

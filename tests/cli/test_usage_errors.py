@@ -13,7 +13,9 @@ import pytest
 from bidsqa.cli.checks import check_room
 from bidsqa.cli.main import main
 from bidsqa.errors import UsageError
+from bidsqa.models import MODELS
 
+SSIM = MODELS["ssim"].path
 Ask = Callable[..., tuple[int, list[str]]]
 
 
@@ -60,6 +62,14 @@ def ask(empty_scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (["DATA", "OUT", "participant", "--models", "severty"], "'severty'", "'severity'"),
         (["DATA", "OUT", "participant", "--weights", "severity"], "no pair", "NAME=FILE"),
         (["DATA", "OUT", "participant", "--weights", "severity=TMP/none.onnx"], "doesn't exist", "path"),
+        (
+            ["DATA", "OUT", "participant", "--weights", "severity=DATA/dataset_description.json"],
+            "neither .onnx",
+            "one of these kinds",
+        ),
+        (["DATA", "OUT", "participant", "--weights", f"severity={SSIM}", "--dry-run"], "of 'ssim'", "severity"),
+        (["DATA", "OUT", "participant", "--participant-label", ""], "names no participant", "variable"),
+        (["DATA", "OUT", "participant", "--run-label", ","], "names no run", "variable"),
         (["DATA", "OUT", "participant", "--slice-fraction", "0"], "out of range", "help"),
         (["DATA", "OUT", "participant", "--slice-fraction", "nan"], "out of range", "help"),
         (["DATA", "OUT", "participant", "--slice_fraction", "1.01"], "out of range", "help"),
