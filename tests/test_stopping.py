@@ -70,6 +70,7 @@ def test_second_signal_does_not_cut_short_the_tidying() -> None:
     assert tidied == ["all"]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_of_another_program_stays_a_keyboard_interrupt() -> None:
     with (
         pytest.raises(KeyboardInterrupt),

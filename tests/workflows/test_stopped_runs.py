@@ -222,6 +222,7 @@ def test_killed_worker_costs_only_the_scans_in_hand(run: Run) -> None:
     assert {Record.loads(path.read_text()).status for path in run.records()} == {"ok"}
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_from_python_is_no_failure_of_the_scan(
     tmp_path: Path, bids_dataset: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
