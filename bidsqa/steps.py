@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from bidsqa.anatomy import Anatomy
     from bidsqa.models import Score
-    from bidsqa.models.saliency import LocalMap
+    from bidsqa.models.local_map import LocalMap
 
 SOFTWARE = ("numpy", "scipy", "nibabel", "onnxruntime", "SimpleITK", "nipype", "pybids")
 

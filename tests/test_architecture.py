@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import graphlib
 import re
 import subprocess
 import sys
@@ -119,6 +120,26 @@ def test_the_floor_rule_notices_breaches() -> None:
     assert not may_import("report", "group")
     assert not may_import("cli", "training")
     assert not may_import("training", "workflows")
+
+
+def module_graph() -> dict[str, set[str]]:
+    """Which modules each module imports, anywhere in it, also only for its types; a package stands for its __init__."""
+    names = {name for name, _ in MODULES}
+    graph: dict[str, set[str]] = {}
+    for name, path in MODULES:
+        graph[name] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and not node.level and node.module in names:
+                parts = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[name] |= (parts & names) or {node.module}
+    return graph
+
+
+def test_no_circular_imports() -> None:
+    try:
+        graphlib.TopologicalSorter(module_graph()).prepare()
+    except graphlib.CycleError as circle:
+        pytest.fail(" -> ".join(circle.args[1]))
 
 
 @each_module

@@ -32,7 +32,7 @@ from bidsqa.anatomy import Anatomy
 from bidsqa.bids.writing import write_atomic
 from bidsqa.image import ImageFacts, Volume
 from bidsqa.models import Score
-from bidsqa.models.saliency import load_maps, save_maps
+from bidsqa.models.local_map import load_maps, save_maps
 from bidsqa.record import Record, clean
 from bidsqa.stopping import raise_interruption
 

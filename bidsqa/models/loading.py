@@ -24,7 +24,7 @@ from bidsqa.models.score import Score
 from bidsqa.models.table import MODELS, Model
 
 if TYPE_CHECKING:
-    from bidsqa.models.saliency import LocalMap
+    from bidsqa.models.local_map import LocalMap
 
 Array = np.ndarray[Any, Any]
 Run = Callable[[Mapping[str, Array]], list[Array]]

@@ -66,8 +66,8 @@ class CompactNetwork(nn.Module):
     Folding 4 x 4 pixels into channels keeps every pixel and costs a tenth of convolutions at full size.
 
     Inputs ``image`` (B, 1, 160, 160) in units of the head's mean, ``head`` (B, 1, 160, 160) 0-1 and ``scalars`` (B, 7)
-    of :func:`bidsqa.models.severity.slice_scalars`. Output (B, 12): damage (1 - SSIM), NRMSE, then strength (0-1) and
-    presence (logit) of noise, motion, ghosting, bias and blur.
+    of :func:`bidsqa.models.severity_inputs.slice_scalars`. Output (B, 12): damage (1 - SSIM), NRMSE, then strength
+    (0-1) and presence (logit) of noise, motion, ghosting, bias and blur.
     """
 
     input_names = ("image", "head", "scalars")

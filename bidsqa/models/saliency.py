@@ -10,10 +10,6 @@ their mean over the head.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,10 +17,11 @@ from scipy import ndimage
 
 from bidsqa.errors import WeightsError
 from bidsqa.image import PLANES, Volume, take_slice
-from bidsqa.models import severity, ssim
+from bidsqa.models import severity_inputs, ssim_inputs
 from bidsqa.models.loading import Network
+from bidsqa.models.local_map import LocalMap
 from bidsqa.models.score import Score
-from bidsqa.models.severity_scale import Scale
+from bidsqa.models.severity_scale import Scale, slice_readings
 from bidsqa.models.table import MODELS
 from bidsqa.models.windows import window_place
 
@@ -36,58 +33,6 @@ INSIDE = 0.5
 # SD, and how much of one must lie in the head
 WINDOW_SD, SMALLEST_SD, LARGEST_SD, DISTANCE, COVERED = 0.125, 8.0, 20.0, 0.8, 0.8
 FEWEST_WINDOWS = 6
-
-
-@dataclass(frozen=True)
-class LocalMap:
-    """A coarse map over one slice.
-
-    The slice is laid out as a picture by :func:`bidsqa.image.take_slice`; its pixel i reaches from i to i + 1.
-
-    Parameters
-    ----------
-    model : str
-        Name of the model.
-    axis : int
-        Normal of the slice.
-    index : int
-        The slice.
-    value : float
-        Its score.
-    grid : ndarray of float16, shape (rows, columns)
-        Local scores, NaN where the map has none.
-    start : tuple of float
-        Row and column, in pixels of the picture, where the first cell begins.
-    step : tuple of float
-        Height and width of a cell in pixels of the picture.
-    """
-
-    model: str
-    axis: int
-    index: int
-    value: float
-    grid: Array
-    start: tuple[float, float]
-    step: tuple[float, float]
-
-    @property
-    def plane(self) -> str:
-        """``sagittal``, ``coronal`` or ``axial``."""
-        return PLANES[self.axis]
-
-    def worst(self) -> tuple[int, int]:
-        """Row and column of the worst cell."""
-        sign = 1.0 if MODELS[self.model].direction.startswith("lower") else -1.0
-        row, column = np.unravel_index(int(np.nanargmax(sign * self.grid)), self.grid.shape)
-        return int(row), int(column)
-
-    def middles(self) -> tuple[Array, Array]:
-        """Where the middles of the rows and of the columns of cells lie, in pixels of the picture."""
-        rows, columns = (
-            begin + (np.arange(size) + 0.5) * edge
-            for begin, size, edge in zip(self.start, self.grid.shape, self.step, strict=True)
-        )
-        return rows, columns
 
 
 def worst_places(name: str, score: Score) -> list[tuple[int, list[int], list[float]]]:
@@ -132,12 +77,12 @@ def ssim_maps(network: Network, volume: Volume, head: Array, score: Score) -> tu
     """
     maps: list[LocalMap] = []
     for axis, indices, values in worst_places(network.model.name, score):
-        slices, shares = ssim.prepare(volume, head, axis, np.array(indices))
+        slices, shares = ssim_inputs.prepare(volume, head, axis, np.array(indices))
         outputs = network.run({"slices": slices, "head": shares})
         if len(outputs) < 2 or np.shape(outputs[1]) != shares.shape:
             return ()
-        start, pixel = window_place(head, volume.spacing, axis, ssim.WINDOW, ssim.PIXEL_MM)
-        step = (ssim.BLOCK * pixel[0], ssim.BLOCK * pixel[1])
+        start, pixel = window_place(head, volume.spacing, axis, ssim_inputs.WINDOW, ssim_inputs.PIXEL_MM)
+        step = (ssim_inputs.BLOCK * pixel[0], ssim_inputs.BLOCK * pixel[1])
         for index, value, local, share in zip(indices, values, outputs[1][:, 0], shares[:, 0], strict=True):
             inside = share >= INSIDE
             if inside.any():
@@ -174,16 +119,16 @@ def severity_maps(network: Network, scale: Scale, volume: Volume, head: Array, s
     maps: list[LocalMap] = []
     for axis, indices, values in worst_places(network.model.name, score):
         outline = take_slice(np.any(head, axis=axis, keepdims=True), axis, 0)
-        middle = severity.window_middle(outline, severity.WINDOW)
-        corner = [round(at - (severity.WINDOW - 1) / 2) for at in middle]
-        inputs = severity.network_inputs(volume, head, axis, np.array(indices))
+        middle = severity_inputs.window_middle(outline, severity_inputs.WINDOW)
+        corner = [round(at - (severity_inputs.WINDOW - 1) / 2) for at in middle]
+        inputs = severity_inputs.network_inputs(volume, head, axis, np.array(indices))
         for place, (index, value) in enumerate(zip(indices, values, strict=True)):
             image, mask, scalars = (inputs[name][place : place + 1] for name in ("image", "head", "scalars"))
             centres, step, windows, share = soft_windows(mask[0, 0])
             kept = np.flatnonzero(_kept(share))
             if kept.size == 0:
                 continue
-            readings = severity.slice_readings(_windowed(network, image, windows[kept] * mask[0, 0], scalars))
+            readings = slice_readings(_windowed(network, image, windows[kept] * mask[0, 0], scalars))
             parts = scale.uncompressed(readings)
             mean = float((parts * share[kept]).sum() / share[kept].sum())
             grid = np.full(len(share), np.nan)
@@ -246,23 +191,3 @@ def _windowed(network: Network, image: Array, heads: Array, scalars: Array) -> A
     if len(output) != many:
         output = network.run({**arrays, "image": np.repeat(image, many, axis=0)})[0]
     return np.asarray(output)
-
-
-def save_maps(path: Path, maps: Sequence[LocalMap]) -> None:
-    """Write maps as npz: what they are as JSON, and one grid each."""
-    about = [
-        {name: getattr(one, name) for name in ("model", "axis", "index", "value", "start", "step")} for one in maps
-    ]
-    grids = {f"grid{number}": one.grid for number, one in enumerate(maps)}
-    with path.open("wb") as stream:
-        np.savez(stream, about=np.array(json.dumps(about)), **grids)  # type: ignore[arg-type]
-
-
-def load_maps(path: Path) -> tuple[LocalMap, ...]:
-    """Inverse of :func:`save_maps`."""
-    with np.load(path, allow_pickle=False) as content:
-        maps = []
-        for number, one in enumerate(json.loads(str(content["about"]))):
-            one.update({name: tuple(one[name]) for name in ("start", "step")}, grid=content[f"grid{number}"])
-            maps.append(LocalMap(**one))
-    return tuple(maps)

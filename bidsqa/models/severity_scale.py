@@ -13,6 +13,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 FAMILIES = ("noise", "motion", "ghosting", "bias", "blur")
 KINDS = ("none", *FAMILIES)
+PRESENCE = "_presence"
 READINGS_OF = {
     "noise": ("noise", "grain"),
     "motion": ("motion",),
@@ -22,6 +23,19 @@ READINGS_OF = {
 }
 SOFTNESS = 0.15
 POWER = 6.0
+
+
+def slice_readings(output: Array) -> dict[str, Array]:
+    """Named readings of slices from the network's output (N, 12).
+
+    ``overall`` (damage + NRMSE), the strength of each family, and ``<family>_presence`` (probability, 0-1).
+    """
+    readings = {"overall": output[:, 0] + output[:, 1]}
+    for place, name in enumerate(FAMILIES):
+        readings[name] = output[:, 2 + place]
+    for place, name in enumerate(FAMILIES):
+        readings[f"{name}{PRESENCE}"] = 1 / (1 + np.exp(-output[:, 2 + len(FAMILIES) + place]))
+    return readings
 
 
 def softened(place: Array | float) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from bidsqa.anatomy import Anatomy
 from bidsqa.image import PLANES, Volume, acquisition_axis, head_extent, rough_head
 from bidsqa.models import MODELS, Score
-from bidsqa.models.saliency import LocalMap
+from bidsqa.models.local_map import LocalMap
 from bidsqa.report import tiles
 from bidsqa.report.local_maps import draw_local_maps
 from bidsqa.report.tiles import Layout

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from bidsqa.image import Volume, take_slice
 from bidsqa.models import MODELS
-from bidsqa.models.saliency import LocalMap
+from bidsqa.models.local_map import LocalMap
 from bidsqa.report import tiles
 from bidsqa.report.tiles import Layout
 from bidsqa.verdict.reading import entries, number

@@ -14,8 +14,9 @@ import torch
 
 from bidsqa.errors import UsageError
 from bidsqa.models.loading import Run, load_network
-from bidsqa.models.severity import WINDOW, SeverityScorer, prepare, slice_readings, volume_readings
-from bidsqa.models.severity_scale import FAMILIES, READINGS_OF, Scale
+from bidsqa.models.severity import SeverityScorer, volume_readings
+from bidsqa.models.severity_inputs import WINDOW, prepare
+from bidsqa.models.severity_scale import FAMILIES, READINGS_OF, Scale, slice_readings
 from bidsqa.simulation.table import ARTIFACTS
 from bidsqa.simulation.visible_damage import damage_batch
 from bidsqa.training.own_model import MOST_JUDGED, Finished, Read, network_of

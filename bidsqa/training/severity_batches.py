@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bidsqa.models.severity import WINDOW, normalise, slice_scalars
+from bidsqa.models.severity_inputs import WINDOW, normalise, slice_scalars
 from bidsqa.simulation.artifact import Parameters, per_sample, quantile
 from bidsqa.simulation.table import ARTIFACTS, FAMILIES
 from bidsqa.simulation.visible_damage import damage_batch

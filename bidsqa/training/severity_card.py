@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bidsqa.models.networks_severity import ARCHITECTURES
-from bidsqa.models.severity import WINDOW
+from bidsqa.models.severity_inputs import WINDOW
 from bidsqa.training.pool import TEST_MAPS, TEST_SITES, WATCH_SUBJECTS
 from bidsqa.training.severity import DECAY, EMA, RATES, Recipe
 from bidsqa.training.severity_batches import COUNTS, FIELD, MIX

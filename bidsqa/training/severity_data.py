@@ -13,7 +13,7 @@ import numpy as np
 from bidsqa.errors import InputError
 from bidsqa.image import head_extent, middle_indices, rough_head, scored_axes, take_slice
 from bidsqa.models.aggregation import thin
-from bidsqa.models.severity import cut_native, normalise, window_middle
+from bidsqa.models.severity_inputs import cut_native, normalise, window_middle
 from bidsqa.models.windows import plane_edges
 from bidsqa.training.pool import Clean
 

@@ -20,7 +20,8 @@ import torch
 
 from bidsqa.models.loading import load_network
 from bidsqa.models.networks_severity import ARCHITECTURES, SCALARS
-from bidsqa.models.severity import WINDOW, SeverityScorer
+from bidsqa.models.severity import SeverityScorer
+from bidsqa.models.severity_inputs import WINDOW
 from bidsqa.models.severity_scale import Scale
 from bidsqa.models.table import WEIGHTS_FOLDER
 from bidsqa.training.checkpoints import averaged_weights

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from bidsqa.models.networks_ssim import ARCHITECTURES, count_parameters
-from bidsqa.models.ssim import BLOCK, ERROR_KEY, PIXEL_MM, WINDOW
+from bidsqa.models.ssim import ERROR_KEY
+from bidsqa.models.ssim_inputs import BLOCK, PIXEL_MM, WINDOW
 from bidsqa.models.table import MODELS, WEIGHTS_FOLDER
 from bidsqa.training.checkpoints import averaged_weights
 from bidsqa.training.export import half_rounded, ship, to_onnx

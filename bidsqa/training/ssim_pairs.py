@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bidsqa.models.ssim import BLOCK, CEILING
+from bidsqa.models.ssim_inputs import BLOCK, CEILING
 from bidsqa.simulation.artifact import head_level, per_sample, uniform
 from bidsqa.simulation.motion import apply_motion
 from bidsqa.simulation.motion_iid import apply_iid, sample_iid

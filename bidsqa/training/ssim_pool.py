@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clean slices for the SSIM network: windows of real scans, label windows of head maps.
 
-The windows are cut by the same code as at inference (:func:`bidsqa.models.ssim.prepare`), at 1 mm.
+The windows are cut by the same code as at inference (:func:`bidsqa.models.ssim_inputs.prepare`), at 1 mm.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from bidsqa.image import PLANES, Volume, head_extent, middle_indices, rough_head, scored_axes, take_slice
 from bidsqa.models.aggregation import thin
-from bidsqa.models.ssim import PIXEL_MM, WINDOW, prepare
+from bidsqa.models.ssim_inputs import PIXEL_MM, WINDOW, prepare
 from bidsqa.models.windows import cut_windows
 from bidsqa.training.pool import Clean, drawn_scans, read_labels, real_scans, side_of
 

@@ -18,7 +18,7 @@ import numpy as np
 from bidsqa import models
 from bidsqa.image import PLANES, Volume, head_extent, rough_head, take_slice
 from bidsqa.models import Score, SliceScores
-from bidsqa.models.saliency import LocalMap
+from bidsqa.models.local_map import LocalMap
 from bidsqa.simulation import degrade_volume
 from bidsqa.validation.tables import Table
 

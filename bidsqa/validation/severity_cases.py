@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bidsqa.image import Volume, rough_head
-from bidsqa.models.severity import Prepared, prepare
+from bidsqa.models.severity_inputs import Prepared, prepare
 from bidsqa.simulation import degrade_volume
 from bidsqa.training.pool import Clean, drawn_scans, real_scans
 

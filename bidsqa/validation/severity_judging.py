@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bidsqa.models.severity import SeverityScorer, slice_readings, volume_readings
-from bidsqa.models.severity_scale import READINGS_OF, Kinds, Scale
+from bidsqa.models.severity import SeverityScorer, volume_readings
+from bidsqa.models.severity_scale import READINGS_OF, Kinds, Scale, slice_readings
 from bidsqa.validation.severity_cases import Case, read_case
 from bidsqa.validation.severity_kinds import fit_kinds
 from bidsqa.validation.statistics import prediction_limit

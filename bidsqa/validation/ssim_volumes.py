@@ -20,7 +20,8 @@ import numpy as np
 from bidsqa import models
 from bidsqa.image import Volume, rough_head
 from bidsqa.models.aggregation import choose_slices
-from bidsqa.models.ssim import GOOD, PIXEL_MM, WINDOW, SsimScorer, head_scale
+from bidsqa.models.ssim import GOOD, SsimScorer
+from bidsqa.models.ssim_inputs import PIXEL_MM, WINDOW, head_scale
 from bidsqa.models.windows import cut_windows
 from bidsqa.validation.statistics import area, share_interval
 from bidsqa.validation.tables import Table

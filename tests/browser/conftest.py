@@ -46,7 +46,7 @@ def small_figures(volume: Volume) -> dict[str, bytes]:
 
     from bidsqa.anatomy import Anatomy
     from bidsqa.image import rough_head
-    from bidsqa.models.saliency import LocalMap
+    from bidsqa.models.local_map import LocalMap
     from bidsqa.report import draw_figures
 
     head = rough_head(volume).astype(np.uint8)

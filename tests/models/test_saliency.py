@@ -16,15 +16,8 @@ from bidsqa.errors import WeightsError
 from bidsqa.image import Volume, rough_head, scored_axes
 from bidsqa.models import MODELS, Score, SliceScores
 from bidsqa.models.loading import Network
-from bidsqa.models.saliency import (
-    LocalMap,
-    load_maps,
-    save_maps,
-    severity_maps,
-    soft_windows,
-    ssim_maps,
-    worst_places,
-)
+from bidsqa.models.local_map import LocalMap, load_maps, save_maps
+from bidsqa.models.saliency import severity_maps, soft_windows, ssim_maps, worst_places
 from bidsqa.models.severity_scale import Scale
 from bidsqa.simulation.phantom import Phantom
 from bidsqa.validation.local_maps import ARTIFACTS, cells_within, in_picture, map_of, place_of, planted, trials

@@ -12,16 +12,8 @@ from scipy import ndimage
 
 from bidsqa.image import Volume, rough_head
 from bidsqa.models.loading import Network
-from bidsqa.models.severity import (
-    CEILING,
-    WINDOW,
-    SeverityScorer,
-    cut_native,
-    native_windows,
-    normalise,
-    prepare,
-    slice_scalars,
-)
+from bidsqa.models.severity import SeverityScorer
+from bidsqa.models.severity_inputs import CEILING, WINDOW, cut_native, native_windows, normalise, prepare, slice_scalars
 from bidsqa.models.severity_scale import FAMILIES, Scale
 from bidsqa.models.severity_volume import field_range, ghost_echo, grain
 from bidsqa.models.table import MODELS

@@ -13,7 +13,8 @@ import pytest
 from bidsqa import models
 from bidsqa.image import Volume
 from bidsqa.models.loading import Network
-from bidsqa.models.ssim import CLASS_COUNTS, SsimScorer, clinical_class, equal_class, prepare, readings
+from bidsqa.models.ssim import CLASS_COUNTS, SsimScorer, clinical_class, equal_class, readings
+from bidsqa.models.ssim_inputs import prepare
 
 Array = np.ndarray[Any, Any]
 SHIPPED = bool(models.MODELS["ssim"].sha256)

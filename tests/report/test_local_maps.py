@@ -15,7 +15,7 @@ from bidsqa.anatomy import Anatomy
 from bidsqa.bids import names
 from bidsqa.image import Volume, take_slice
 from bidsqa.models import Score
-from bidsqa.models.saliency import LocalMap
+from bidsqa.models.local_map import LocalMap
 from bidsqa.outputs import redraw
 from bidsqa.record import Record
 from bidsqa.report import LOCAL_MAP, draw_figures, render_scan, tiles

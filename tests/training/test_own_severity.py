@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from bidsqa.errors import UsageError  # noqa: E402
 from bidsqa.models.loading import load_network  # noqa: E402
-from bidsqa.models.severity import WINDOW, Prepared  # noqa: E402
+from bidsqa.models.severity_inputs import WINDOW, Prepared  # noqa: E402
 from bidsqa.models.severity_scale import Scale  # noqa: E402
 from bidsqa.training.own_severity import compare, families_of, graded, mix_of, own_scale  # noqa: E402
 from bidsqa.training.severity_batches import MIX, make_batch  # noqa: E402

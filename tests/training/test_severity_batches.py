@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from bidsqa.models.networks_severity import SCALARS  # noqa: E402
-from bidsqa.models.severity import WINDOW  # noqa: E402
+from bidsqa.models.severity_inputs import WINDOW  # noqa: E402
 from bidsqa.training.severity_batches import make_batch  # noqa: E402
 from bidsqa.training.severity_data import WINDOW as POOL_WINDOW  # noqa: E402
 from bidsqa.training.severity_data import Slices  # noqa: E402

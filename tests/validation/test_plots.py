@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from bidsqa.models.severity import Prepared
+from bidsqa.models.severity_inputs import Prepared
 from bidsqa.validation.plots import (
     areas_by_strength,
     dose_response,

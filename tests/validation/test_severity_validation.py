@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from bidsqa.models.severity import Prepared
+from bidsqa.models.severity_inputs import Prepared
 from bidsqa.models.severity_scale import KINDS
 from bidsqa.validation.severity import confusion, describe, draw, evaluate, paper_protocol, tables, write
 from bidsqa.validation.severity_cases import PAPER, STRENGTHS, Case

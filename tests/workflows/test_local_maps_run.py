@@ -66,7 +66,7 @@ def test_nothing_is_mapped_for_a_record_alone(
     def never(*_: object) -> None:
         raise AssertionError("no page, no maps")
 
-    monkeypatch.setattr("bidsqa.models.saliency.ssim_maps", never)
+    monkeypatch.setattr("bidsqa.models.ssim.ssim_maps", never)
     (scan,) = collect_scans(bids_dataset(NAME), Selection()).scans
     settings = Settings(models=("ssim",))
     assert steps.examine(scan.path, "T1w", settings, pictures=False).record.scores["ssim"]
