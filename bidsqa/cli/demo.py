@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bidsqa
-from bidsqa.cli.main import FINE, complain
+from bidsqa.cli.console import FINE, run_command
 from bidsqa.cli.parser import Parser
-from bidsqa.errors import BidsqaError, UsageError
+from bidsqa.errors import UsageError
 
 if TYPE_CHECKING:
     from bidsqa.image import Volume
@@ -98,15 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 written, 2 wrong usage, 130 interrupted.
+        0 written, 2 wrong usage, 130 or 143 stopped by a signal.
     """
-    try:
-        given = build_parser().parse_args(arguments)
-        write_demo(Path(given.dir).expanduser(), given.seed)
-    except BidsqaError as error:
-        return complain(error, "bidsqa-demo")
-    except KeyboardInterrupt:
-        return 130
+    return run_command("bidsqa-demo", lambda: _start(arguments))
+
+
+def _start(arguments: Sequence[str] | None) -> int:
+    given = build_parser().parse_args(arguments)
+    write_demo(Path(given.dir).expanduser(), given.seed)
     return FINE
 
 

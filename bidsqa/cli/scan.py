@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bidsqa
-from bidsqa.cli.main import FINE, SOME_FAILED, complain
+from bidsqa.cli.console import FINE, SOME_FAILED, run_command
 from bidsqa.cli.parser import Parser, any_case
-from bidsqa.errors import BidsqaError, UsageError
-from bidsqa.stopping import Stopped, stopping_cleanly
+from bidsqa.errors import UsageError
 
 if TYPE_CHECKING:
     from bidsqa.record import Record
@@ -54,17 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 the scan was judged (whatever the verdict), 1 it could not be judged, 2 wrong usage, 130 or 143 stopped.
     """
+    return run_command("bidsqa-scan", lambda: _start(arguments))
+
+
+def _start(arguments: Sequence[str] | None) -> int:
     from bidsqa.cli.surroundings import prepare_environment, work_folder
 
-    try:
-        given = build_parser().parse_args(arguments)
-        with stopping_cleanly(), work_folder(None, keep=False) as work:
-            prepare_environment(work)
-            return _run(given)
-    except BidsqaError as error:
-        return complain(error, "bidsqa-scan")
-    except Stopped as stop:
-        return 128 + stop.number
+    given = build_parser().parse_args(arguments)
+    with work_folder(None, keep=False) as work:
+        prepare_environment(work)
+        return _run(given)
 
 
 def build_parser() -> Parser:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bidsqa.cli.console import FINE, run_command
 from bidsqa.cli.gentle_stop import GentleStop
-from bidsqa.cli.main import FINE, complain
-from bidsqa.errors import BidsqaError, UsageError
-from bidsqa.stopping import Stopped, stopping_cleanly
+from bidsqa.errors import UsageError
+from bidsqa.stopping import Stopped
 
 if TYPE_CHECKING:
     from bidsqa.bids import Scan
@@ -45,17 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 fine, 2 wrong usage or scans that can't be used, 130 or 143 stopped by a signal.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    try:
-        with stopping_cleanly():
-            return _start(given)
-    except BidsqaError as error:
-        return complain(error, NAME)
-    except Stopped as stop:
-        print(f"\n{NAME} was stopped; the same command goes on from there.", file=sys.stderr)
-        return 128 + stop.number
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FINE
+    return run_command(NAME, lambda: _start(given), "; the same command goes on from there")
 
 
 def _start(given: list[str]) -> int:
@@ -283,6 +272,7 @@ def _evaluate(asked: Asked) -> int:
     scorers = {name: load(name, options["device"], path) for name, path in files.items()}
     digests = {name: scorer.provenance()["sha256"] for name, scorer in scorers.items()}
     scans = find_scans(asked)
+    own_dataset.check_subjects({scan.subject for scan in scans})
     make_folder(asked.output_dir, "output")
     path = asked.output_dir / "results.csv"
     results = own_dataset.read_results(path, digests)
@@ -300,13 +290,7 @@ def _evaluate(asked: Asked) -> int:
         progress.close()
     asked_for = {scan.bids_name for scan in scans}
     results = [row for row in results if row.scan in asked_for and (row.clean or row.strength in strengths)]
-    subjects = {result.subject for result in results}
-    if len(subjects) < own_dataset.MINIMUM_SUBJECTS:
-        raise UsageError(
-            f"Judging needs good scans of at least {own_dataset.MINIMUM_SUBJECTS} subjects that the weights did not "
-            f"learn from; there are {len(subjects)}.",
-            "Give another dataset.",
-        )
+    own_dataset.check_subjects({result.subject for result in results})
     for name, digest in digests.items():
         note = own_dataset.describe(results, name, digest)
         for key, table in own_dataset.tables(results, name, note).items():

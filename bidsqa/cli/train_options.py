@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from bidsqa.cli.options import FLAG, INTEGER, LIST, NUMBER, PATH, TEXT, Option
+from dataclasses import replace
+
+from bidsqa.cli.options import INTEGER, LIST, NUMBER, OPTIONS, RUN, SELECT, TEXT, Option
 
 # the first word of the command
 TASKS = {
@@ -11,13 +13,7 @@ TASKS = {
     "ssim": "train the network that predicts the similarity of a scan to its motion-free self",
     "evaluate": "judge weights on the clean scans of a dataset, degraded on purpose",
 }
-SELECT, LEARN, LENGTH, JUDGE, RUN = (
-    "Which scans",
-    "What is learned",
-    "How long",
-    "What is judged",
-    "How the work is run",
-)
+LEARN, LENGTH, JUDGE = "What is learned", "How long", "What is judged"
 # as in bidsqa.training.severity_batches.MIX, which can't be imported without torch
 ARTIFACTS = (
     "anisotropy",
@@ -33,17 +29,10 @@ ARTIFACTS = (
 )
 MINUTES = 30.0
 
+_SHARED = {option.name: option for option in OPTIONS}
 _SELECTION = (
-    Option("participant-label", SELECT, LIST, "participants, with or without sub- (all by default)", metavar="LABEL"),
-    Option(
-        "modalities",
-        SELECT,
-        LIST,
-        "kinds of images (all of them by default)",
-        metavar="SUFFIX",
-        choices=("T1w", "T2w", "FLAIR", "PDw"),
-        short="m",
-    ),
+    _SHARED["participant-label"],
+    _SHARED["modalities"],
     Option(
         "site-column",
         SELECT,
@@ -52,25 +41,9 @@ _SELECTION = (
         metavar="COLUMN",
     ),
 )
-_UNCHECKED = Option(
-    "skip-bids-validation",
-    SELECT,
-    FLAG,
-    "take images whose names break BIDS, and a dataset without description",
-    default=False,
-)
 _RUN = (
-    Option(
-        "device", RUN, TEXT, "where the network runs (%(default)s)", default="auto", choices=("auto", "cpu", "cuda")
-    ),
-    Option("omp-nthreads", RUN, INTEGER, "threads (all CPUs there are, at most 4)", metavar="N", least=1),
-)
-_CONFIG = Option(
-    "config-file",
-    RUN,
-    PATH,
-    "options from a TOML file, one key = value a line; the command line has the last word",
-    metavar="FILE",
+    _SHARED["device"],
+    replace(_SHARED["omp-nthreads"], help="threads (all CPUs there are, at most 4)", default=None),
 )
 
 TRAIN_OPTIONS: tuple[Option, ...] = (
@@ -83,7 +56,7 @@ TRAIN_OPTIONS: tuple[Option, ...] = (
         "names several: the largest one that has at most a third of the subjects)",
         metavar="SITE",
     ),
-    _UNCHECKED,
+    _SHARED["skip-bids-validation"],
     Option(
         "start",
         LEARN,
@@ -151,15 +124,15 @@ TRAIN_OPTIONS: tuple[Option, ...] = (
         default="csv",
         choices=("csv", "tensorboard"),
     ),
-    Option("force", RUN, FLAG, "start anew; what an earlier start left in OUT_DIR is removed", default=False),
-    _CONFIG,
+    replace(_SHARED["force"], help="start anew; what an earlier start left in OUT_DIR is removed"),
+    _SHARED["config-file"],
 )
 
 EVALUATE_OPTIONS: tuple[Option, ...] = (
     *_SELECTION,
-    _UNCHECKED,
+    _SHARED["skip-bids-validation"],
     Option("models", JUDGE, LIST, "models to judge (severity ssim)", metavar="NAME", choices=("severity", "ssim")),
-    Option("weights", JUDGE, LIST, "your own weights for a model (the shipped ones)", metavar="NAME=FILE"),
+    replace(_SHARED["weights"], group=JUDGE),
     Option(
         "strengths",
         JUDGE,
@@ -168,7 +141,7 @@ EVALUATE_OPTIONS: tuple[Option, ...] = (
         metavar="NUMBER",
     ),
     *_RUN,
-    _CONFIG,
+    _SHARED["config-file"],
 )
 
 OPTIONS_OF: dict[str, tuple[Option, ...]] = {

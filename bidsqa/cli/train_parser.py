@@ -77,6 +77,7 @@ def build_parser() -> Parser:
     for task, says in TASKS.items():
         own = tasks.add_parser(
             task,
+            prog=f"bidsqa-train {task}",
             usage=f"bidsqa-train {task} BIDS_DIR OUT_DIR [options]",
             help=says,
             description=f"{says[0].upper()}{says[1:]}.",

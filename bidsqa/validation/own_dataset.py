@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -76,6 +76,21 @@ class Result:
         """The score with the sign that makes higher worse."""
         value = self.scores[model]
         return value if MODELS[model].direction.startswith("lower") else 1 - value
+
+
+def check_subjects(subjects: Collection[str]) -> None:
+    """There are enough subjects to tell them apart.
+
+    Raises
+    ------
+    UsageError
+    """
+    if len(subjects) < MINIMUM_SUBJECTS:
+        raise UsageError(
+            f"Judging needs good scans of at least {MINIMUM_SUBJECTS} subjects that the weights did not learn from; "
+            f"there are {len(subjects)}.",
+            "Give another dataset.",
+        )
 
 
 def judge(
