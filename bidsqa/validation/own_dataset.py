@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,14 +22,22 @@ from bidsqa.models import MODELS, Scorer
 from bidsqa.models.ssim import GOOD
 from bidsqa.simulation import degrade_volume
 from bidsqa.training.pool import Clean
-from bidsqa.validation.plots import COLOURS, drawing
+from bidsqa.validation.plots import dose_response
+from bidsqa.validation.separation import (
+    STRONG,
+    VISIBLE,
+    percent,
+    ranged,
+    separation,
+    separation_interval,
+    summarise,
+)
 from bidsqa.validation.severity_cases import JUDGED
-from bidsqa.validation.statistics import area, area_interval, bootstrap, rank_correlation, share_interval
+from bidsqa.validation.severity_cases import STRENGTHS as BUILT
 from bidsqa.validation.tables import Table
 
-STRENGTHS = (0.1, 0.3, 0.5, 0.75, 1.0)
+STRENGTHS = tuple(sorted(BUILT))
 ARTIFACTS = JUDGED
-STRONG, VISIBLE = 0.6, 0.3
 MINIMUM_SUBJECTS = 2
 COMMAND = "bidsqa-train evaluate"
 # above it (severity) or below it (ssim) a scan deserves a look
@@ -74,8 +81,11 @@ class Result:
 
     def harm(self, model: str) -> float:
         """The score with the sign that makes higher worse."""
-        value = self.scores[model]
-        return value if MODELS[model].direction.startswith("lower") else 1 - value
+        return _harm(model, self.scores[model])
+
+
+def _harm(model: str, value: float) -> float:
+    return value if MODELS[model].direction.startswith("lower") else 1 - value
 
 
 def check_subjects(subjects: Collection[str]) -> None:
@@ -192,57 +202,14 @@ def describe(results: Sequence[Result], model: str, digest: str) -> str:
     )
 
 
-def _split(results: Sequence[Result]) -> tuple[list[Result], dict[str, list[Result]]]:
-    """Clean scans, and degraded ones by artifact."""
-    found: dict[str, list[Result]] = {}
-    for result in results:
-        if not result.clean:
-            found.setdefault(result.artifact, []).append(result)
-    return [result for result in results if result.clean], found
+def _scored(results: Sequence[Result], model: str) -> list[tuple[Result, float]]:
+    return [(row, row.harm(model)) for row in results]
 
 
-def _area(bad: Sequence[Result], good: Sequence[Result], model: str) -> float:
-    return area(np.array([row.harm(model) for row in bad]), np.array([row.harm(model) for row in good]))
-
-
-def _area_text(bad: Sequence[Result], good: Sequence[Result], model: str) -> str:
-    if not bad or not good:
-        return ""
-    pairs = [[(row.subject, row.harm(model)) for row in part] for part in (bad, good)]
-    low, high = area_interval(pairs[0], pairs[1])
-    return f"{_area(bad, good, model):.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _share(hits: Sequence[bool]) -> str:
-    if not hits:
-        return ""
-    low, high = share_interval(sum(hits), len(hits))
-    return f"{100 * sum(hits) / len(hits):.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
-
-
-def _beyond(row: Result, model: str) -> bool:
-    value = row.scores[model]
-    return value > LIMITS[model] if MODELS[model].direction.startswith("lower") else value < LIMITS[model]
-
-
-def _orders(rows: Sequence[Result], clean: Sequence[Result], model: str) -> dict[str, float]:
-    """Spearman's coefficient of strength and score within each scan."""
-    origin = {row.scan: row.harm(model) for row in clean}
-    result = {}
-    for scan in sorted({row.scan for row in rows}):
-        pairs = [(0.0, origin[scan]), *((row.strength, row.harm(model)) for row in rows if row.scan == scan)]
-        result[scan] = rank_correlation([pair[0] for pair in pairs], [pair[1] for pair in pairs])
-    return result
-
-
-def _order_text(rows: Sequence[Result], clean: Sequence[Result], model: str) -> str:
-    orders = _orders(rows, clean, model)
-    if not orders:
-        return ""
-    values = np.array(list(orders.values()))
-    owner = {row.scan: row.subject for row in rows}
-    low, high = bootstrap([owner[scan] for scan in orders], lambda chosen: float(values[chosen].mean()))
-    return f"{values.mean():.2f} [{low:.2f}, {high:.2f}]"
+def _beyond(rows: Sequence[Result], model: str) -> tuple[int, int]:
+    """How many scores lie beyond the limit, of how many."""
+    limit = _harm(model, LIMITS[model])
+    return sum(row.harm(model) > limit for row in rows), len(rows)
 
 
 def _limit_words(model: str) -> str:
@@ -250,24 +217,19 @@ def _limit_words(model: str) -> str:
 
 
 def _by_artifact(results: Sequence[Result], model: str, note: str) -> Table:
-    clean, degraded = _split(results)
-    origin = {row.scan: row.harm(model) for row in clean}
-    strengths = sorted({row.strength for rows in degraded.values() for row in rows})
-    lines = []
-    for artifact, rows in degraded.items():
-        strong = [row for row in rows if row.strength >= STRONG]
-        by_strength = [_area([row for row in rows if row.strength == value], clean, model) for value in strengths]
-        worse = [row.harm(model) > origin[row.scan] for row in rows if row.strength >= VISIBLE]
-        lines.append(
-            [
-                artifact,
-                *(f"{value:.2f}" for value in by_strength),
-                _area_text(strong, clean, model),
-                _order_text(rows, clean, model),
-                _share(worse),
-                _share([_beyond(row, model) for row in strong]),
-            ]
-        )
+    found = summarise(_scored(results, model), _harm(model, LIMITS[model]))["artifacts"]
+    strengths = sorted({row.strength for row in results if not row.clean})
+    lines = [
+        [
+            artifact,
+            *(f"{part['auc_by_strength'][value]:.2f}" for value in strengths),
+            ranged(part["auc"], part["interval"]),
+            ranged(part["rho"], part["rho_interval"]),
+            percent(part["ordered"]),
+            percent(part["caught"]),
+        ]
+        for artifact, part in found.items()
+    ]
     columns = [
         "artifact",
         *(f"AUC at {value:g}" for value in strengths),
@@ -282,38 +244,33 @@ def _by_artifact(results: Sequence[Result], model: str, note: str) -> Table:
 
 
 def _by_contrast(results: Sequence[Result], model: str, note: str) -> Table:
-    clean, degraded = _split(results)
     lines = []
-    for contrast in sorted({row.contrast for row in clean}):
-        good = [row for row in clean if row.contrast == contrast]
-        for artifact, rows in degraded.items():
-            own = [row for row in rows if row.contrast == contrast]
-            strong = [row for row in own if row.strength >= STRONG]
-            lines.append(
-                [contrast, artifact, len(good), _area_text(strong, good, model), _order_text(own, good, model)]
-            )
+    for contrast in sorted({row.contrast for row in results}):
+        own = [row for row in results if row.contrast == contrast]
+        number = sum(row.clean for row in own)
+        for artifact, part in summarise(_scored(own, model))["artifacts"].items():
+            area, order = ranged(part["auc"], part["interval"]), ranged(part["rho"], part["rho_interval"])
+            lines.append([contrast, artifact, number, area, order])
     columns = ["contrast", "artifact", "clean scans", f"AUC (>= {STRONG:g})", "Spearman within a scan"]
     return Table(f"{MODELS[model].title}: by contrast and artifact", columns, lines, note, COMMAND)
 
 
 def _by_site(results: Sequence[Result], model: str, note: str) -> Table:
-    clean, degraded = _split(results)
-    bad = [row for rows in degraded.values() for row in rows if row.strength >= STRONG]
     lines = []
-    for site in sorted({row.site for row in clean}):
-        own = [row for row in clean if row.site == site]
-        strong = [row for row in bad if row.site == site]
-        others = [row for row in clean if row.site != site]
-        values = np.array([row.scores[model] for row in own])
+    for site in sorted({row.site for row in results}):
+        own = [row for row in results if row.clean and row.site == site]
+        strong = [row for row in results if row.strength >= STRONG and row.site == site]
+        others = _scored([row for row in results if row.clean and row.site != site], model)
+        bad = _scored(strong, model)
         lines.append(
             [
                 site.removeprefix("site-"),
                 len({row.subject for row in own}),
                 len(own),
-                f"{np.median(values):.2f}",
-                _share([_beyond(row, model) for row in own]),
-                _share([_beyond(row, model) for row in strong]),
-                _area_text(strong, others, model) or "no other site",
+                f"{np.median([row.scores[model] for row in own]):.2f}",
+                percent(_beyond(own, model)),
+                percent(_beyond(strong, model)),
+                ranged(separation(bad, others), separation_interval(bad, others)) or "no other site",
             ]
         )
     columns = [
@@ -329,37 +286,17 @@ def _by_site(results: Sequence[Result], model: str, note: str) -> Table:
 
 
 def _clean(results: Sequence[Result], model: str, note: str) -> Table:
-    clean, _ = _split(results)
     lines = []
-    for contrast in sorted({row.contrast for row in clean}):
-        own = [row for row in clean if row.contrast == contrast]
-        values = np.array([row.scores[model] for row in own])
-        worst = values.max() if MODELS[model].direction.startswith("lower") else values.min()
-        beyond = _share([_beyond(row, model) for row in own])
-        lines.append(
-            [contrast, len(own), len({row.subject for row in own}), f"{np.median(values):.2f}", f"{worst:.2f}", beyond]
-        )
+    for contrast in sorted({row.contrast for row in results}):
+        own = [row for row in results if row.clean and row.contrast == contrast]
+        worst = max(own, key=lambda row: row.harm(model)).scores[model]
+        middle = np.median([row.scores[model] for row in own])
+        subjects = len({row.subject for row in own})
+        lines.append([contrast, len(own), subjects, f"{middle:.2f}", f"{worst:.2f}", percent(_beyond(own, model))])
     columns = ["contrast", "scans", "subjects", "median", "worst", _limit_words(model)]
     return Table(f"{MODELS[model].title} of the clean scans", columns, lines, note, COMMAND)
 
 
 def draw(results: Sequence[Result], model: str, path: Path) -> None:
-    """Score of every scan against the strength of each artifact, as SVG; the clean scan is strength 0."""
-    clean, degraded = _split(results)
-    contrasts = sorted({row.contrast for row in clean})
-    columns = min(3, len(degraded)) or 1
-    with drawing(path, columns, -(-len(degraded) // columns) or 1) as axes:
-        for axis, (artifact, rows) in zip(axes.flat, degraded.items(), strict=False):
-            for start in clean:
-                own = sorted((row.strength, row.scores[model]) for row in rows if row.scan == start.scan)
-                points: Any = np.array([(0.0, start.scores[model]), *own])
-                colour = COLOURS[contrasts.index(start.contrast) % len(COLOURS)]
-                axis.plot(points[:, 0], points[:, 1], color=colour, linewidth=0.8, marker=".", markersize=3)
-            axis.axhline(LIMITS[model], color="0.6", linewidth=0.6, linestyle="--")
-            axis.set_title(artifact)
-            axis.set_xlabel("strength")
-        for axis in axes[:, 0]:
-            axis.set_ylabel(MODELS[model].title)
-        for place, contrast in enumerate(contrasts):
-            axes.flat[0].plot([], [], color=COLOURS[place % len(COLOURS)], label=contrast)
-        axes.flat[0].legend(frameon=False)
+    """Score of every scan against the strength of each artifact, as SVG."""
+    dose_response([(row, row.scores[model]) for row in results], path, MODELS[model].title, LIMITS[model])

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from bidsqa.validation.severity_cases import JUDGED, STRENGTHS
-from bidsqa.validation.severity_judging import Found
+from bidsqa.validation.separation import Scored
+from bidsqa.validation.severity_cases import JUDGED
 
 Array = np.ndarray[Any, Any]
 # Okabe and Ito's colours, told apart by colour-blind readers
@@ -43,42 +43,44 @@ def drawing(path: Path, columns: int, rows: int, width: float = 3.2, height: flo
         figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
-def dose_response(rows: Sequence[Found], path: Path) -> None:
-    """Severity of every scan against the strength of each artifact; the clean scan is strength 0.
+def dose_response(cases: Scored, path: Path, label: str, limit: float) -> None:
+    """Score of every scan against the strength of each artifact; the clean scan is strength 0.
 
     Parameters
     ----------
-    rows : sequence of Found
-        As :func:`bidsqa.validation.severity_judging.left_out` gives them.
+    cases : sequence of (Judged, float)
+        Few scans are told apart by colour and named, many by contrast only.
     path : Path
         SVG file to write.
+    label : str
+        Name of the score.
+    limit : float
+        Drawn as a dotted line.
     """
-    scans = sorted({found.row.case.scan for found in rows})
-    with drawing(path, 3, 2) as axes:
-        for axis, artifact in zip(axes.flat, JUDGED, strict=True):
-            for number, scan in enumerate(scans):
-                own = sorted(
-                    (found.row.case.strength, found.value)
-                    for found in rows
-                    if found.row.case.scan == scan
-                    and (
-                        found.row.clean
-                        or (found.row.case.artifact == artifact and found.row.case.strength in STRENGTHS)
-                    )
+    clean = {case.scan: (case, value) for case, value in cases if case.artifact == "none"}
+    contrasts = sorted({case.contrast for case, _ in clean.values()})
+    names = sorted(clean) if len(clean) <= len(COLOURS) else contrasts
+    artifacts = [name for name in JUDGED if any(case.artifact == name for case, _ in cases)]
+    columns = min(3, len(artifacts)) or 1
+    with drawing(path, columns, -(-len(artifacts) // columns) or 1) as axes:
+        for axis, artifact in zip(axes.flat, artifacts, strict=False):
+            for scan, (case, value) in sorted(clean.items()):
+                own = [(0.0, value)]
+                own += [(row.strength, score) for row, score in cases if (row.scan, row.artifact) == (scan, artifact)]
+                number = names.index(scan if scan in names else case.contrast)
+                axis.plot(
+                    *zip(*sorted(own), strict=True),
+                    marker="os^Dv"[number % 5],
+                    markersize=3,
+                    linewidth=0.9,
+                    linestyle=("-", "--", "-.", ":")[contrasts.index(case.contrast) % 4],
+                    color=COLOURS[number % len(COLOURS)],
                 )
-                if len(own) > 1:
-                    contrast = next(found.row.case.contrast for found in rows if found.row.case.scan == scan)
-                    axis.plot(
-                        *zip(*own, strict=True),
-                        marker="os^Dv"[number % 5],
-                        markersize=3,
-                        linewidth=0.9,
-                        linestyle="-" if contrast == "T1w" else "--",
-                        color=COLOURS[number % len(COLOURS)],
-                        label=scan.removeprefix("sub-"),
-                    )
-            axis.axhline(1, color="grey", linewidth=0.8, linestyle=":")
-            axis.set(title=artifact, xlabel="strength", ylabel="severity", ylim=(0, None))
+            axis.axhline(limit, color="grey", linewidth=0.8, linestyle=":")
+            axis.set(title=artifact, xlabel="strength", ylabel=label)
+        for number, name in enumerate(names):
+            style = {"marker": "os^Dv"[number % 5], "color": COLOURS[number % len(COLOURS)]}
+            axes.flat[0].plot([], [], markersize=3, linewidth=0.9, label=name.removeprefix("sub-"), **style)
         axes.flat[0].legend(fontsize=5, frameon=False)
 
 

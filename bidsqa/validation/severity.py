@@ -11,87 +11,31 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bidsqa.models.severity_scale import KINDS
-from bidsqa.validation.severity_cases import JUDGED, PAPER, STRENGTHS, Case, build_cases
+from bidsqa.validation import separation
+from bidsqa.validation.separation import Scored, percent, ranged
+from bidsqa.validation.severity_cases import PAPER, STRENGTHS, build_cases
 from bidsqa.validation.severity_judging import Found, Judged, clean_left_out, judge, kinds_of, left_out
-from bidsqa.validation.statistics import area, area_interval, bootstrap, rank_correlation, share_interval
+from bidsqa.validation.statistics import bootstrap
 from bidsqa.validation.tables import Table
 
-STRONG = 0.6
-VISIBLE = 0.3
 NAMED = 0.5
 COMMAND = "python -m bidsqa.validation.severity --data ../shared/data --out checkpoints/severity"
-Scored = Sequence[tuple[Case, float]]
-
-
-def graded(cases: Scored) -> list[tuple[Case, float]]:
-    """Clean scans and copies of the graded strengths, without those made for the paper's protocol only."""
-    return [(case, value) for case, value in cases if case.artifact == "none" or case.strength in STRENGTHS]
 
 
 def summarise(cases: Scored, threshold: float | None = None) -> dict[str, Any]:
-    """Numbers of one score (higher is worse) over the cases.
+    """Numbers of one score over the graded strengths (:func:`bidsqa.validation.separation.summarise`), and ``pearson``.
 
-    Returns
-    -------
-    dict
-        By artifact: ``auc`` (strengths of 0.6 and more against all clean scans), ``interval``, ``auc_by_strength``,
-        ``auc_by_contrast``, ``rho`` (mean within-scan Spearman) with ``rho_interval``, ``ordered`` (count and number of
-        copies at 0.3 and more that lie above their clean scan), ``caught`` (of copies at 0.6 and more, those above the
-        threshold). ``flagged``: clean scans above it and their number. ``pearson``: by the paper's protocol.
+    Copies made for the paper's protocol alone enter only that.
     """
-    own = graded(cases)
-    good = [(case.subject, value) for case, value in own if case.artifact == "none"]
-    values = np.array([value for _, value in good])
-    origin = {case.scan: value for case, value in own if case.artifact == "none"}
-    result: dict[str, Any] = {"artifacts": {}, "pearson": paper_protocol(cases)}
-    for artifact in sorted({case.artifact for case, _ in own} - {"none"}, key=JUDGED.index):
-        rows = [(case, value) for case, value in own if case.artifact == artifact]
-        strong = [(case.subject, value) for case, value in rows if case.strength >= STRONG]
-        contrasts = sorted({case.contrast for case, _ in rows})
-        scans = sorted({case.scan for case, _ in rows})
-        orders = [_scan_order(rows, origin, scan) for scan in scans]
-        above = [value > origin[case.scan] for case, value in rows if case.strength >= VISIBLE]
-        part: dict[str, Any] = {
-            "auc": area(np.array([value for _, value in strong]), values),
-            "interval": area_interval(strong, good),
-            "auc_by_strength": {
-                strength: area(np.array([value for case, value in rows if case.strength == strength]), values)
-                for strength in sorted({case.strength for case, _ in rows})
-            },
-            "auc_by_contrast": {
-                name: area(
-                    np.array([value for case, value in rows if case.contrast == name and case.strength >= STRONG]),
-                    values,
-                )
-                for name in contrasts
-            },
-            "rho": float(np.mean(orders)),
-            "rho_interval": bootstrap(scans, _mean_of(orders)),
-            "ordered": (int(sum(above)), len(above)),
-        }
-        if threshold is not None:
-            part["caught"] = (sum(value > threshold for _, value in strong), len(strong))
-        result["artifacts"][artifact] = part
-    if threshold is not None:
-        result["flagged"] = (int(sum(value > threshold for _, value in good)), len(good))
-    return result
-
-
-def _mean_of(values: Sequence[float]) -> Callable[[np.ndarray[Any, Any]], float]:
-    array = np.asarray(values)
-    return lambda rows: float(array[rows].mean())
-
-
-def _scan_order(own: Scored, origin: dict[str, float], scan: str) -> float:
-    pairs = [(0.0, origin[scan])] + [(case.strength, value) for case, value in own if case.scan == scan]
-    return rank_correlation([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    graded = [(case, value) for case, value in cases if case.artifact == "none" or case.strength in STRENGTHS]
+    return {**separation.summarise(graded, threshold), "pearson": paper_protocol(cases)}
 
 
 def paper_protocol(cases: Scored) -> dict[str, Any]:
@@ -165,13 +109,6 @@ def evaluate(rows: Sequence[Found], clean: Sequence[Found] = ()) -> dict[str, An
     return result
 
 
-def percent(part: tuple[int, int]) -> str:
-    """A share with its 95 % interval."""
-    count, total = part
-    low, high = share_interval(count, total)
-    return f"{100 * count / max(total, 1):.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
-
-
 def tables(result: dict[str, Any], note: str) -> dict[str, Table]:
     """Tables for docs: areas by score, the severity by strength and contrast, kinds, the paper's protocol."""
     return {
@@ -190,8 +127,7 @@ def _areas(result: dict[str, Any], note: str) -> Table:
         cells = [name]
         for artifact in artifacts:
             part = summary["artifacts"][artifact]
-            low, high = part["interval"]
-            cells.append(f"{part['auc']:.2f} [{low:.2f}, {high:.2f}]")
+            cells.append(ranged(part["auc"], part["interval"]))
         rows.append(cells)
     title = "Clean against degraded scans (strength 0.6 and more) of sites not trained on: AUC [95 % interval]"
     return Table(title, ["score", *artifacts], rows, note, COMMAND)
@@ -201,13 +137,12 @@ def _by_strength(result: dict[str, Any], note: str) -> Table:
     severity = result["scores"]["severity"]
     rows = []
     for artifact, part in severity["artifacts"].items():
-        low, high = part["rho_interval"]
         rows.append(
             [
                 artifact,
                 *(f"{value:.2f}" for _, value in sorted(part["auc_by_strength"].items())),
                 ", ".join(f"{name} {value:.2f}" for name, value in part["auc_by_contrast"].items()),
-                f"{part['rho']:.2f} [{low:.2f}, {high:.2f}]",
+                ranged(part["rho"], part["rho_interval"]),
                 percent(part["ordered"]),
                 percent(part["caught"]),
             ]
@@ -267,12 +202,11 @@ def _protocol(result: dict[str, Any], note: str) -> Table:
     rows = []
     for name, summary in result["scores"].items():
         part = summary["pearson"]
-        low, high = part["interval"]
         means = [part["means"].get(kind, (float("nan"),) * 2) for kind in order]
         rows.append(
             [
                 name,
-                f"{part['r']:.2f} [{low:.2f}, {high:.2f}]",
+                ranged(part["r"], part["interval"]),
                 *(f"{mean:.2f} ± {spread:.2f}" for mean, spread in means),
             ]
         )
@@ -303,7 +237,8 @@ def draw(result: dict[str, Any], rows: Sequence[Found], folder: Path) -> None:
     """The plots that stand beside the tables."""
     from bidsqa.validation.plots import areas_by_strength, dose_response
 
-    dose_response(rows, folder / "severity_strength.svg")
+    graded = [row for row in rows if row.row.clean or row.row.case.strength in STRENGTHS]
+    dose_response([(row.row.case, row.value) for row in graded], folder / "severity_strength.svg", "severity", 1.0)
     areas_by_strength(result, folder / "severity_auc.svg")
 
 

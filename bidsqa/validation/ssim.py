@@ -9,7 +9,6 @@ on the training scans. Volumes: whole scans after motion in three dimensions aga
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy as np
 from bidsqa import models
 from bidsqa.models.ssim import CLASS_COUNTS, SsimScorer, clinical_class, equal_class
 from bidsqa.validation.statistics import bootstrap
-from bidsqa.validation.tables import Table
+from bidsqa.validation.tables import Table, write_rows
 
 Array = np.ndarray[Any, Any]
 DRAWS = 500
@@ -206,18 +205,6 @@ def network_rows(names: Sequence[str], held_out: Sequence[SliceResult]) -> list[
     return [summarise(name, test, predicted) for name, predicted in zip(names, predictions, strict=True)]
 
 
-def write_csv(path: Path, rows: Sequence[Any]) -> None:
-    """Every single result, for plots and second looks."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        names = [name for name in rows[0].__dataclass_fields__ if name not in ("measures", "others")]
-        writer = csv.writer(handle)
-        writer.writerow(names)
-        for row in rows:
-            values = [getattr(row, name) for name in names]
-            writer.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in values])
-
-
 def slice_table(training: Sequence[SliceResult], held_out: Sequence[SliceResult], digest: str) -> Table:
     """The slices' table for terminal, documentation and card."""
     return Table(
@@ -275,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table = slice_table(training, held_out, digest)
     print(table.text())
     table.write(chosen.out)
-    write_csv(chosen.out.with_suffix(".csv"), held_out)
+    write_rows(chosen.out.with_suffix(".csv"), held_out, ("measures", "others"))
     if chosen.compare:
         networks = network_table(["shipped", *(name for name, _ in chosen.compare)], held_out, digest)
         print(networks.text())

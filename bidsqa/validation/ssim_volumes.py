@@ -9,9 +9,8 @@ the uncertainty, and what artifacts other than motion do to the score.
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,11 @@ from bidsqa.models.aggregation import choose_slices
 from bidsqa.models.ssim import GOOD, SsimScorer
 from bidsqa.models.ssim_inputs import PIXEL_MM, WINDOW, head_scale
 from bidsqa.models.windows import cut_windows
+from bidsqa.validation.severity_cases import STRENGTHS
 from bidsqa.validation.statistics import area, share_interval
-from bidsqa.validation.tables import Table
+from bidsqa.validation.tables import Table, write_rows
 
 Array = np.ndarray[Any, Any]
-STRENGTHS = (0.1, 0.3, 0.5, 0.75, 1.0)
 OTHER = ("noise", "bias", "blur", "anisotropy", "ghosting")
 OTHER_STRENGTH = 0.5
 FOLDER = Path("docs/validation_tables")
@@ -85,7 +84,7 @@ def judge_volumes(
     results = []
     for scan in real_scans(data, tuple(sides)):
         seed = sum(map(ord, scan.name))
-        plan = [("motion", strength) for strength in (0.0, *motion)]
+        plan = [("motion", strength) for strength in (0.0, *sorted(motion))]
         plan += [(name, OTHER_STRENGTH) for name in OTHER] if others else []
         for artifact, strength in plan:
             volume, _, _ = degrade_volume(scan.volume, artifact, strength, seed)
@@ -193,16 +192,6 @@ def volume_tables(results: Sequence[VolumeResult], digest: str) -> dict[str, Tab
     return {"ssim_volumes": motion, "ssim_others": other}
 
 
-def write_results(path: Path, results: Sequence[VolumeResult]) -> None:
-    """Every single result, for plots and second looks."""
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, list(asdict(results[0])), lineterminator="\n")
-        writer.writeheader()
-        for row in results:
-            cells = asdict(row).items()
-            writer.writerow({key: f"{value:.4f}" if isinstance(value, float) else value for key, value in cells})
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables and write them for the documentation."""
     parser = argparse.ArgumentParser(prog="python -m bidsqa.validation.ssim_volumes", description=__doc__)
@@ -224,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, table in volume_tables(results, digest).items():
         print(table.text())
         table.write(chosen.out / f"{name}.json")
-    write_results(chosen.out / "ssim_volumes.csv", results)
+    write_rows(chosen.out / "ssim_volumes.csv", results)
 
 
 if __name__ == "__main__":

@@ -35,13 +35,17 @@ def study() -> list[Found]:
     return rows + [found(scan, name, level) for scan in ("sub-a", "sub-b") for name in JUDGED for level in STRENGTHS]
 
 
+def scored(rows: list[Found]) -> list[tuple[Case, float]]:
+    return [(row.row.case, row.value) for row in rows]
+
+
 def texts(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
 def test_plots_are_reproducible_svg(tmp_path: Path) -> None:
     draw = {
-        "dose": lambda path: dose_response(study(), path),
+        "dose": lambda path: dose_response(scored(study()), path, "severity", 1.0),
         "auc": lambda path: areas_by_strength(evaluate(study()), path),
         "scatter": lambda path: predicted_against_true(
             np.array([0.2, 0.9, 0.5]), np.array([0.3, 0.8, 0.5]), ["T1w", "T2w", "T1w"], path
@@ -60,9 +64,9 @@ def test_plots_are_reproducible_svg(tmp_path: Path) -> None:
 
 
 def test_every_scan_has_its_line_in_every_panel(tmp_path: Path) -> None:
-    dose_response(study(), tmp_path / "dose.svg")
+    dose_response(scored(study()), tmp_path / "dose.svg", "severity", 1.0)
     one = [row for row in study() if row.row.case.scan == "sub-a"]
-    dose_response(one, tmp_path / "one.svg")
+    dose_response(scored(one), tmp_path / "one.svg", "severity", 1.0)
     assert texts(tmp_path / "dose.svg").count("line2d_") > texts(tmp_path / "one.svg").count("line2d_")
 
 

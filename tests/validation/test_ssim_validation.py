@@ -18,7 +18,6 @@ from bidsqa.validation.ssim import (
     network_rows,
     slice_rows,
     weighted_kappa,
-    write_csv,
 )
 from bidsqa.validation.ssim_volumes import (
     OTHER,
@@ -28,8 +27,8 @@ from bidsqa.validation.ssim_volumes import (
     volume_rows,
     volume_tables,
     within,
-    write_results,
 )
+from bidsqa.validation.tables import write_rows
 
 
 def results(count: int, subjects: int = 5, side: str = "test", noise: float = 0.05, seed: int = 0) -> list[SliceResult]:
@@ -111,7 +110,7 @@ def test_the_volume_table_orders_strengths(tmp_path: Path) -> None:
     tables = volume_tables(volumes(), "abc")
     assert [row[0] for row in tables["ssim_others"].rows] == list(OTHER)
     assert "abc" in tables["ssim_volumes"].note
-    write_results(tmp_path / "v.csv", volumes())
+    write_rows(tmp_path / "v.csv", volumes())
     assert len((tmp_path / "v.csv").read_text().splitlines()) == len(volumes()) + 1
 
 
@@ -150,9 +149,9 @@ def test_measures_are_finite_and_see_blur() -> None:
 
 
 def test_single_results_are_written(tmp_path: Path) -> None:
-    write_csv(tmp_path / "x.csv", results(3))
+    write_rows(tmp_path / "x.csv", results(3), ("measures", "others"))
     lines = (tmp_path / "x.csv").read_text().splitlines()
     assert lines[0] == "side,site,subject,contrast,plane,motion,truth,predicted"
     assert len(lines) == 4
     with pytest.raises(IndexError):
-        write_csv(tmp_path / "empty.csv", [])
+        write_rows(tmp_path / "empty.csv", [])
