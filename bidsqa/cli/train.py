@@ -326,7 +326,8 @@ def _unlearned(
 ) -> Iterator[Clean]:
     """The scans that can be read and that none of the weights learned from; the others are told."""
     from bidsqa.models import load_network
-    from bidsqa.training.own_scans import DIGEST, LEARNED, ONE_SITE, Reading, Split, read_clean, read_sites
+    from bidsqa.training.own_scans import ONE_SITE, Reading, Split, read_clean, read_sites
+    from bidsqa.training.pool import DIGEST, LEARNED
 
     sites = read_sites(asked.bids_dir, asked.options["site_column"])
     subjects = {scan.subject for scan in scans}

@@ -14,7 +14,7 @@ from bidsqa.bids import Scan
 from bidsqa.bids.selection import suggestion
 from bidsqa.errors import InputError, UsageError
 from bidsqa.image import load_volume
-from bidsqa.training.pool import Clean
+from bidsqa.training.pool import DIGEST, Clean
 
 MINIMUM_SUBJECTS = 4
 WATCH_SHARE = 0.2
@@ -22,8 +22,6 @@ SITE_COLUMN = "site"
 ONE_SITE = "all"
 NO_SITE = "none"
 FAIR_SHARE = 1 / 3
-DIGEST = 16
-LEARNED = "learned_from"
 SIDES = {"train": "trained on", "watch": "watched", "test": "held out"}
 
 

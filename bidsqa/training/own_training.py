@@ -22,11 +22,11 @@ from bidsqa.training.machine import Machine
 from bidsqa.training.own_card import Told, write_card
 from bidsqa.training.own_model import OwnModel
 from bidsqa.training.own_recipe import FOLDER, Budget, Kept, Recipe, check_same, read_kept
-from bidsqa.training.own_scans import LEARNED, MINIMUM_SUBJECTS, Reading, Split, evenly, of_side, read_clean
+from bidsqa.training.own_scans import MINIMUM_SUBJECTS, Reading, Split, evenly, of_side, read_clean
 from bidsqa.training.own_severity import OwnSeverity
 from bidsqa.training.own_ssim import OwnSsim
 from bidsqa.training.plan import Plan
-from bidsqa.training.pool import Clean
+from bidsqa.training.pool import LEARNED, Clean
 
 OWN: dict[str, OwnModel] = {"severity": OwnSeverity(), "ssim": OwnSsim()}
 MOST_SLICES = 5000

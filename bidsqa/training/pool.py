@@ -18,6 +18,9 @@ Array = np.ndarray[Any, Any]
 # fnndsc and boston come from one institution and stay together
 TEST_SITES = frozenset({"amsterdam", "utah", "boston", "fnndsc", "martinos"})
 WATCH_SUBJECTS = frozenset({"ljubljana04", "ljubljana20"})
+# metadata of weights: the scans that they learned from, by the first digits of the SHA-256 of their image data
+LEARNED = "learned_from"
+DIGEST = 16
 TEST_MAPS = frozenset({"training_seg_04", "training_seg_11", "training_seg_15"})
 
 
@@ -62,6 +65,11 @@ def real_scans(data: Path, sides: tuple[str, ...] = ("train", "watch", "test")) 
         if side in sides:
             path = data / "scans" / row["file"]
             yield Clean(path.name.removesuffix(".nii.gz"), subject, row["site"], row["suffix"], side, load_volume(path))
+
+
+def learned_from(data: Path) -> dict[str, str]:
+    """Metadata for weights that were trained on the training side of the real scans in ``data``."""
+    return {LEARNED: " ".join(sorted(clean.volume.facts.sha256[:DIGEST] for clean in real_scans(data, ("train",))))}
 
 
 def drawn_scans(data: Path, count: int, seed: int, sides: tuple[str, ...] = ("train",)) -> Iterator[Clean]:

@@ -26,6 +26,7 @@ from bidsqa.models.severity_scale import Scale
 from bidsqa.models.table import WEIGHTS_FOLDER
 from bidsqa.training.checkpoints import averaged_weights
 from bidsqa.training.export import half_rounded, ship, to_onnx, to_safetensors
+from bidsqa.training.pool import learned_from
 from bidsqa.training.severity import Recipe
 from bidsqa.training.severity_card import card
 from bidsqa.validation.severity import describe, draw, evaluate, tables, write
@@ -68,15 +69,15 @@ def scorer_of(content: bytes) -> SeverityScorer:
         return SeverityScorer(load_network("severity", weights=path))
 
 
-def published_scorer(folder: Path) -> SeverityScorer:
-    """A scorer of the published network; its weights are also written into the folder of its training."""
+def export_published(folder: Path) -> Path:
+    """The published network of a training in ``folder`` as ``published.safetensors`` beside its checkpoint."""
     network = ARCHITECTURES["hays"]()
     tensors, facts = averaged_weights(folder / "hays.safetensors")
     network.load_state_dict(tensors)
     path = folder / "published.safetensors"
     settings = {"bidsqa_model": "severity", "architecture": "hays", "version": f"{facts['step']} steps"}
     path.write_bytes(to_safetensors(network, settings))
-    return SeverityScorer(load_network("severity", weights=path))
+    return path
 
 
 def main() -> None:
@@ -86,17 +87,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the training: checkpoint, pool, cases")
     parser.add_argument("--minutes", type=float, default=Recipe.minutes, help="as given to the training, for the card")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
-    parser.add_argument("--published", type=Path, help="folder of the published network's training, judged beside")
+    parser.add_argument("--published", type=Path, help="weights of the published network, to be judged beside")
     parser.add_argument("--rate", type=float, help="as given to the training, for the card")
     parser.add_argument("--start", type=Path, help="as given to the training, for the card")
     parser.add_argument("--ship", action="store_true", help="write weights and card into the package")
     parser.add_argument("--tables", type=Path, help="folder for the tables of the documentation")
+    parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="compact")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    if given.architecture == "hays":
+        print(export_published(given.out))
+        return
     tensors, state = averaged_weights(given.out / "compact.safetensors")
     network = ARCHITECTURES["compact"]()
     network.load_state_dict(tensors)
-    published = published_scorer(given.published) if given.published else None
+    published = SeverityScorer(load_network("severity", weights=given.published)) if given.published else None
     judged = judge(given.out / "cases", scorer_of(exported(network)), published)
     kinds = kinds_of(judged)
     rows = left_out(judged, kinds=kinds)
@@ -110,7 +115,7 @@ def main() -> None:
     if given.tables and result:
         write(result, given.tables, describe(judged))
         draw(result, rows, given.tables)
-    content = exported(network, scale)
+    content = exported(network, scale, more=learned_from(given.data))
     (given.out / "severity.onnx").write_bytes(content)
     if given.ship:
         recipe = Recipe(

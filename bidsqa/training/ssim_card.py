@@ -23,6 +23,7 @@ from bidsqa.models.ssim_inputs import BLOCK, PIXEL_MM, WINDOW
 from bidsqa.models.table import MODELS, WEIGHTS_FOLDER
 from bidsqa.training.checkpoints import averaged_weights
 from bidsqa.training.export import half_rounded, ship, to_onnx
+from bidsqa.training.pool import learned_from
 from bidsqa.training.ssim import MIX
 
 TABLES = ("ssim.json", "ssim_networks.json", "ssim_volumes.json", "ssim_others.json")
@@ -63,7 +64,7 @@ the way: a repetition gives a network of the same kind, not the same bytes.
 
 ## Limits
 * {limits} What noise, field, blur and ghosts do to it stands in the validation.
-* The errors are far from the paper's (-0.0009 ± 0.0139 on its own data, 4 million slices seen; here 182,000). They are
+* The errors are far from the paper's (-0.0009 ± 0.0139 on its own data, 4 million slices seen; here {seen:,}). They are
   as large on the scans trained on as on sites not trained on, and the learning curve still falls: the training is too
   short, not too narrow. Part of the error has no cure: where the head lies elsewhere at the centre of k-space than
   during most of the scan the image is displaced, which lowers its SSIM to the clean one and can't be seen.
@@ -79,14 +80,16 @@ the way: a repetition gives a network of the same kind, not the same bytes.
 
 Licence: Apache-2.0, as the code. Method: {citation}, {source}.
 """
+# what version 1, which the training went on from, had seen
+BEFORE, SLICES_A_STEP = 57_696, 16
 NOT_COMPARED = "where they were trained on the same data they stand in the tables."
 
 
-def export_checkpoint(checkpoint: Path, architecture: str, version: str, error: float = 0.0) -> bytes:
-    """The averaged network of a training as ONNX, with its error on whole scans beyond the spread of their slices."""
+def export_checkpoint(checkpoint: Path, architecture: str, version: str, more: Mapping[str, str]) -> bytes:
+    """The averaged network of a training as ONNX, with further metadata."""
     network: Any = ARCHITECTURES[architecture]()
     network.load_state_dict(averaged_weights(checkpoint / "checkpoint.safetensors")[0])
-    return exported(network, architecture, version, {ERROR_KEY: f"{error:.4f}"} if error else None)
+    return exported(network, architecture, version, more)
 
 
 def exported(network: Any, architecture: str, version: str, more: Mapping[str, str] | None = None) -> bytes:
@@ -120,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Export, check sum, card, curve."""
     parser = argparse.ArgumentParser(prog="python -m bidsqa.training.ssim_card", description="Ship the SSIM network.")
     parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/ssim"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with scans/")
     parser.add_argument("--tables", type=Path, default=Path("docs/validation_tables"), help="validation tables")
     parser.add_argument("--error", type=float, default=0.0, help="as `validation.ssim_volumes --calibrate` prints it")
     parser.add_argument("--out", type=Path, help="write the weights here only, nothing into the package")
@@ -129,7 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import hashlib
 
     row = MODELS["ssim"]
-    content = export_checkpoint(chosen.checkpoint, chosen.architecture, row.version, chosen.error)
+    more = {ERROR_KEY: f"{chosen.error:.4f}", **learned_from(chosen.data)}
+    content = export_checkpoint(chosen.checkpoint, chosen.architecture, row.version, more)
     if chosen.out is not None:
         chosen.out.write_bytes(content)
         return
@@ -140,7 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         says=row.says, version=row.version, architecture=row.architecture, sha256=digest, pixel=PIXEL_MM, window=WINDOW,
         parameters=count_parameters(ARCHITECTURES[row.architecture]()), block=BLOCK, steps=int(float(last["step"])),
         hours=float(last["seconds"]) / 3600, validation=validation_text(chosen.tables, digest), limits=row.limits,
-        citation=row.citation, source=row.source, compared=chosen.compared, error=chosen.error, **MIX,
+        citation=row.citation, source=row.source, compared=chosen.compared, error=chosen.error,
+        seen=BEFORE + SLICES_A_STEP * int(float(last["step"])), **MIX,
     )  # fmt: skip
     ship(row.weights, content, card)
     shutil.copyfile(chosen.checkpoint / "curve.csv", WEIGHTS_FOLDER / "ssim_curve.csv")
