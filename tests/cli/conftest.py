@@ -83,3 +83,23 @@ def fake_run(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     monkeypatch.setattr("bidsqa.workflows.run_scans", fake)
     monkeypatch.setattr("bidsqa.cli.checks.check_shipped_weights", lambda *_: None)
     return fake
+
+
+SUBJECTS = ("01", "02", "03", "04", "05")
+
+
+@pytest.fixture
+def study(bids_dataset: Callable[..., Path]) -> Path:
+    """A dataset of five subjects, one T1w scan each."""
+    return bids_dataset(*[f"sub-{subject}_T1w" for subject in SUBJECTS])
+
+
+@pytest.fixture
+def with_sites(study: Path) -> Callable[..., None]:
+    """Writes the sites of some subjects of `study` into its participants.tsv."""
+
+    def write(sites: dict[str, str], column: str = "site") -> None:
+        rows = [f"sub-{subject}\t{sites.get(subject, 'n/a')}" for subject in SUBJECTS]
+        (study / "participants.tsv").write_text("\n".join([f"participant_id\t{column}", *rows, ""]))
+
+    return write

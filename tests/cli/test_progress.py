@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from bidsqa.cli.progress import Progress, printable, say_duration
+from bidsqa.cli.train_progress import TrainingProgress
 from bidsqa.workflows import Event
 
 
@@ -63,3 +66,22 @@ def test_durations_in_words() -> None:
 def test_control_characters_are_replaced() -> None:
     assert printable("größe 1") == "größe 1"
     assert "\n" not in printable("a\nb")
+
+
+def test_training_on_a_terminal_is_one_line() -> None:
+    pytest.importorskip("torch")
+    from bidsqa.training.loop import Event as Step
+
+    stream, clock = io.StringIO(), Clock()
+    progress = TrainingProgress(stream, live=True, steps=10, clock=clock)
+    for number in (1, 2, 3):
+        progress.reading(number, 3, "sub-01_T1w")
+        clock.now += 2
+    progress.step(Step(1, 5.0, 45.0, 0.5))
+    progress.step(Step(2, 10.0, 40.0, 0.5, {"watch_loss": 0.4}, (2, 0.4)))
+    progress.close()
+    text = stream.getvalue()
+    assert "reading scan 3 of 3, about 2 s left: sub-01_T1w" in text
+    assert "step 1 of 10, 5 s spent, about 45 s left, loss 0.5" in text
+    assert text.count("\n") == 1
+    assert "watched 0.4 (best 0.4 at step 2)\n" in text

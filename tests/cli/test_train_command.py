@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -18,19 +17,11 @@ from bidsqa.cli.gentle_stop import GentleStop
 from bidsqa.cli.train import command_of, main
 from bidsqa.cli.train_options import ARTIFACTS, TASKS, TRAIN_OPTIONS
 from bidsqa.cli.train_parser import parse
-from bidsqa.cli.train_progress import TrainingProgress
 from bidsqa.image import Volume
 
 torch = pytest.importorskip("torch")
-SUBJECTS = ("01", "02", "03", "04", "05")
 QUICK = ("--steps", "3", "--batch", "4", "--omp-nthreads", "1", "--device", "cpu")
 FEW = ("--artifacts", "noise", "bias")
-
-
-@pytest.fixture
-def study(bids_dataset: Callable[..., Path]) -> Path:
-    """Five subjects, one T1w scan each."""
-    return bids_dataset(*[f"sub-{subject}_T1w" for subject in SUBJECTS])
 
 
 @pytest.fixture
@@ -44,15 +35,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bidsqa.training.own_ssim.ROUNDS", 1)
 
 
-def with_sites(study: Path, sites: dict[str, str], column: str = "site") -> None:
-    rows = [f"sub-{subject}\t{sites.get(subject, 'n/a')}" for subject in SUBJECTS]
-    (study / "participants.tsv").write_text("\n".join([f"participant_id\t{column}", *rows, ""]))
-
-
 # ---------------------------------------------------------------- help
 
 
-def test_help_tells_tasks_and_is_quick() -> None:
+def test_help_tells_tasks_and_loads_nothing_heavy() -> None:
     code = (
         "import sys\n"
         "from bidsqa.cli.train import main\n"
@@ -60,12 +46,10 @@ def test_help_tells_tasks_and_is_quick() -> None:
         "except SystemExit: pass\n"
         "print([name for name in ('torch', 'numpy', 'onnxruntime', 'pandas') if name in sys.modules], file=sys.stderr)"
     )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     answers = [
         subprocess.run([sys.executable, "-P", "-c", code, *more], capture_output=True, text=True, check=True)
         for more in ((), ("own",))
     ]
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.2
     assert all(answer.stderr.strip() == "[]" for answer in answers)
     assert all(task in answers[0].stdout for task in TASKS)
     assert all(f"--{option.name}" in answers[1].stdout for option in TRAIN_OPTIONS)
@@ -141,8 +125,10 @@ def test_wrong_usage_is_one_sentence_and_a_hint(
     assert not (tmp_path / "out").exists()
 
 
-def test_sites_that_are_not_there(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with_sites(study, {"01": "A", "02": "Berlin", "03": "A"})
+def test_sites_that_are_not_there(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], with_sites: Callable[..., None]
+) -> None:
+    with_sites({"01": "A", "02": "Berlin", "03": "A"})
     assert main(["severity", str(study), str(tmp_path / "out"), "--hold-out-site", "Berln"]) == 2
     assert "Did you mean 'Berlin'?" in capsys.readouterr().err
     assert main(["severity", str(study), str(tmp_path / "out"), "--site-column", "sit"]) == 2
@@ -200,12 +186,17 @@ def test_missing_packages_are_named(
 
 
 def test_severity_from_scans_to_weights(
-    study: Path, tmp_path: Path, quick: None, capsys: pytest.CaptureFixture[str], t1w: Volume
+    study: Path,
+    tmp_path: Path,
+    quick: None,
+    capsys: pytest.CaptureFixture[str],
+    t1w: Volume,
+    with_sites: Callable[..., None],
 ) -> None:
     from bidsqa import models
 
     out = tmp_path / "own"
-    with_sites(study, {"01": "A", "02": "A", "03": "A", "04": "A", "05": "B"})
+    with_sites({"01": "A", "02": "A", "03": "A", "04": "A", "05": "B"})
     words = ["severity", str(study), str(out), *QUICK, *FEW, "--seed", "7"]
     assert main(words) == 0
     told = capsys.readouterr()
@@ -328,7 +319,7 @@ def test_unreadable_scans_are_passed_over_and_told(
 ) -> None:
     from bidsqa.training.own_scans import split_subjects
 
-    split = split_subjects(SUBJECTS, {}, 0)
+    split = split_subjects([path.name.removeprefix("sub-") for path in sorted(study.glob("sub-*"))], {}, 0)
     bad = split.subjects("train")[0]
     (study / f"sub-{bad}" / "anat" / f"sub-{bad}_T1w.nii.gz").write_bytes(b"no image")
     assert main(["severity", str(study), str(tmp_path / "own"), *QUICK, *FEW]) == 0
@@ -376,27 +367,6 @@ def test_another_models_folder_is_refused(
     assert "another model: ssim, not severity" in capsys.readouterr().err
 
 
-def test_progress_on_a_terminal_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    import io
-
-    from bidsqa.training.loop import Event
-
-    now = [0.0]
-    stream = io.StringIO()
-    progress = TrainingProgress(stream, live=True, steps=10, clock=lambda: now[0])
-    for number in (1, 2, 3):
-        progress.reading(number, 3, "sub-01_T1w")
-        now[0] += 2
-    progress.step(Event(1, 5.0, 45.0, 0.5))
-    progress.step(Event(2, 10.0, 40.0, 0.5, {"watch_loss": 0.4}, (2, 0.4)))
-    progress.close()
-    text = stream.getvalue()
-    assert "reading scan 3 of 3, about 2 s left: sub-01_T1w" in text
-    assert "step 1 of 10, 5 s spent, about 45 s left, loss 0.5" in text
-    assert text.count("\n") == 1
-    assert "watched 0.4 (best 0.4 at step 2)\n" in text
-
-
 @pytest.mark.slow
 def test_the_main_job_takes_the_weights(study: Path, tmp_path: Path, quick: None) -> None:
     from bidsqa.cli.main import main as bidsqa
@@ -410,90 +380,3 @@ def test_the_main_job_takes_the_weights(study: Path, tmp_path: Path, quick: None
     assert isinstance(record["scores"]["severity"]["value"], float)
     models = json.dumps(record["provenance"]["models"])
     assert "own-" in models
-
-
-# ---------------------------------------------------------------- evaluate
-
-
-class Level:
-    """Stands in for a score: higher for noisier scans."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def score(self, volume: Volume, slice_fraction: float = 0.6) -> object:
-        from types import SimpleNamespace
-
-        spread = float(volume.data[:4].std() / volume.data.mean())
-        return SimpleNamespace(value=spread if self.name == "severity" else 1 - spread)
-
-    def provenance(self) -> dict[str, str]:
-        return {"name": self.name, "version": "0", "sha256": "ab" * 32}
-
-
-@pytest.fixture
-def judging(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Scores without networks; the names of what was loaded."""
-    loaded: list[str] = []
-
-    def load(name: str, device: str, weights: Path | None) -> Level:
-        loaded.append(name if weights is None else f"{name}={weights.name}")
-        return Level(name)
-
-    monkeypatch.setattr("bidsqa.models.load", load)
-    monkeypatch.setattr("bidsqa.validation.own_dataset.ARTIFACTS", ("noise",))
-    return loaded
-
-
-def test_evaluate_prints_and_writes_tables(
-    study: Path, tmp_path: Path, judging: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with_sites(study, {"01": "A", "02": "A", "03": "B", "04": "B", "05": "B"}, "place")
-    out = tmp_path / "tables"
-    words = ["evaluate", str(study), str(out), "--site-column", "place", "--strengths", "0.3", "1"]
-    assert main([*words, "--modalities", "T1w", "--device", "cpu"]) == 0
-    told = capsys.readouterr()
-    assert judging == ["severity", "ssim"]
-    assert "judged 15 of 15" in told.err
-    assert told.out.count("5 clean scans (T1w) of 5 subjects and 2 sites, and 10 degraded copies") == 2
-    for part in ("by artifact and strength", "by contrast and artifact", "by site", "of the clean scans", "AUC at 0.3"):
-        assert part in told.out
-    assert {path.name for path in out.iterdir()} == {
-        "results.csv", "severity.svg", "ssim.svg",
-        *(f"severity_{kind}.json" for kind in ("artifacts", "contrasts", "sites", "clean")),
-        *(f"ssim_{kind}.json" for kind in ("artifacts", "contrasts", "sites", "clean")),
-    }  # fmt: skip
-    assert len((out / "results.csv").read_text().splitlines()) == 16
-    # again: nothing is judged twice; other models: another folder
-    assert main(words) == 0
-    assert "judged" not in capsys.readouterr().err
-    assert main([*words, "--models", "ssim"]) == 2
-    assert "other models or weights" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("words", "cause"),
-    [
-        (["--strengths", "0.5", "much"], "'much'"),
-        (["--strengths", "0"], "above 0"),
-        (["--strengths", "1.5"], "not above 1"),
-        (["--models", "sim"], "'sim'"),
-        (["--weights", "severity"], "no pair"),
-        (["--weights", "severity=nowhere.onnx"], "doesn't exist"),
-        (["--participant-label", "01", "--skip-bids-validation", "--omp-nthreads", "1"], "at least 2 subjects"),
-    ],
-)
-def test_evaluate_says_what_is_wrong(
-    study: Path, tmp_path: Path, judging: list[str], capsys: pytest.CaptureFixture[str], words: list[str], cause: str
-) -> None:
-    assert main(["evaluate", str(study), str(tmp_path / "tables"), *words]) == 2
-    assert cause in capsys.readouterr().err
-
-
-def test_weights_choose_the_model_that_is_judged(study: Path, tmp_path: Path, judging: list[str]) -> None:
-    from bidsqa.models import MODELS
-
-    (tmp_path / "evaluate.toml").write_text(f'weights = ["ssim={MODELS["ssim"].path}"]\nstrengths = ["1"]\n')
-    words = ["evaluate", str(study), str(tmp_path / "tables"), "--config-file", str(tmp_path / "evaluate.toml")]
-    assert main(words) == 0
-    assert judging == ["ssim=ssim.onnx"]

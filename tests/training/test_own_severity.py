@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,6 @@ from bidsqa.models.severity_inputs import WINDOW, Prepared  # noqa: E402
 from bidsqa.models.severity_scale import Scale  # noqa: E402
 from bidsqa.training.own_severity import compare, families_of, graded, mix_of, own_scale  # noqa: E402
 from bidsqa.training.severity_batches import MIX, make_batch  # noqa: E402
-from bidsqa.training.severity_data import WINDOW as POOL_WINDOW  # noqa: E402
 from bidsqa.training.severity_data import Slices  # noqa: E402
 from bidsqa.validation.severity_cases import Case  # noqa: E402
 from bidsqa.validation.severity_judging import Judged  # noqa: E402
@@ -31,23 +32,6 @@ def judged(count: int, side: str = "watch", spread: float = 0.001) -> list[Judge
     return rows
 
 
-def pool(count: int = 4) -> Slices:
-    axes = np.meshgrid(*[np.linspace(-1.4, 1.4, POOL_WINDOW)] * 2, indexing="ij")
-    radius = np.hypot(axes[0], 1.2 * axes[1])
-    images = [
-        np.where(radius < 0.8, 1 + 0.3 * np.sin((11 + n) * axes[0]) * np.cos(9 * axes[1]), 0) for n in range(count)
-    ]
-    return Slices(
-        image=np.stack(images).astype(np.float16),
-        head=np.repeat((radius < 0.8)[None], count, axis=0),
-        edges=np.ones((count, 3), dtype=np.float32),
-        scan=np.arange(count),
-        weight=np.ones(count, dtype=np.float32),
-        names=tuple(f"scan{n}" for n in range(count)),
-        sites=("site-A",) * count,
-    )
-
-
 def test_subsets_of_artifacts() -> None:
     assert mix_of(()) == MIX
     assert list(mix_of(("noise", "blur"))) == ["blur", "noise"], "in physical order"
@@ -59,8 +43,8 @@ def test_subsets_of_artifacts() -> None:
 
 
 @pytest.mark.parametrize("names", [("noise",), ("noise", "motion")])
-def test_batches_of_few_artifacts_hold_nothing_else(names: tuple[str, ...]) -> None:
-    batch = make_batch(pool(), 4, torch.Generator().manual_seed(0), mix_of(names))
+def test_batches_of_few_artifacts_hold_nothing_else(names: tuple[str, ...], pool: Callable[..., Slices]) -> None:
+    batch = make_batch(pool(4, 0.8), 4, torch.Generator().manual_seed(0), mix_of(names))
     places = {"noise": 0, "motion": 1}
     others = [place for place in range(5) if place not in [places[name] for name in names]]
     assert float(batch.strength[:, others].max()) == 0
@@ -86,8 +70,8 @@ def test_kinds_that_were_not_learned_don_t_count() -> None:
 
 
 @pytest.mark.parametrize("name", MIX)
-def test_shown_copies_grow_with_strength_and_stay_blank(name: str) -> None:
-    weak, strong = (graded(pool(), name, strength, seed=1) for strength in (0.25, 1.0))
+def test_shown_copies_grow_with_strength_and_stay_blank(name: str, pool: Callable[..., Slices]) -> None:
+    weak, strong = (graded(pool(4, 0.8), name, strength, seed=1) for strength in (0.25, 1.0))
     assert weak.image.shape == (8, 1, WINDOW, WINDOW)
     assert float(weak.damage[:4].max()) == 0
     assert float(strong.damage[4:].sum()) > float(weak.damage[4:].sum()) > 0
@@ -95,7 +79,7 @@ def test_shown_copies_grow_with_strength_and_stay_blank(name: str) -> None:
     assert float(copy[(clean == 0) & (strong.head[:4] == 0)].abs().max()) == 0
 
 
-def test_the_comparison_knows_a_good_network_from_a_blind_one() -> None:
+def test_the_comparison_knows_a_good_network_from_a_blind_one(pool: Callable[..., Slices]) -> None:
     def blind(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:  # type: ignore[type-arg]
         return [np.zeros((len(inputs["image"]), 12), dtype=np.float32)]
 
@@ -104,7 +88,7 @@ def test_the_comparison_knows_a_good_network_from_a_blind_one() -> None:
         harm = np.abs(inputs["image"] - np.tile(inputs["image"][:half], (2, 1, 1, 1))).mean(axis=(1, 2, 3))
         return [np.column_stack([harm, *[np.zeros_like(harm)] * 11])]
 
-    table = compare(pool(), {"start": blind, "trained": seeing}, mix_of(("noise",)), "Title")
+    table = compare(pool(4, 0.8), {"start": blind, "trained": seeing}, mix_of(("noise",)), "Title")
     assert table.rows[0][1] == "0.50 / 0.50 / 0.50"
     assert table.rows[0][3] == "1.00 / 1.00 / 1.00"
     assert "4 slices of 4 scans" in table.note

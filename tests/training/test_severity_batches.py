@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -11,26 +13,10 @@ torch = pytest.importorskip("torch")
 from bidsqa.models.networks_severity import SCALARS  # noqa: E402
 from bidsqa.models.severity_inputs import WINDOW  # noqa: E402
 from bidsqa.training.severity_batches import make_batch  # noqa: E402
-from bidsqa.training.severity_data import WINDOW as POOL_WINDOW  # noqa: E402
 from bidsqa.training.severity_data import Slices  # noqa: E402
 
 
-def pool(count: int = 5) -> Slices:
-    axes = np.meshgrid(*[np.linspace(-1.4, 1.4, POOL_WINDOW)] * 2, indexing="ij")
-    radius = np.hypot(axes[0], 1.2 * axes[1])
-    images = [np.where(radius < 1, 1 + 0.3 * np.sin((11 + n) * axes[0]) * np.cos(9 * axes[1]), 0) for n in range(count)]
-    return Slices(
-        image=np.stack(images).astype(np.float16),
-        head=np.repeat((radius < 1)[None], count, axis=0),
-        edges=np.ones((count, 3), dtype=np.float32),
-        scan=np.arange(count),
-        weight=np.ones(count, dtype=np.float32),
-        names=tuple(f"scan{n}" for n in range(count)),
-        sites=("a",) * count,
-    )
-
-
-def test_a_batch_has_clean_and_two_degraded_copies() -> None:
+def test_a_batch_has_clean_and_two_degraded_copies(pool: Callable[..., Slices]) -> None:
     batch = make_batch(pool(), 6, torch.Generator().manual_seed(0))
     assert batch.image.shape == (18, 1, WINDOW, WINDOW) == batch.head.shape
     assert batch.scalars.shape == (18, SCALARS)
@@ -40,20 +26,20 @@ def test_a_batch_has_clean_and_two_degraded_copies() -> None:
     assert torch.equal(batch.head[:6], batch.head[6:12])
 
 
-def test_blanked_air_is_blank_in_every_copy() -> None:
+def test_blanked_air_is_blank_in_every_copy(pool: Callable[..., Slices]) -> None:
     batch = make_batch(pool(), 8, torch.Generator().manual_seed(1))
     clean, first, second = batch.image.split(8)
     for copy in (first, second):
         assert float(copy[(clean == 0) & (batch.head[:8] == 0)].abs().max()) == 0
 
 
-def test_the_same_seed_gives_the_same_batch() -> None:
+def test_the_same_seed_gives_the_same_batch(pool: Callable[..., Slices]) -> None:
     first, again, other = (make_batch(pool(), 3, torch.Generator().manual_seed(seed)) for seed in (4, 4, 5))
     assert torch.equal(first.image, again.image) and torch.equal(first.damage, again.damage)
     assert not torch.equal(first.image, other.image)
 
 
-def test_slices_survive_a_file(tmp_path: object) -> None:
+def test_slices_survive_a_file(tmp_path: object, pool: Callable[..., Slices]) -> None:
     slices = pool()
     slices.save(tmp_path / "pool.npz")  # type: ignore[operator]
     back = Slices.load(tmp_path / "pool.npz")  # type: ignore[operator]

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``bidsqa-train evaluate``: weights judged on the clean scans of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bidsqa.cli.train import main
+from bidsqa.image import Volume
+
+pytest.importorskip("torch")
+
+
+class Level:
+    """Stands in for a score: higher for noisier scans."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def score(self, volume: Volume, slice_fraction: float = 0.6) -> object:
+        from types import SimpleNamespace
+
+        spread = float(volume.data[:4].std() / volume.data.mean())
+        return SimpleNamespace(value=spread if self.name == "severity" else 1 - spread)
+
+    def provenance(self) -> dict[str, str]:
+        return {"name": self.name, "version": "0", "sha256": "ab" * 32}
+
+
+@pytest.fixture
+def judging(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Scores without networks; the names of what was loaded."""
+    loaded: list[str] = []
+
+    def load(name: str, device: str, weights: Path | None) -> Level:
+        loaded.append(name if weights is None else f"{name}={weights.name}")
+        return Level(name)
+
+    monkeypatch.setattr("bidsqa.models.load", load)
+    monkeypatch.setattr("bidsqa.validation.own_dataset.ARTIFACTS", ("noise",))
+    return loaded
+
+
+def test_evaluate_prints_and_writes_tables(
+    study: Path, tmp_path: Path, judging: list[str], capsys: pytest.CaptureFixture[str], with_sites: Callable[..., None]
+) -> None:
+    with_sites({"01": "A", "02": "A", "03": "B", "04": "B", "05": "B"}, "place")
+    out = tmp_path / "tables"
+    words = ["evaluate", str(study), str(out), "--site-column", "place", "--strengths", "0.3", "1"]
+    assert main([*words, "--modalities", "T1w", "--device", "cpu"]) == 0
+    told = capsys.readouterr()
+    assert judging == ["severity", "ssim"]
+    assert "judged 15 of 15" in told.err
+    assert told.out.count("5 clean scans (T1w) of 5 subjects and 2 sites, and 10 degraded copies") == 2
+    for part in ("by artifact and strength", "by contrast and artifact", "by site", "of the clean scans", "AUC at 0.3"):
+        assert part in told.out
+    assert {path.name for path in out.iterdir()} == {
+        "results.csv", "severity.svg", "ssim.svg",
+        *(f"severity_{kind}.json" for kind in ("artifacts", "contrasts", "sites", "clean")),
+        *(f"ssim_{kind}.json" for kind in ("artifacts", "contrasts", "sites", "clean")),
+    }  # fmt: skip
+    assert len((out / "results.csv").read_text().splitlines()) == 16
+    # again: nothing is judged twice; other models: another folder
+    assert main(words) == 0
+    assert "judged" not in capsys.readouterr().err
+    assert main([*words, "--models", "ssim"]) == 2
+    assert "other models or weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (["--strengths", "0.5", "much"], "'much'"),
+        (["--strengths", "0"], "above 0"),
+        (["--strengths", "1.5"], "not above 1"),
+        (["--models", "sim"], "'sim'"),
+        (["--weights", "severity"], "no pair"),
+        (["--weights", "severity=nowhere.onnx"], "doesn't exist"),
+        (["--participant-label", "01", "--skip-bids-validation", "--omp-nthreads", "1"], "at least 2 subjects"),
+    ],
+)
+def test_evaluate_says_what_is_wrong(
+    study: Path, tmp_path: Path, judging: list[str], capsys: pytest.CaptureFixture[str], words: list[str], cause: str
+) -> None:
+    assert main(["evaluate", str(study), str(tmp_path / "tables"), *words]) == 2
+    assert cause in capsys.readouterr().err
+
+
+def test_weights_choose_the_model_that_is_judged(study: Path, tmp_path: Path, judging: list[str]) -> None:
+    from bidsqa.models import MODELS
+
+    (tmp_path / "evaluate.toml").write_text(f'weights = ["ssim={MODELS["ssim"].path}"]\nstrengths = ["1"]\n')
+    words = ["evaluate", str(study), str(tmp_path / "tables"), "--config-file", str(tmp_path / "evaluate.toml")]
+    assert main(words) == 0
+    assert judging == ["ssim=ssim.onnx"]
