@@ -160,5 +160,6 @@ def test_option_is_described_and_tested(row) -> None:
 def test_training_option_is_described_and_tested(page: str, row) -> None:
     assert len(row.help) > 10
     assert re.search(rf"``--{row.name}( .+)?``\n", documentation().SOURCES[page]())
-    code = (ROOT / "tests" / "cli" / "test_train_command.py").read_text(encoding="utf-8")
-    assert re.search(rf"--{row.name}(?![\w-])", code), f"no test gives --{row.name}"
+    module = {"train_options": "test_train_command.py", "evaluate_options": "test_evaluate_command.py"}[page]
+    code = (ROOT / "tests" / "cli" / module).read_text(encoding="utf-8")
+    assert re.search(rf"--{row.name}(?![\w-])", code), f"no test of {module} gives --{row.name}"

@@ -106,7 +106,13 @@ OPTIONS: tuple[Option, ...] = (
         "take images whose names break BIDS, and a dataset without description",
         default=False,
     ),
-    Option("models", METHOD, LIST, "scores to compute (severity ssim by default; none: metrics only)", metavar="NAME"),
+    Option(
+        "models",
+        METHOD,
+        LIST,
+        "scores to compute (severity ssim by default; none: metrics only, and then no scan passes)",
+        metavar="NAME",
+    ),
     Option("weights", METHOD, LIST, "your own weights for a model", metavar="NAME=FILE"),
     Option(
         "slice-fraction",

@@ -6,9 +6,9 @@ Where a key holds several values, ``<key>_<name>`` stands for each.
 
 from __future__ import annotations
 
+from bidsqa.image import PLANES
 from bidsqa.models.severity_scale import FAMILIES
 
-PLANES = ("axial", "coronal", "sagittal")
 NOUNS = {"noise": "noise", "motion": "motion", "ghosting": "ghosting", "bias": "a bias field", "blur": "blur"}
 
 SEVERITY_PARTS = {

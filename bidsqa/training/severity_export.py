@@ -75,7 +75,7 @@ def export_published(folder: Path) -> Path:
     tensors, facts = averaged_weights(folder / "hays.safetensors")
     network.load_state_dict(tensors)
     path = folder / "published.safetensors"
-    settings = {"bidsqa_model": "severity", "architecture": "hays", "version": f"{facts['step']} steps"}
+    settings = {"bidsqa_model": "severity", "architecture": "hays", "version": f"trained for {facts['step']} steps"}
     path.write_bytes(to_safetensors(network, settings))
     return path
 
@@ -108,12 +108,12 @@ def main() -> None:
     result = evaluate(rows, clean_left_out(judged)) if any(not row.clean for row in judged) else {}
     scale = calibrate([row for row in judged if row.clean], kinds=kinds, steps=visible_steps(judged))
     print(scale.to_json())
-    shown = tables(result, describe(judged)) if result else {}
+    shown = tables(result, describe(judged, published)) if result else {}
     for table in shown.values():
         print(table.text())
     (given.out / "validation.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     if given.tables and result:
-        write(result, given.tables, describe(judged))
+        write(result, given.tables, describe(judged, published))
         draw(result, rows, given.tables)
     content = exported(network, scale, more=learned_from(given.data))
     (given.out / "severity.onnx").write_bytes(content)
@@ -124,7 +124,7 @@ def main() -> None:
         ship(
             "severity.onnx",
             content,
-            card(recipe, state, describe(judged), list(shown.values()), given.out / "train.npz"),
+            card(recipe, state, describe(judged, published), list(shown.values()), given.out / "train.npz"),
         )
         shutil.copy(given.out / "curve_compact.csv", WEIGHTS_FOLDER / "severity_curve.csv")
         with (given.out / "curve_compact.csv").open(encoding="utf-8") as handle:

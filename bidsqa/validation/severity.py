@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from bidsqa.models.severity import SeverityScorer
 from bidsqa.models.severity_scale import KINDS
 from bidsqa.validation import separation
 from bidsqa.validation.separation import Scored, percent, ranged
@@ -254,8 +255,8 @@ def _flat(part: dict[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def describe(judged: Sequence[Judged]) -> str:
-    """What the numbers rest on, for the note of a table."""
+def describe(judged: Sequence[Judged], published: SeverityScorer | None = None) -> str:
+    """What the numbers rest on, for the note of a table; with how long the published network was trained, if it was."""
     clean = [row for row in judged if row.clean and row.case.tested]
     sites = sorted({row.case.site for row in clean})
     degraded = sum(1 for row in judged if row.case.tested and not row.clean)
@@ -264,13 +265,12 @@ def describe(judged: Sequence[Judged]) -> str:
         f"{len(clean)} clean scans ({', '.join(contrasts)}) and {degraded} degraded copies of {len(sites)} sites "
         f"not trained on ({', '.join(sites)}); blanked air re-applied to the copies; "
         "each site calibrated on clean scans of the others; intervals by bootstrap over subjects."
-    )
+    ) + (f" Published network: {published.provenance()['version']}, every other slice judged." if published else "")
 
 
 def main() -> None:
     """Command line."""
     from bidsqa.models.loading import load_network
-    from bidsqa.models.severity import SeverityScorer
 
     parser = argparse.ArgumentParser(description="Judge the severity score on sites not trained on.")
     parser.add_argument("--data", type=Path, required=True)
@@ -285,10 +285,10 @@ def main() -> None:
     rows = left_out(judged, kinds=kinds_of(judged))
     result = evaluate(rows, clean_left_out(judged))
     (given.out / "validation.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
-    for table in tables(result, describe(judged)).values():
+    for table in tables(result, describe(judged, published)).values():
         print(table.text())
     if given.tables:
-        write(result, given.tables, describe(judged))
+        write(result, given.tables, describe(judged, published))
         draw(result, rows, given.tables)
 
 

@@ -80,7 +80,7 @@ def judge(folder: Path, scorer: SeverityScorer, published: SeverityScorer | None
         raw = [slice_readings(output) for output in scorer.outputs(case.prepared)]
         plain = None
         if published is not None and case.tested:
-            # twenty times as slow as the compact network: every other slice has to do
+            # far slower than the compact network (benchmarks/inference.py): every other slice has to do
             planes = tuple(
                 (axis, rows[::2], {"image": inputs["image"][::2]}) for axis, rows, inputs in case.prepared.planes
             )
