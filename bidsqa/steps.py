@@ -196,12 +196,18 @@ def _provenance(
     source: Source, settings: Settings, digest: str | None, models: dict[str, dict[str, Any]], ledger: Ledger
 ) -> dict[str, Any]:
     from bidsqa.metrics import metric_versions
+    from bidsqa.models import MODELS
 
+    masks = {
+        name: {"name": name, "version": row.version, "sha256": row.sha256}
+        for name, row in MODELS.items()
+        if row.kind == "internal"
+    }
     return {
         "bidsqa": bidsqa.__version__,
         "record_schema": SCHEMA_VERSION,
         "suffix": source.suffix,
-        "models": models,
+        "models": {**models, **masks} if digest else models,
         "metric_versions": metric_versions(),
         "settings": settings.changing_numbers(),
         "input": {

@@ -153,10 +153,10 @@ def _write_page(out: Path, rows: Sequence[Row], notes: Sequence[str], problems: 
 def _described(key: str) -> tuple[str, str, str]:
     """Title, what it tells, direction."""
     from bidsqa.metrics import METRIC_KEYS
-    from bidsqa.models import MODELS
+    from bidsqa.models import SCORES
 
-    if key in MODELS:
-        return MODELS[key].title, MODELS[key].says, MODELS[key].direction
+    if key in SCORES:
+        return SCORES[key].title, SCORES[key].says, SCORES[key].direction
     metric = METRIC_KEYS[key]
     return key, metric.keys[key], {"higher": "higher is better", "lower": "lower is better"}.get(metric.direction, "")
 

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from bidsqa.anatomy import background, bias_field, plausibility, tissue
+from bidsqa.anatomy import background, bias_field, measured_air, plausibility, tissue
 from bidsqa.anatomy.brain import brain_mask, coarse_brain
 from bidsqa.anatomy.grids import Box, Grid, bounding_box, coarsen, covering, refine
 from bidsqa.anatomy.head import coarse_head, face_line, foreground, head_mask
@@ -24,20 +25,27 @@ MINIMUM_FRAME = 0.002
 
 
 class Clock:
-    """Seconds a step, for benchmarks."""
+    """Seconds a step, for benchmarks.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    now : callable
+        Tells the time in s: of the wall, or ``time.process_time``, which a busy machine doesn't stretch as much.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
         self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
+        self._now = now
+        self._last = now()
 
     def note(self, step: str) -> None:
         """Book the time since the last note to ``step``."""
-        now = time.perf_counter()
+        now = self._now()
         self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
         self._last = now
 
 
-def delineate(volume: Volume, threads: int = 1, clock: Clock | None = None) -> Anatomy:
+def delineate(volume: Volume, threads: int = 1, clock: Clock | None = None, classical: bool = False) -> Anatomy:
     """Brain, head, tissues, bias field, air and background of one scan of any contrast.
 
     Never raises for a bad scan: what can't be trusted is named in ``problems`` with the reason.
@@ -47,9 +55,11 @@ def delineate(volume: Volume, threads: int = 1, clock: Clock | None = None) -> A
     volume : Volume
         T1w, T2w, FLAIR or PDw; whole, cropped, defaced or stripped; any voxel size.
     threads : int
-        For N4. Masks don't depend on it beyond rounding.
+        For the network and N4. Masks don't depend on it beyond rounding.
     clock : Clock, optional
         Notes the seconds of each step.
+    classical : bool
+        Without the network, for comparison: see :func:`bidsqa.anatomy.segmenting.segment`.
 
     Returns
     -------
@@ -60,8 +70,8 @@ def delineate(volume: Volume, threads: int = 1, clock: Clock | None = None) -> A
     coarse = coarsen(volume.data, volume.spacing, grid)
     rough = foreground(coarse)
     clock.note("coarse")
-    parts = segment(coarse, rough, grid)
-    clock.note("atlas")
+    parts = segment(coarse, rough, grid, threads, classical)
+    clock.note("classes")
     frame = background.find_frame(volume)
     clock.note("frame")
     core = coarse_brain(parts)
@@ -191,14 +201,18 @@ def _surroundings(
         possible = int(np.count_nonzero(everything))
         hat = everything & ~frame
         air = hat & ~background.find_artifacts(volume, hat, coarse, grid)
-    count = int(np.count_nonzero(air))
+    denoised = measured_air.is_denoised(volume.data, air)
+    if facts["background"] == "natural":
+        wrapped = measured_air.is_wrapped(volume, frame, head != 0, brain != 0)
+        facts["background"] = "wrapped" if wrapped else "denoised" if denoised else "natural"
     reason = plausibility.air_problem(
         int(np.count_nonzero(hat)),
         possible,
-        count,
+        int(np.count_nonzero(air)),
         background.MINIMUM_AIR,
         background.reach(volume, hat, coarse, grid),
         facts["background"],
+        denoised,
     )
     _add(problems, "air", reason)
     as_bytes = {"head": head, "frame": frame, "hat": hat, "air": air}

@@ -14,6 +14,7 @@ from bidsqa.errors import NotComputable
 
 Mask = np.ndarray[Any, np.dtype[np.uint8]]
 TISSUES = ("csf", "gm", "wm")
+BACKGROUNDS = ("natural", "wrapped", "denoised", "zeroed", "defaced", "stripped")
 _ARRAYS = ("head", "brain", "air", "hat", "frame", "dseg", "posteriors", "bias_field")
 
 
@@ -38,7 +39,7 @@ class Anatomy:
     bias_field : ndarray of float32, shape (X, Y, Z)
         Multiplicative field with mean 1 in the brain; the corrected image is data / field.
     background : str
-        ``natural``, ``zeroed``, ``defaced`` or ``stripped``.
+        ``natural``, ``wrapped``, ``denoised``, ``zeroed``, ``defaced`` or ``stripped``.
     problems : dict
         Of the names ``brain``, ``head``, ``tissue``, ``air``, ``bias_field`` those that can't be trusted here, with
         the reason.

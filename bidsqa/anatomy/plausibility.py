@@ -79,7 +79,15 @@ def head_problem(facts: dict[str, Any], background: str) -> str:
     return ""
 
 
-def air_problem(hat_voxels: int, possible: int, air_voxels: int, minimum: int, reach_mm: float, background: str) -> str:
+def air_problem(
+    hat_voxels: int,
+    possible: int,
+    air_voxels: int,
+    minimum: int,
+    reach_mm: float,
+    background: str,
+    denoised: bool = False,
+) -> str:
     """Why the air can't be used for noise; empty if it can.
 
     Parameters
@@ -90,6 +98,8 @@ def air_problem(hat_voxels: int, possible: int, air_voxels: int, minimum: int, r
     reach_mm : float
         How far from the head most of the measured background reaches.
     background : str
+    denoised : bool
+        Whether the air holds no magnitude noise any more, whatever kind of background it is.
     """
     if possible == 0:
         return "the field of view holds no background above the face"
@@ -103,6 +113,8 @@ def air_problem(hat_voxels: int, possible: int, air_voxels: int, minimum: int, r
         )
     if filled and reach_mm < RIM_MM:
         return "the background is filled with a constant but for a rim around the head"
+    if denoised:
+        return "the background holds no measured noise: a filter has changed or removed it"
     return ""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from bidsqa.anatomy import atlas
 from bidsqa.anatomy.bias_field import strong_shading
 from bidsqa.anatomy.grids import Box, Grid, bounding_box, coarsen, covering, refine
+from bidsqa.models.segmentation import class_shares, segmentation_network
 
 Array = np.ndarray[Any, Any]
 CLASSES = ("air", "head", "csf", "gm", "wm")
@@ -53,8 +54,31 @@ class Parts:
         return np.asarray(self.shares[2:].sum(axis=0))
 
 
-def segment(coarse: Array, foreground: Array, grid: Grid) -> Parts:
-    """Class shares from the average head laid over the scan, refined by the scan's intensities.
+@dataclass(frozen=True)
+class Placed:
+    """The average head laid over a scan.
+
+    Parameters
+    ----------
+    image : ndarray of float32, shape (X, Y, Z)
+        The scan around the brain on ``grid``, divided by ``shading``.
+    prior : ndarray of float32, shape (5, X, Y, Z)
+        Class shares of the average head there.
+    shading, grid, box, tilt, information
+        As in :class:`Parts`.
+    """
+
+    image: Array
+    prior: Array
+    shading: Array
+    grid: Grid
+    box: Box
+    tilt: float
+    information: float
+
+
+def segment(coarse: Array, foreground: Array, grid: Grid, threads: int = 1, classical: bool = False) -> Parts:
+    """Class shares from the average head laid over the scan, its intensities and the network.
 
     Parameters
     ----------
@@ -63,12 +87,27 @@ def segment(coarse: Array, foreground: Array, grid: Grid) -> Parts:
     foreground : ndarray of bool
         Rough head on ``grid``.
     grid : Grid
+    threads : int
+        Of the network.
+    classical : bool
+        Without the network, for comparison.
 
     Returns
     -------
     Parts
         All air where the scan holds nothing positive.
     """
+    placed = place(coarse, foreground, grid)
+    shares = placed.prior
+    if placed.information:
+        shares = atlas.refine_by_intensity(placed.prior, placed.image)
+        if not classical:
+            shares = class_shares(placed.image, placed.prior, shares, segmentation_network(threads))
+    return Parts(shares, placed.shading, placed.grid, placed.box, placed.tilt, placed.information)
+
+
+def place(coarse: Array, foreground: Array, grid: Grid) -> Placed:
+    """Lay the average head over the scan; parameters as for :func:`segment`."""
     whole = bounding_box(foreground, 4)
     height = int(HEIGHT_MM / grid.step)
     whole = (whole[0], whole[1], slice(max(whole[2].start, whole[2].stop - height), whole[2].stop))
@@ -92,10 +131,9 @@ def segment(coarse: Array, foreground: Array, grid: Grid) -> Parts:
     part = block[tight]
     prior = _lay(part.shape, grid.step, pose, start + offset - first)
     shading = strong_shading(part, prior[2:])
-    shares = atlas.refine_by_intensity(prior, part / shading)
     box = tuple(slice(w.start + t.start, w.start + t.stop) for w, t in zip(whole, tight, strict=True))
-    placed = (box[0], box[1], box[2])
-    return Parts(shares, shading, grid.part(placed), placed, float(pose[0]), information)
+    there = (box[0], box[1], box[2])
+    return Placed(part / shading, prior, shading, grid.part(there), there, float(pose[0]), information)
 
 
 def _lay(shape: tuple[int, ...], step: float, pose: Array, start: Array) -> Array:
@@ -111,8 +149,9 @@ def _lay(shape: tuple[int, ...], step: float, pose: Array, start: Array) -> Arra
     return np.stack([refine(part, small, (step,) * 3, whole) for part in shares])
 
 
-def _nothing(grid: Grid, box: Box) -> Parts:
+def _nothing(grid: Grid, box: Box) -> Placed:
     part = grid.part(box)
     shares = np.zeros((len(CLASSES), *part.shape), dtype=np.float32)
     shares[0] = 1
-    return Parts(shares, np.ones(part.shape, dtype=np.float32), part, box, 0.0, 0.0)
+    plain = np.ones(part.shape, dtype=np.float32)
+    return Placed(np.zeros_like(plain), shares, plain, part, box, 0.0, 0.0)

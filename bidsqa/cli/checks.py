@@ -170,10 +170,10 @@ def check_models(names: Sequence[str]) -> tuple[str, ...]:
     UsageError
         There is no such model.
     """
-    from bidsqa.models import MODELS
+    from bidsqa.models import SCORES
     from bidsqa.settings import DEFAULT_MODELS
 
-    known = [name for name, model in MODELS.items() if model.kind == "score"]
+    known = list(SCORES)
     asked = tuple(dict.fromkeys(part for name in names for part in name.split(",") if part))
     if asked == ("none",):
         return ()
@@ -212,7 +212,7 @@ def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def check_shipped_weights(names: Sequence[str], own: Sequence[tuple[str, str]]) -> None:
-    """The weights of the chosen models are there: what concerns every scan is said once, before the work starts.
+    """The weights of the chosen models and of the masks are there: what concerns every scan is said once, at the start.
 
     Raises
     ------
@@ -220,11 +220,12 @@ def check_shipped_weights(names: Sequence[str], own: Sequence[tuple[str, str]]) 
     """
     from bidsqa.models import MODELS
 
-    missing = [name for name in names if name not in dict(own) and not MODELS[name].path.is_file()]
+    masks = [name for name, row in MODELS.items() if row.kind == "internal"]
+    missing = [name for name in (*names, *masks) if name not in dict(own) and not MODELS[name].path.is_file()]
     if missing:
+        yours = f", or give your own: --weights {missing[0]}=FILE" if missing[0] not in masks else "."
         raise WeightsError(
-            f"This installation has no weights for {' and '.join(missing)}.",
-            f"Install bidsqa again, or give your own: --weights {missing[0]}=FILE",
+            f"This installation has no weights for {' and '.join(missing)}.", f"Install bidsqa again{yours}"
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from bidsqa.bids.scan import ENTITIES
 from bidsqa.group.rows import table_column
 from bidsqa.metrics import METRIC_KEYS
-from bidsqa.models import MODELS
+from bidsqa.models import SCORES
 
 DECISIONS = {
     "pass": "nothing speaks against the scan",
@@ -33,6 +33,8 @@ FIXED: dict[str, dict[str, Any]] = {
         "Description": "What the air around the head is like",
         "Levels": {
             "natural": "as acquired",
+            "wrapped": "as acquired, with the head folded over the border of the field of view",
+            "denoised": "its noise was changed or removed by a filter",
             "zeroed": "set to zero",
             "defaced": "face removed",
             "stripped": "everything but the brain removed",
@@ -76,15 +78,15 @@ def dictionary(header: Iterable[str], *, sites: bool = False) -> dict[str, dict[
 def _entry(column: str) -> dict[str, Any]:
     if column in METRIC_KEYS:
         return _metric(column)
-    if column in MODELS:
-        row = MODELS[column]
+    if column in SCORES:
+        row = SCORES[column]
         entry = {"LongName": row.title, "Description": f"{row.says} {row.direction.capitalize()}.".strip()}
         return entry | ({"Units": row.unit} if row.unit else {}) | {"Source": f"{row.citation}; {row.source}"}
     if column in FIXED:
         return FIXED[column]
     if column in _LABELS:
         return {"Description": f"BIDS entity {_LABELS[column]}-<label>, the label"}
-    for name, row in MODELS.items():
+    for name, row in SCORES.items():
         if column.startswith(f"{name}_"):
             part = column.removeprefix(f"{name}_")
             told = row.parts.get(part, f"as the record holds it under {part.replace('_', ' ')}")
@@ -95,7 +97,7 @@ def _entry(column: str) -> dict[str, Any]:
 def _median(column: str) -> dict[str, Any] | None:
     """The entry of a median over scans, None for any other column."""
     key = column.removesuffix("_median")
-    known = key != column and (key in MODELS or key in METRIC_KEYS)
+    known = key != column and (key in SCORES or key in METRIC_KEYS)
     return {"Description": f"Median of {key} over the scans of the row"} if known else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bidsqa.bids.scan import ENTITIES, split_name
 from bidsqa.metrics import METRIC_KEYS
-from bidsqa.models import MODELS
+from bidsqa.models import SCORES
 from bidsqa.record import Record
 from bidsqa.verdict.reading import entries, number, suffix_of
 
@@ -109,7 +109,7 @@ def row_of(record: Record, verdict: Mapping[str, Any] | None = None) -> Row:
 def _score_values(record: Record) -> dict[str, Any]:
     """Scores, their uncertainty and their further plain readings."""
     found: dict[str, Any] = {}
-    for name in (*MODELS, *sorted(set(record.scores) - set(MODELS))):
+    for name in (*SCORES, *sorted(set(record.scores) - set(SCORES))):
         score = record.scores.get(name)
         if not isinstance(score, dict):
             continue

@@ -8,8 +8,9 @@ import math
 from importlib import resources
 from typing import Any
 
+from bidsqa.anatomy import BACKGROUNDS
 from bidsqa.metrics import METRICS
-from bidsqa.models import MODELS
+from bidsqa.models import SCORES
 from bidsqa.record import DECISIONS, SCHEMA_VERSION, STATUSES
 
 FILE = "record.schema.json"
@@ -26,7 +27,7 @@ def record_schema() -> dict[str, Any]:
         "verdict": _verdict(),
         "scores": {
             "type": "object",
-            "properties": {name: _score(name) for name in MODELS},
+            "properties": {name: _score(name) for name in SCORES},
             "additionalProperties": OBJECT,
         },
         "metrics": _metrics(),
@@ -102,7 +103,7 @@ def _bounded(low: float | None, high: float | None) -> dict[str, Any]:
 
 
 def _score(name: str) -> dict[str, Any]:
-    row = MODELS[name]
+    row = SCORES[name]
     plane = {
         "type": "object",
         "properties": {
@@ -148,7 +149,7 @@ def _image() -> dict[str, Any]:
             },
             "orientation": {"type": "string", "pattern": "^[RL][AP][SI]$|^[RLAPSI]{3}$"},
             "dtype": TEXT,
-            "background": {"enum": ["natural", "zeroed", "defaced", "stripped"]},
+            "background": {"enum": list(BACKGROUNDS)},
             "anatomy": OBJECT,
         },
     }

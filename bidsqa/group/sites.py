@@ -10,7 +10,7 @@ from typing import Any
 
 from bidsqa.group.rows import SITE_KEYS, UNKNOWN_SITE, Row
 from bidsqa.metrics import METRIC_KEYS
-from bidsqa.models import MODELS
+from bidsqa.models import SCORES
 
 CHIEF_METRICS = ("cjv", "cnr", "snr_total", "efc", "fwhm_avg", "inu_range")
 SMALLEST_GROUP = 8
@@ -23,14 +23,13 @@ SMALLEST_RELATIVE_SPREAD = 0.05
 
 def chief_values() -> list[str]:
     """The values that are compared between scans: every score, then the chief metrics."""
-    scores = [name for name, row in MODELS.items() if row.kind == "score"]
-    return [*scores, *(key for key in CHIEF_METRICS if key in METRIC_KEYS)]
+    return [*SCORES, *(key for key in CHIEF_METRICS if key in METRIC_KEYS)]
 
 
 def direction_of(key: str) -> str:
     """``higher`` or ``lower`` is better, or ``none``."""
-    if key in MODELS:
-        return MODELS[key].direction.split(" ")[0] or "none"
+    if key in SCORES:
+        return SCORES[key].direction.split(" ")[0] or "none"
     return METRIC_KEYS[key].direction if key in METRIC_KEYS else "none"
 
 
@@ -68,7 +67,7 @@ def mark_outliers(rows: Sequence[Row]) -> None:
             if len(known) < SMALLEST_GROUP:
                 continue
             values = [float(row.values[key]) for row in known]
-            for row, z in zip(known, robust_z(values, key in MODELS), strict=True):
+            for row, z in zip(known, robust_z(values, key in SCORES), strict=True):
                 bad = {"higher": -z, "lower": z}.get(direction_of(key), 0.0)
                 if bad > OUTLIER_Z:
                     row.outliers.append(key)

@@ -10,7 +10,7 @@ from bidsqa.bids.scan import ENTITIES
 from bidsqa.group.rows import Row, table_column, table_label
 from bidsqa.group.sites import site_rows
 from bidsqa.metrics import METRIC_KEYS
-from bidsqa.models import MODELS
+from bidsqa.models import SCORES
 
 MISSING = "n/a"
 LARGEST_WHOLE = 1e15  # larger ones keep their exponent
@@ -22,7 +22,7 @@ def value_columns(rows: Iterable[Row]) -> list[str]:
     seen: dict[str, None] = {}
     for row in rows:
         seen.update(dict.fromkeys(row.values))
-    models = [key for name in MODELS for key in seen if key == name or key.startswith(f"{name}_")]
+    models = [key for name in SCORES for key in seen if key == name or key.startswith(f"{name}_")]
     models = [key for key in models if key not in METRIC_KEYS]
     ordered = dict.fromkeys([*models, *(key for key in METRIC_KEYS if key in seen), *seen])
     return list(ordered)

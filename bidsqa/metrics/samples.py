@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bidsqa.anatomy import TISSUES, Anatomy
+from bidsqa.anatomy.measured_air import field_of_view
 from bidsqa.errors import NotComputable
 from bidsqa.image import Volume, head_extent
 from bidsqa.metrics.statistics import Distribution, describe, weighted_quantiles
@@ -78,6 +79,11 @@ class Samples:
             raise NotComputable("the brain mask is empty")
         x, y, z = (slice(*head_extent(brain, axis)) for axis in range(3))
         return x, y, z
+
+    @cached_property
+    def field_of_view(self) -> Box:
+        """The block of the grid that was measured (:func:`bidsqa.anatomy.measured_air.field_of_view`)."""
+        return field_of_view(self.volume.data, self.anatomy.frame != 0, self.head)
 
     @cached_property
     def brain(self) -> Array:

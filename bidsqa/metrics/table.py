@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""THE list of metrics: one row each. Records, data dictionaries, pages and docs/metrics are made from it."""
+"""THE list of metrics: one row each. Records, data dictionaries, pages and docs/metrics are made from it.
+
+The rows under MRIQC's names stand here; those that MRIQC's structural part lacks in ``further_rows.py``.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from bidsqa.metrics import (
     field,
     geometry,
     noise,
-    sharpness,
     smoothness,
     summary,
     template,
     volumes,
 )
+from bidsqa.metrics.further_rows import FURTHER_ROWS
 from bidsqa.metrics.row import Metric
 
 _NAMES = {"csf": "cerebrospinal fluid", "gm": "grey matter", "wm": "white matter"}
@@ -309,58 +312,7 @@ METRICS: tuple[Metric, ...] = (
         source="the file's header, axes in RAS order",
         formula="Lengths of the affine's columns.",
     ),
-    Metric(
-        name="edge_strength",
-        keys={"edge_strength": "Steepness of the brain's strongest edges: falls with blur and motion."},
-        function=sharpness.edge_strength,
-        needs=("brain",),
-        unit="brain medians per mm",
-        direction="higher",
-        bounds=(0.0, None),
-        source="after the average edge strength of Aksoy 2012, doi 10.1002/mrm.23101",
-        formula="Mean 3D Sobel gradient of the corrected image over its brain median, over voxels at or above P90 of "
-        "the "
-        "gradients; only voxels whose 26 neighbours are brain.",
-        mriqc="not in MRIQC",
-    ),
-    Metric(
-        name="tenengrad",
-        keys={"tenengrad": "Mean energy of the brain's edges: falls with blur, but rises with noise."},
-        function=sharpness.tenengrad,
-        needs=("brain",),
-        unit="(brain medians per mm)^2",
-        direction="none",
-        bounds=(0.0, None),
-        source="Krotkov 1988, doi 10.1007/BF00127822",
-        formula="Mean squared 3D Sobel gradient of the corrected image over its brain median, inside the brain's "
-        "surface.",
-        mriqc="not in MRIQC",
-    ),
-    Metric(
-        name="gradient_entropy",
-        keys={"gradient_entropy": "How evenly edges are spread over the brain: rises with blur, motion and noise."},
-        function=sharpness.gradient_entropy,
-        needs=("brain",),
-        unit="",
-        direction="lower",
-        bounds=(0.0, 1.0),
-        source="McGee 2000, doi 10.1002/(SICI)1522-2586(200002)11:2<174::AID-JMRI15>3.0.CO;2-3",
-        formula="-sum(h ln h) / ln N, h = g / sum(g), g the 3D Sobel gradients of the N voxels inside the brain's "
-        "surface.",
-        mriqc="not in MRIQC",
-    ),
-    Metric(
-        name="laplacian_variance",
-        keys={"laplacian_variance": "Energy of the finest detail in the brain: falls with blur, but rises with noise."},
-        function=sharpness.laplacian_variance,
-        needs=("brain",),
-        unit="(brain medians per mm^2)^2",
-        direction="none",
-        bounds=(0.0, None),
-        source="Pech-Pacheco 2000, doi 10.1109/ICPR.2000.903548",
-        formula="Variance of the 7-point Laplacian of the corrected image over its brain median, inside the surface.",
-        mriqc="not in MRIQC",
-    ),
+    *FURTHER_ROWS,
 )
 
 METRIC_KEYS: Mapping[str, Metric] = {key: row for row in METRICS for key in row.keys}

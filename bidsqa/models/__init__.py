@@ -3,6 +3,6 @@
 
 from bidsqa.models.loading import Network, Scorer, load, load_network
 from bidsqa.models.score import Score, SliceScores
-from bidsqa.models.table import MODELS, Model, Reading
+from bidsqa.models.table import MODELS, SCORES, Model, Reading
 
-__all__ = ["MODELS", "Model", "Network", "Reading", "Score", "Scorer", "SliceScores", "load", "load_network"]
+__all__ = ["MODELS", "SCORES", "Model", "Network", "Reading", "Score", "Scorer", "SliceScores", "load", "load_network"]

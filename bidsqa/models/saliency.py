@@ -22,7 +22,7 @@ from bidsqa.models.loading import Network
 from bidsqa.models.local_map import LocalMap
 from bidsqa.models.score import Score
 from bidsqa.models.severity_scale import Scale, slice_readings
-from bidsqa.models.table import MODELS
+from bidsqa.models.table import SCORES
 from bidsqa.models.windows import window_place
 
 Array = np.ndarray[Any, Any]
@@ -49,7 +49,7 @@ def worst_places(name: str, score: Score) -> list[tuple[int, list[int], list[flo
     list of (axis, indices, values)
         The acquisition plane first; in a plane the worst first, none nearer to another than a tenth of what was scored.
     """
-    sign = -1.0 if MODELS[name].direction.startswith("lower") else 1.0
+    sign = -1.0 if SCORES[name].direction.startswith("lower") else 1.0
     places = []
     for part in score.slices:
         apart = max((max(part.index) - min(part.index)) // APART, 1)

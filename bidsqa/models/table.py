@@ -182,5 +182,28 @@ SSIM = Model(
     parts=SSIM_PARTS,
 )
 
-MODELS: Mapping[str, Model] = MappingProxyType({row.name: row for row in (SEVERITY, SSIM)})
+SEGMENTATION = Model(
+    name="segmentation",
+    title="Masks",
+    says="Which share of each voxel around the brain is air, head, CSF, grey or white matter, on any contrast.",
+    unit="",
+    direction="",
+    bounds=(0.0, 1.0),
+    readings=(),
+    version="1",
+    architecture="shares",
+    weights="segmentation.onnx",
+    card="segmentation.md",
+    source="https://doi.org/10.1016/j.media.2023.102789",
+    citation="Billot et al., SynthSeg, Medical Image Analysis 2023 (the idea of drawing contrasts from label maps)",
+    scorer="",
+    kind="internal",
+    limits="Learned from adult heads alone; lesions, resections and implants were never seen.",
+    method="mends the average head's class shares by what the scan shows",
+)
+
+MODELS: Mapping[str, Model] = MappingProxyType({row.name: row for row in (SEVERITY, SSIM, SEGMENTATION)})
 """Every model by name: scores first, in the order in which they are shown."""
+
+SCORES: Mapping[str, Model] = MappingProxyType({name: row for name, row in MODELS.items() if row.kind == "score"})
+"""The models that give a score."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from bidsqa.anatomy import Anatomy
 from bidsqa.image import PLANES, Volume, acquisition_axis, head_extent, rough_head
-from bidsqa.models import MODELS, Score
+from bidsqa.models import SCORES, Score
 from bidsqa.models.local_map import LocalMap
 from bidsqa.report import tiles
 from bidsqa.report.local_maps import draw_local_maps
@@ -171,7 +171,7 @@ def worst_slices(scores: Mapping[str, Score], plane: str, count: int) -> tuple[i
     """The slices with the worst scores, each model naming its own in turn, no two of them close; ascending."""
     ranked = []
     for name, score in scores.items():
-        sign = 1 if name in MODELS and MODELS[name].direction.startswith("higher") else -1
+        sign = 1 if name in SCORES and SCORES[name].direction.startswith("higher") else -1
         for part in score.slices:
             if part.plane == plane:
                 pairs = sorted((sign * value, at) for at, value in zip(part.index, part.value, strict=True))

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from bidsqa.image import Volume, take_slice
-from bidsqa.models import MODELS
+from bidsqa.models import SCORES
 from bidsqa.models.local_map import LocalMap
 from bidsqa.report import tiles
 from bidsqa.report.tiles import Layout
@@ -231,13 +231,13 @@ def local_maps(
     return [
         {
             "name": name,
-            "title": MODELS[name].title,
+            "title": SCORES[name].title,
             "what": SHOWN[name].what,
             "says": SHOWN[name].says,
             "legend": legend(name),
             "maps": sorted(found[name], key=lambda entry: (planes.index(entry["plane"]), entry["index"])),
         }
-        for name in MODELS
+        for name in SCORES
         if name in found
     ]
 

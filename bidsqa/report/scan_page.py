@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bidsqa.models import MODELS, Model
+from bidsqa.models import SCORES, Model
 from bidsqa.record import Record
 from bidsqa.report import charts, page
 from bidsqa.report.figures import OUTLINES
@@ -102,14 +102,14 @@ def _reasons(record: Record) -> list[dict[str, str]]:
 
 def _score_names(record: Record) -> list[str]:
     """Scores in the table's order, those the table doesn't know last, and those that should be there but aren't."""
-    missing = [name for name, row in MODELS.items() if name in record.reasons_missing and row.kind == "score"]
+    missing = [name for name in SCORES if name in record.reasons_missing]
     wanted = {*record.scores, *missing}
-    return [name for name in MODELS if name in wanted] + sorted(wanted - set(MODELS))
+    return [name for name in SCORES if name in wanted] + sorted(wanted - set(SCORES))
 
 
 def _score(name: str, record: Record) -> dict[str, Any]:
     """What the page says about one score."""
-    row = MODELS.get(name)
+    row = SCORES.get(name)
     score = record.scores.get(name)
     score = score if isinstance(score, dict) else {}
     value, uncertainty = number(score.get("value")), number(score.get("uncertainty"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import bidsqa
-from bidsqa.models import MODELS
+from bidsqa.models import SCORES
 from bidsqa.report import charts, page
 from bidsqa.verdict.reading import number as finite
 from bidsqa.verdict.reasons import plain
@@ -211,8 +211,8 @@ def _distributions(scans: Sequence[StudyScan], values: Sequence[StudyValue]) -> 
 
 def _limits(key: str) -> list[float]:
     """Where one reading of a score ends and the next begins."""
-    if key not in MODELS:
+    if key not in SCORES:
         return []
-    low, high = MODELS[key].bounds
-    edges = {edge for reading in MODELS[key].readings for edge in (reading.low, reading.high)}
+    low, high = SCORES[key].bounds
+    edges = {edge for reading in SCORES[key].readings for edge in (reading.low, reading.high)}
     return sorted(edge for edge in edges if low < edge < high)

@@ -8,6 +8,7 @@ import io
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,8 @@ def _fold(chain: Any) -> None:
 
     for place in range(len(chain) - 1):
         first, second = chain[place], chain[place + 1]
-        if isinstance(first, torch.nn.Conv2d) and isinstance(second, torch.nn.BatchNorm2d):
+        flat = isinstance(first, torch.nn.Conv2d) and isinstance(second, torch.nn.BatchNorm2d)
+        if flat or (isinstance(first, torch.nn.Conv3d) and isinstance(second, torch.nn.BatchNorm3d)):
             chain[place] = fuse_conv_bn_eval(first, second)
             chain[place + 1] = torch.nn.Identity()
 
@@ -63,6 +65,7 @@ def to_onnx(
     outputs: tuple[str, ...],
     settings: Mapping[str, str],
     half: bool = True,
+    free: Mapping[int, str] = MappingProxyType({0: "batch"}),
 ) -> bytes:
     """The network as an ONNX file with a free batch size.
 
@@ -77,6 +80,8 @@ def to_onnx(
         Metadata: ``bidsqa_model``, ``architecture``, ``version`` at least.
     half : bool
         Store tensors of 256 values and more in float16 (computed in float32); exact for :func:`half_rounded` networks.
+    free : Mapping of int to str
+        Axes of any length, with their names; the batch alone if not given.
 
     Returns
     -------
@@ -96,7 +101,7 @@ def to_onnx(
             buffer,  # type: ignore[arg-type]
             input_names=list(examples),
             output_names=list(outputs),
-            dynamic_axes={name: {0: "batch"} for name in (*examples, *outputs)},
+            dynamic_axes={name: dict(free) for name in (*examples, *outputs)},
             opset_version=OPSET,
             dynamo=False,
         )

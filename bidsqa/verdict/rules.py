@@ -235,9 +235,9 @@ def _known(part: str) -> set[str]:
 
         return set(METRIC_KEYS)
     if part == "scores":
-        from bidsqa.models import MODELS
+        from bidsqa.models import SCORES
 
-        return set(MODELS)
+        return set(SCORES)
     return set(DERIVED) if part == "derived" else set()
 
 

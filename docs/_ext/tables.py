@@ -65,7 +65,7 @@ def metrics() -> str:
     """Every metric with its definition."""
     from bidsqa.metrics import METRICS
 
-    text = ""
+    contrasts, ranges, text = real_ranges()
     for row in METRICS:
         text += heading(row.name, "-", f"metric-{row.name}")
         text += "".join(f"- ``{key}``: {escape(says)}\n" for key, says in row.keys.items()) + "\n"
@@ -85,7 +85,20 @@ def metrics() -> str:
             ("Source", escape(row.source)),
         ]
         text += fields(pairs)
+        told = [(f"``{key}``", *ranges[key]) for key in row.keys if key in ranges]
+        text += list_table(("on real scans", *contrasts), told) if told else ""
     return text
+
+
+def real_ranges() -> tuple[list[str], dict[str, list[str]], str]:
+    """Contrasts, what each metric comes to on real scans in these, and a note on them; empty if that wasn't printed."""
+    path = PRINTED["validation"] / "metric_ranges.json"
+    if not path.is_file():
+        return [], {}, ""
+    table = json.loads(path.read_text(encoding="utf-8"))
+    known = {key: cells for key, *cells in table["rows"] if any(cell != "none" for cell in cells)}
+    note = f"*On real scans*: {escape(table['note'])} Printed by ``{table['command']}``.\n\n"
+    return table["columns"][1:], known, note
 
 
 def facts(unit: str, direction: str, bounds: Sequence[float | None], more: Sequence[str] = ()) -> str:
@@ -239,7 +252,7 @@ SOURCES: dict[str, Callable[[], str]] = {
     "options": options,
     "train_options": train_options,
     "evaluate_options": evaluate_options,
-    "validation": lambda: printed("validation"),
+    "validation": lambda: printed("validation", leave_out=("metric_ranges",)),
     "benchmarks": lambda: printed("benchmarks", leave_out=("bad_input",)),
     "bad_input": lambda: printed("benchmarks", "bad_input"),
 }

@@ -10,7 +10,7 @@ import pytest
 
 from bidsqa.group.schema import record_schema, shipped_schema
 from bidsqa.metrics import METRIC_KEYS
-from bidsqa.models import MODELS
+from bidsqa.models import SCORES
 from bidsqa.record import Record
 from bidsqa.validation.example_records import example_record, failed_record
 from bidsqa.verdict import load_rules
@@ -26,7 +26,7 @@ def test_the_shipped_file_is_what_the_tables_make() -> None:
 def test_it_is_a_schema_that_knows_every_metric_and_score() -> None:
     jsonschema.Draft202012Validator.check_schema(record_schema())
     assert set(record_schema()["properties"]["metrics"]["properties"]) == set(METRIC_KEYS)
-    scores = {name for name, row in MODELS.items() if row.kind == "score"}
+    scores = set(SCORES)
     assert scores <= set(record_schema()["properties"]["scores"]["properties"])
     assert list(record_schema()["properties"]) == list(Record("x").to_dict())
 

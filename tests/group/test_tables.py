@@ -19,7 +19,7 @@ from bidsqa.group.dictionaries import dictionary
 from bidsqa.group.rows import Row, row_of
 from bidsqa.group.tables import tsv
 from bidsqa.metrics import METRIC_KEYS
-from bidsqa.models import MODELS
+from bidsqa.models import SCORES
 from bidsqa.record import Record
 from bidsqa.study import run_group
 from bidsqa.validation.example_records import example_record, failed_record
@@ -211,9 +211,9 @@ def test_whole_numbers_are_written_as_such() -> None:
     assert text.splitlines()[1] == "167\t-3\t0.5\t1e+20\t7"
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SCORES)
 def test_every_part_of_a_score_is_described_by_its_row(name: str) -> None:
-    row = MODELS[name]
+    row = SCORES[name]
     columns = [name, *(f"{name}_{part}" for part in row.parts)]
     entries = dictionary(columns)
     assert all(entries[f"{name}_{part}"]["Description"] == told for part, told in row.parts.items())

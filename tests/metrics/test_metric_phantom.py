@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from bidsqa.anatomy import Anatomy
 from bidsqa.image import Volume
-from bidsqa.metrics import METRIC_KEYS, measure
+from bidsqa.metrics import METRIC_KEYS, Samples, measure, slice_signal
 from bidsqa.simulation import degrade_volume
 from bidsqa.simulation.phantom import Phantom
 
@@ -74,6 +74,23 @@ def test_volumes_are_the_phantoms(phantom: Phantom, t1w: Volume, true_anatomy: A
         assert metrics[f"icvs_{tissue}"] == pytest.approx(ml / total, abs=0.01)
 
 
+def test_motion_between_interleaved_slices_makes_them_jump(t1w: Volume, true_anatomy: Anatomy) -> None:
+    # in ascending or descending order neighbours move together, and slices barely jump
+    pytest.importorskip("torch")
+    chosen = {"order": "interleaved", "axis": 2}
+    found: dict[str, list[list[float]]] = {"slice_jump": [], "slice_jump_odd_even": []}
+    for seed in range(6):
+        scans = [degrade_volume(t1w, "slice_motion", strength, seed, **chosen)[0] for strength in (0.0, 0.3, 0.6, 1.0)]
+        values = [slice_signal.slice_jumps(Samples(scan, true_anatomy)) for scan in scans]
+        for key, path in found.items():
+            path.append([value[key] for value in values])
+    assert (np.diff(found["slice_jump"], axis=1) > 0).all()
+    # of single scans only the trend holds: which of two neighbours lags is up to the path
+    odd_even = np.array(found["slice_jump_odd_even"])
+    assert (odd_even[:, -1] > odd_even[:, 0]).all()
+    assert (np.diff(odd_even.mean(axis=0)) > 0).all()
+
+
 # artifact -> metrics that must rise (+) or fall (-) at strengths 0, 0.4 and 0.9, one step after the other
 DIRECTIONS = {
     "noise": "+cjv -cnr -snr_total -snrd_total +efc -fber +summary_bg_mad -fwhm_avg +gradient_entropy",
@@ -81,6 +98,7 @@ DIRECTIONS = {
     "blur": "+fwhm_avg +fwhm_mm_x -edge_strength -tenengrad -laplacian_variance +gradient_entropy",
     "motion": "+cjv -cnr -snr_total +efc -fber +qi_2 +gradient_entropy",
     "bias": "+cjv -snr_total -wm2max",
+    "wrap": "+wrap_around",
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bidsqa.validation.ssim import (
     SliceResult,
@@ -19,6 +20,7 @@ from bidsqa.validation.ssim import (
     slice_rows,
     weighted_kappa,
 )
+from bidsqa.validation.ssim_displacement import aligned_ssim, moved, table_of
 from bidsqa.validation.ssim_volumes import (
     OTHER,
     VolumeResult,
@@ -155,3 +157,34 @@ def test_single_results_are_written(tmp_path: Path) -> None:
     assert len(lines) == 4
     with pytest.raises(IndexError):
         write_rows(tmp_path / "empty.csv", [])
+
+
+def textured_slice() -> tuple[torch.Tensor, torch.Tensor]:
+    """A soft-edged disc with waves in it, and its mask."""
+    rows, columns = torch.meshgrid(*[torch.arange(96.0) - 48] * 2, indexing="ij")
+    radius = torch.hypot(rows, 1.2 * columns)
+    inside = torch.sigmoid((34 - radius) / 1.5)
+    image = inside * (1 + 0.3 * torch.sin(rows / 3) * torch.cos(columns / 4))
+    return image[None, None], (inside > 0.5)[None, None]
+
+
+def test_displacement_alone_is_regained_in_full() -> None:
+    image, head = textured_slice()
+    plain, aligned = aligned_ssim(image, moved(image, (1.6, -0.9, 0.8)), head)
+    assert plain < 0.9
+    assert aligned > 0.98
+    assert aligned_ssim(image, image, head) == (1.0, 1.0)
+
+
+def test_noise_is_not_regained() -> None:
+    image, head = textured_slice()
+    noisy = image + 0.1 * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
+    plain, aligned = aligned_ssim(image, noisy, head)
+    assert plain <= aligned < plain + 0.02
+
+
+def test_displacement_by_strength() -> None:
+    measured = np.array([[0.1, 0.9, 0.95], [0.3, 0.8, 0.8], [0.4, 0.7, 0.8], [0.9, 0.5, 0.5]])
+    rows = table_of(measured).rows
+    assert [row[1] for row in rows] == [1, 2, 1, 4]
+    assert rows[1][3] == "0.050 ± 0.050"

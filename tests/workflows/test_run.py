@@ -21,7 +21,7 @@ from bidsqa import assess
 from bidsqa.bids import Selection, collect_scans
 from bidsqa.errors import UsageError
 from bidsqa.group import row_of
-from bidsqa.models import MODELS
+from bidsqa.models import SCORES
 from bidsqa.outputs import pending
 from bidsqa.settings import Settings
 from bidsqa.workflows import Event, run_scans
@@ -91,7 +91,7 @@ def test_record_equals_assess_and_is_resumed(tmp_path: Path, bids_dataset: Maker
     direct = assess(root / "sub-01" / "anat" / "sub-01_T1w.nii.gz", suffix="T1w")
     assert _numbers(record) == _numbers(direct.to_dict())
     assert record["acquisition"] == sidecar
-    for name, model in MODELS.items():
+    for name, model in SCORES.items():
         columns = row_of(direct).values
         parts = {column.removeprefix(f"{name}_") for column in columns if column.startswith(f"{name}_")}
         assert parts <= set(model.parts), "each part of a score is described in the model's row"
