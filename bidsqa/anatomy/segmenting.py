@@ -102,8 +102,23 @@ def segment(coarse: Array, foreground: Array, grid: Grid, threads: int = 1, clas
     if placed.information:
         shares = atlas.refine_by_intensity(placed.prior, placed.image)
         if not classical:
-            shares = class_shares(placed.image, placed.prior, shares, segmentation_network(threads))
+            shares = joined(shares, class_shares(placed.image, placed.prior, shares, segmentation_network(threads)))
     return Parts(shares, placed.shading, placed.grid, placed.box, placed.tilt, placed.information)
+
+
+def joined(first: Array, mended: Array) -> Array:
+    """The brain's share as the mixture has it, the tissues in it by the geometric mean of mixture and network.
+
+    Alone, the network draws white and grey matter better and the brain's border worse than the mixture of intensities.
+
+    Parameters
+    ----------
+    first, mended : ndarray of float32, shape (5, X, Y, Z)
+        Shares of the mixture and of the network, sum 1.
+    """
+    tissues = np.sqrt(first[2:] * mended[2:]) + np.float32(1e-6)
+    tissues *= first[2:].sum(axis=0) / tissues.sum(axis=0)
+    return np.concatenate([first[:2], tissues])
 
 
 def place(coarse: Array, foreground: Array, grid: Grid) -> Placed:

@@ -164,7 +164,7 @@ SSIM = Model(
         Reading("usable", 0.60, 0.85, "Motion is visible; fine structures may be affected."),
         Reading("rescan", 0.0, 0.60, "Strong motion: acquire the scan again where possible."),
     ),
-    version="2",
+    version="3",
     architecture="ssim_map",
     weights="ssim.onnx",
     card="ssim.md",
@@ -199,7 +199,7 @@ SEGMENTATION = Model(
     scorer="",
     kind="internal",
     limits="Learned from adult heads alone; lesions, resections and implants were never seen.",
-    method="mends the average head's class shares by what the scan shows",
+    method="mends the tissue shares that an average head and a mixture of intensities give",
 )
 
 MODELS: Mapping[str, Model] = MappingProxyType({row.name: row for row in (SEVERITY, SSIM, SEGMENTATION)})

@@ -37,8 +37,8 @@ CARD = """# segmentation: which share of a voxel is what
   brain, at most 4; the average head's shares there; and what a mixture of intensities makes of them
   (`bidsqa/anatomy/atlas.py`). Output: shares of air, head, CSF, grey and white matter, sum 1. The output layer begins
   at zero: an untrained network gives the mixture's shares, which stand beside it in every table.
-* Masks: `bidsqa/anatomy/delineation.py` makes the brain mask from the shares and takes them as priors of a mixture
-  model at full resolution.
+* Masks: the brain's border is the mixture's, which the network alone draws worse; inside it the tissues' shares are the
+  geometric mean of both (settled on the map training_seg_11), and the priors of a mixture model at full resolution.
 
 ## Data
 13 of the 16 head label maps of Billot et al. 2023 (Apache-2.0); never seen: training_seg_04, training_seg_11,

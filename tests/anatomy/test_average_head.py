@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bidsqa.anatomy import atlas
+from bidsqa.anatomy.segmenting import joined
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +58,13 @@ def test_noise_holds_no_head() -> None:
     noise = np.random.default_rng(0).rayleigh(10, (40, 40, 40)).astype(np.float32)
     _, _, information = atlas.find_pose(noise, np.ones(noise.shape, dtype=bool), 4.0)
     assert information < 0.1
+
+
+def test_the_mixture_draws_the_brain_and_both_the_tissues() -> None:
+    first = np.array([0.2, 0.3, 0.1, 0.1, 0.3], dtype=np.float32).reshape(5, 1, 1, 1)
+    mended = np.array([0.9, 0.0, 0.0, 0.09, 0.01], dtype=np.float32).reshape(5, 1, 1, 1)
+    both = joined(first, mended).ravel()
+    assert both.sum() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(both[:2], [0.2, 0.3])
+    assert both[3] / both[4] == pytest.approx(np.sqrt(0.1 * 0.09 / (0.3 * 0.01)), rel=1e-3)
+    np.testing.assert_allclose(joined(first, first), first, atol=1e-5)
