@@ -8,21 +8,13 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from bidsqa.anatomy.grids import Box, bounding_box, refine, voxels_of
+from bidsqa.anatomy.grids import Box, bounding_box, largest_piece, refine, voxels_of
 from bidsqa.anatomy.segmenting import Parts
 from bidsqa.image import Volume
 
 Array = np.ndarray[Any, Any]
 # thickest layer of CSF between brain tissue and skull
 CSF_MM = 6.0
-
-
-def largest_piece(mask: Array) -> Array:
-    """The largest connected piece (faces), all False for an empty mask."""
-    labels, count = ndimage.label(mask)
-    if count == 0:
-        return np.zeros(mask.shape, dtype=bool)
-    return np.asarray(labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:])))
 
 
 def coarse_brain(parts: Parts) -> Array:

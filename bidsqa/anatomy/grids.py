@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 Array = np.ndarray[Any, Any]
 Box = tuple[slice, slice, slice]
@@ -122,6 +123,14 @@ def bounding_box(mask: Array, margin: int = 0) -> Box:
                 slice(max(0, int(touched[0]) - margin), min(mask.shape[axis], int(touched[-1]) + 1 + margin))
             )
     return windows[0], windows[1], windows[2]
+
+
+def largest_piece(mask: Array) -> Array:
+    """The largest connected piece (faces), all False for an empty mask."""
+    labels, count = ndimage.label(mask)
+    if count == 0:
+        return np.zeros(mask.shape, dtype=bool)
+    return np.asarray(labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:])))
 
 
 def _along(data: Array, matrix: Array, axis: int) -> Array:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from bidsqa.anatomy.brain import largest_piece
-from bidsqa.anatomy.grids import Box, Grid, bounding_box, refine, voxels_of
+from bidsqa.anatomy.grids import Box, Grid, bounding_box, largest_piece, refine, voxels_of
 from bidsqa.anatomy.segmenting import Parts
 from bidsqa.image import Volume
 from bidsqa.image.intensity import otsu_threshold

@@ -24,6 +24,7 @@ WRAPPED = 0.1
 RATIO_BOUNDS = (1.2, 18.0)
 # neighbours in zero-filled noise correlate by up to 0.55, and its ratio stays; averaging neighbours raises both
 AVERAGED_CORRELATION, AVERAGED_RATIO = 0.6, 5.0
+# noise rounded to levels of 4/3 sigma has as many zeros; more were put there by a threshold
 MAXIMUM_ZEROS = 0.2
 # steps of the file's grey levels: a median under four and a deviation under two tell of rounding alone
 LEAST_MEDIAN, LEAST_DEVIATION = 4.0, 2.0
@@ -136,12 +137,12 @@ def is_denoised(data: Array, air: Array) -> bool:
     if float(np.mean(values == 0)) > MAXIMUM_ZEROS:
         # noise rounded to coarse levels has zeros as well, but then few levels above them
         positive = values[values > 0]
-        return positive.size == 0 or float(np.median(positive)) > LEAST_MEDIAN * _step(values)
+        return positive.size == 0 or float(np.median(positive)) > LEAST_MEDIAN * quantisation_step(values)
     blocks = _blocks(data, air).astype(np.float64)
     if len(blocks) < MINIMUM_BLOCKS:
         return False
     means = blocks.mean(axis=(1, 2, 3))
-    return _is_filtered(blocks[means <= np.median(means)], _step(values))
+    return _is_filtered(blocks[means <= np.median(means)], quantisation_step(values))
 
 
 def _is_filtered(blocks: Array, step: float) -> bool:
@@ -174,10 +175,11 @@ def _blocks(data: Array, air: Array) -> Array:
     return blocks
 
 
-def _step(values: Array) -> float:
-    """Smallest distance between two values; 0 for continuous or constant ones."""
-    levels = np.unique(values[:: max(1, values.size // 10_000)])
-    return float(np.diff(levels).min()) if levels.size > 1 else 0.0
+def quantisation_step(values: Array) -> float:
+    """Smallest distance between two different values of a sample; 0 for a constant one."""
+    # neighbours among ten thousand sorted values show the step of rounded data and none in continuous data
+    sorted_values = np.unique(values[:: max(1, values.size // 10_000)])
+    return float(np.min(np.diff(sorted_values))) if sorted_values.size > 1 else 0.0
 
 
 def _neighbours(blocks: Array, axis: int) -> float:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from bidsqa.anatomy import atlas
 from bidsqa.anatomy.bias_field import strong_shading
-from bidsqa.anatomy.grids import Box, Grid, bounding_box, coarsen, covering, refine
+from bidsqa.anatomy.grids import Box, Grid, bounding_box, coarsen, covering, largest_piece, refine
 from bidsqa.models.segmentation import class_shares, segmentation_network
 
 Array = np.ndarray[Any, Any]
@@ -19,6 +20,8 @@ STEP_MM = 2.0
 POSE_MM = 4.0
 HEIGHT_MM = 230.0
 MARGIN_MM = 12.0
+# voxels of 2 mm: the layer that the erosion takes, and what CSF may lie around the tissue
+BRAIN_MARGIN = 4
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,19 @@ def segment(coarse: Array, foreground: Array, grid: Grid, threads: int = 1, clas
     if placed.information:
         shares = atlas.refine_by_intensity(placed.prior, placed.image)
         if not classical:
-            shares = joined(shares, class_shares(placed.image, placed.prior, shares, segmentation_network(threads)))
+            shares = _mended(placed, shares, threads)
     return Parts(shares, placed.shading, placed.grid, placed.box, placed.tilt, placed.information)
+
+
+def _mended(placed: Placed, first: Array, threads: int) -> Array:
+    """The network's say, asked only around the brain: that is all of it that counts, and half of the work."""
+    tissue = first[3:].sum(axis=0) > 0.5
+    near = bounding_box(largest_piece(ndimage.binary_erosion(tissue)), BRAIN_MARGIN)
+    inside = (slice(None), *near)
+    found = class_shares(placed.image[near], placed.prior[inside], first[inside], segmentation_network(threads))
+    result = first.copy()
+    result[inside] = joined(first[inside], found)
+    return result
 
 
 def joined(first: Array, mended: Array) -> Array:

@@ -8,8 +8,8 @@ import math
 import numpy as np
 from scipy import ndimage, special
 
+from bidsqa.anatomy.measured_air import quantisation_step
 from bidsqa.errors import NotComputable
-from bidsqa.metrics.noise import quantisation_step
 from bidsqa.metrics.samples import Array, Samples
 from bidsqa.metrics.statistics import weighted_quantiles
 

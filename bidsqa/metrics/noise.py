@@ -6,12 +6,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
-
 from bidsqa.anatomy import TISSUES
+from bidsqa.anatomy.measured_air import quantisation_step
 from bidsqa.errors import NotComputable
 from bidsqa.metrics.row import Value
-from bidsqa.metrics.samples import Array, Samples
+from bidsqa.metrics.samples import Samples
 from bidsqa.metrics.statistics import MAD_TO_SD
 
 # standard deviation of Rayleigh noise of unit sigma, sqrt((4 - pi) / 2) (Dietrich 2007, Eq. 5) ...
@@ -54,13 +53,6 @@ def signal_to_noise(samples: Samples) -> dict[str, Value]:
         return found.median / (found.stdv * math.sqrt(found.effective / (found.effective - 1.0)))
 
     return _each_and_total("snr", ratio)
-
-
-def quantisation_step(values: Array) -> float:
-    """Smallest distance between two different values of a sample; 0 for a constant one."""
-    # neighbours among ten thousand sorted values show the step of rounded data and none in continuous data
-    sorted_values = np.unique(values[:: max(1, values.size // 10_000)])
-    return float(np.min(np.diff(sorted_values))) if sorted_values.size > 1 else 0.0
 
 
 def noise_sigma(samples: Samples) -> float:

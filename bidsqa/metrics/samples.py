@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bidsqa.anatomy import TISSUES, Anatomy
-from bidsqa.anatomy.measured_air import field_of_view
+from bidsqa.anatomy.measured_air import MAXIMUM_ZEROS, field_of_view
 from bidsqa.errors import NotComputable
 from bidsqa.image import Volume, head_extent
 from bidsqa.metrics.statistics import Distribution, describe, weighted_quantiles
@@ -28,8 +28,6 @@ MINIMUM_VOXELS = 30
 WHITE_MATTER_UNITS = 1000.0
 # where less of the background than this was measured, its remnants don't stand for it
 MINIMUM_BACKGROUND_SHARE = 0.5
-# noise rounded to levels of 4/3 sigma has as many zeros; more were put there by a threshold
-MAXIMUM_ZEROS = 0.2
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
+import json
+import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +20,7 @@ from bidsqa.models.table import CHECKSUMS_FILE, WEIGHTS_FOLDER, read_checksums
 
 OPSET = 18
 HALF_FROM = 256
+SHOWN_DIGITS = 12
 
 
 def half_rounded(network: Any) -> Any:
@@ -145,8 +149,26 @@ def to_safetensors(network: Any, settings: Mapping[str, str]) -> bytes:
     return content
 
 
-def ship(name: str, content: bytes, card: str, folder: Path = WEIGHTS_FOLDER) -> str:
-    """Write shipped weights, their card and their checksum.
+def printed_tables(paths: Iterable[Path], digest: str) -> str:
+    """Validation tables in Markdown for a card: those whose note names the weights' SHA-256, or that there are none."""
+    parts = []
+    for path in paths:
+        table = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"note": ""}
+        if digest[:SHOWN_DIGITS] in table["note"]:
+            lines = [table["columns"], ["---"] * len(table["columns"]), *table["rows"]]
+            rows = "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)
+            parts.append(f"{table['title']}. {table['note']}\n\n{rows}")
+    return "\n\n".join(parts) or "Not yet measured for these weights."
+
+
+def last_row(curve: Path) -> dict[str, float]:
+    """Where a training ended: the last row of its curve."""
+    with curve.open(encoding="utf-8") as handle:
+        return {name: float(value) for name, value in list(csv.DictReader(handle))[-1].items() if value}
+
+
+def ship(name: str, content: bytes, card: str, curve: Path | None = None, folder: Path = WEIGHTS_FOLDER) -> str:
+    """Write shipped weights, their card, their checksum and the curve of their training.
 
     Parameters
     ----------
@@ -155,6 +177,8 @@ def ship(name: str, content: bytes, card: str, folder: Path = WEIGHTS_FOLDER) ->
     content : bytes
     card : str
         Markdown: data, recipe, seed, validation table, limits, licence.
+    curve : Path, optional
+        Kept beside the weights as ``<name>_curve.csv``.
     folder : Path
 
     Returns
@@ -166,6 +190,8 @@ def ship(name: str, content: bytes, card: str, folder: Path = WEIGHTS_FOLDER) ->
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(content)
     (folder / name).with_suffix(".md").write_text(card, encoding="utf-8")
+    if curve is not None:
+        shutil.copyfile(curve, folder / f"{Path(name).stem}_curve.csv")
     read_checksums.cache_clear()
     listing = {**read_checksums(folder), name: digest}
     lines = [f"{listing[key]}  {key}\n" for key in sorted(listing)]

@@ -331,3 +331,9 @@ def update_average(average: nn.Module, network: nn.Module, keep: float) -> None:
             mean.mul_(keep).add_(value, alpha=1 - keep)
         else:
             mean.copy_(value)
+
+
+def print_row(event: Event) -> None:
+    """A line for each row of the curve: what the recipes of the shipped networks tell."""
+    if event.row is not None:
+        print(" ".join(f"{key}={value:.6g}" for key, value in event.row.items()), flush=True)

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from bidsqa.models.networks_segmentation import ShareNetwork
 from bidsqa.models.segmentation import normalised
 from bidsqa.training.curve import Curve
-from bidsqa.training.loop import Event, fit
+from bidsqa.training.loop import fit, print_row
 from bidsqa.training.machine import choose_machine
 from bidsqa.training.plan import Plan
 from bidsqa.training.segmentation_data import class_of_label, load_maps
 from bidsqa.training.segmentation_scenes import Scene, draw_scene
+from bidsqa.training.ssim import LEARNING
 
 Array = np.ndarray[Any, Any]
 CUT = 64
@@ -32,7 +33,6 @@ STEPS_A_SCENE = 8
 RESERVE = 30
 WATCHED = 12
 LOG_SECONDS = 240
-LEARNING: dict[str, Any] = {"decay": 1e-4, "clip": 1.0, "warm_share": 0.02, "average": 0.995, "average_lag": 10}
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def scene_of(maps: Sequence[Array], classes: Array, seed: tuple[int, int]) -> Sc
 
 
 def compact(scene: Scene) -> Scene:
-    """In half precision, to keep many; empty margins go."""
+    """In half precision, to keep many."""
     return Scene(*(part.astype(np.float16) for part in (scene.image, scene.prior, scene.first, scene.truth)))
 
 
@@ -188,12 +188,6 @@ def watched_cuts(maps: Sequence[Array], classes: Array) -> list[Cuts]:
     """Fixed scenes of maps that are not trained on."""
     rng = np.random.default_rng(77)
     return [join([cut(scene_of(maps, classes, (770, number)), rng)]) for number in range(WATCHED)]
-
-
-def print_row(event: Event) -> None:
-    """A line for each row of the curve."""
-    if event.row is not None:
-        print(" ".join(f"{key}={value:.5g}" for key, value in event.row.items()), flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,10 +8,7 @@ Writes the weights, their checksum, the training curve and the card with the tab
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
-import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,9 +16,9 @@ import numpy as np
 
 from bidsqa.models.networks_segmentation import ShareNetwork
 from bidsqa.models.networks_ssim import count_parameters
-from bidsqa.models.table import MODELS, WEIGHTS_FOLDER
+from bidsqa.models.table import MODELS
 from bidsqa.training.checkpoints import averaged_weights
-from bidsqa.training.export import half_rounded, ship, to_onnx
+from bidsqa.training.export import half_rounded, last_row, printed_tables, ship, to_onnx
 from bidsqa.training.segmentation import BATCH, CUT, RESERVE, STEPS_A_SCENE
 from bidsqa.training.segmentation_scenes import ARTIFACT_SHARES, CROPPED, DEFACED, STRIPPED, ZEROED
 
@@ -79,43 +76,30 @@ def exported(network: ShareNetwork, version: str) -> bytes:
     return to_onnx(half_rounded(network), examples, network.output_names, settings, free=FREE)
 
 
-def validation_text(folder: Path, digest: str) -> str:
-    """The tables in Markdown, or that there are none for these weights."""
-    parts = []
-    for name in TABLES:
-        path = folder / name
-        table = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"note": ""}
-        if digest[:12] in table["note"]:
-            lines = [table["columns"], ["---"] * len(table["columns"]), *table["rows"]]
-            rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-            parts.append(f"{table['title']}. {table['note']}\n\n{rows}")
-    return "\n\n".join(parts) or "Not yet measured for these weights."
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Export, checksum, card, curve."""
     parser = argparse.ArgumentParser(prog="python -m bidsqa.training.segmentation_card", description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/segmentation"))
     parser.add_argument("--tables", type=Path, default=Path("docs/validation_tables"), help="validation tables")
-    parser.add_argument("--budget", type=int, default=4200, help="seconds that the training was given")
+    parser.add_argument("--budget", type=int, default=4000, help="seconds that the training was given")
     chosen = parser.parse_args(arguments)
     row = MODELS["segmentation"]
     network = ShareNetwork()
     network.load_state_dict(averaged_weights(chosen.checkpoint / "checkpoint.safetensors")[0])
     content = exported(network, row.version)
     digest = hashlib.sha256(content).hexdigest()
-    with (chosen.checkpoint / "curve.csv").open(encoding="utf-8") as handle:
-        last = list(csv.DictReader(handle))[-1]
+    curve = chosen.checkpoint / "curve.csv"
+    last = last_row(curve)
+    validation = printed_tables([chosen.tables / name for name in TABLES], digest)
     card = CARD.format(
         says=row.says, version=row.version, architecture=row.architecture, parameters=count_parameters(network),
-        sha256=digest, steps=int(float(last["step"])), hours=float(last["seconds"]) / 3600, batch=BATCH, cut=CUT,
+        sha256=digest, steps=int(last["step"]), hours=last["seconds"] / 3600, batch=BATCH, cut=CUT,
         every=STEPS_A_SCENE, reserve=RESERVE, budget=chosen.budget, stripped=STRIPPED, defaced=DEFACED,
-        cropped=CROPPED, zeroed=ZEROED, validation=validation_text(chosen.tables, digest), limits=row.limits,
+        cropped=CROPPED, zeroed=ZEROED, validation=validation, limits=row.limits,
         artifacts=", ".join(f"{share:.0%} with {name}" for name, share in ARTIFACT_SHARES.items() if name),
         citation=row.citation, source=row.source,
     )  # fmt: skip
-    ship(row.weights, content, card)
-    shutil.copyfile(chosen.checkpoint / "curve.csv", WEIGHTS_FOLDER / "segmentation_curve.csv")
+    ship(row.weights, content, card, curve)
     print(f"{row.weights}: {len(content) / 1e6:.2f} MB, SHA-256 {digest}")
 
 

@@ -20,7 +20,7 @@ import torch
 from bidsqa.models.networks_severity import ARCHITECTURES
 from bidsqa.training.checkpoints import adopt_earlier
 from bidsqa.training.curve import Curve
-from bidsqa.training.loop import Event, fit
+from bidsqa.training.loop import fit, print_row
 from bidsqa.training.machine import choose_machine
 from bidsqa.training.plan import Plan
 from bidsqa.training.pool import drawn_scans, real_scans
@@ -199,12 +199,6 @@ def train(recipe: Recipe) -> None:
     checkpoint = recipe.out / f"{name}.safetensors"
     adopt_earlier(checkpoint)
     fit(task, plan, checkpoint, Curve(recipe.out / f"curve_{name}.csv"), choose_machine("cpu"), print_row)
-
-
-def print_row(event: Event) -> None:
-    """A line for each row of the curve."""
-    if event.row is not None:
-        print(" ".join(f"{key}={value:.6g}" for key, value in event.row.items()), flush=True)
 
 
 def main() -> None:

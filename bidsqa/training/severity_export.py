@@ -7,9 +7,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,9 +21,8 @@ from bidsqa.models.networks_severity import ARCHITECTURES, SCALARS
 from bidsqa.models.severity import SeverityScorer
 from bidsqa.models.severity_inputs import WINDOW
 from bidsqa.models.severity_scale import Scale
-from bidsqa.models.table import WEIGHTS_FOLDER
 from bidsqa.training.checkpoints import averaged_weights
-from bidsqa.training.export import half_rounded, ship, to_onnx, to_safetensors
+from bidsqa.training.export import half_rounded, last_row, ship, to_onnx, to_safetensors
 from bidsqa.training.pool import learned_from
 from bidsqa.training.severity import Recipe
 from bidsqa.training.severity_card import card
@@ -118,6 +115,7 @@ def main() -> None:
     content = exported(network, scale, more=learned_from(given.data))
     (given.out / "severity.onnx").write_bytes(content)
     if given.ship:
+        curve = given.out / "curve_compact.csv"
         recipe = Recipe(
             given.data, given.out, minutes=given.minutes, seed=given.seed, rate=given.rate, start=given.start
         )
@@ -125,10 +123,9 @@ def main() -> None:
             "severity.onnx",
             content,
             card(recipe, state, describe(judged, published), list(shown.values()), given.out / "train.npz"),
+            curve,
         )
-        shutil.copy(given.out / "curve_compact.csv", WEIGHTS_FOLDER / "severity_curve.csv")
-        with (given.out / "curve_compact.csv").open(encoding="utf-8") as handle:
-            print("last of the curve:", list(csv.DictReader(handle))[-1])
+        print("last of the curve:", last_row(curve))
 
 
 if __name__ == "__main__":

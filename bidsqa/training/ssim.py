@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from bidsqa.models.networks_ssim import ARCHITECTURES, ResidualNetwork
 from bidsqa.training.checkpoints import adopt_earlier
 from bidsqa.training.curve import Curve
-from bidsqa.training.loop import Event, fit
+from bidsqa.training.loop import fit, print_row
 from bidsqa.training.machine import choose_machine
 from bidsqa.training.plan import Plan
 from bidsqa.training.segmentation_data import class_of_label
@@ -304,12 +304,6 @@ def train(recipe: Recipe, parts: Sequence[Slices], classes: Array, watched: Sequ
     checkpoint = out / "checkpoint.safetensors"
     adopt_earlier(checkpoint)
     return fit(task, plan, checkpoint, Curve(out / "curve.csv"), choose_machine("cpu"), print_row).network
-
-
-def print_row(event: Event) -> None:
-    """A line for each row of the curve."""
-    if event.row is not None:
-        print(" ".join(f"{key}={value:.6g}" for key, value in event.row.items()), flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

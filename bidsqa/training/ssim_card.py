@@ -8,9 +8,6 @@ Writes the weights, their checksum, the training curve and the card, whose valid
 from __future__ import annotations
 
 import argparse
-import csv
-import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,9 +17,9 @@ import numpy as np
 from bidsqa.models.networks_ssim import ARCHITECTURES, count_parameters
 from bidsqa.models.ssim import ERROR_KEY
 from bidsqa.models.ssim_inputs import BLOCK, PIXEL_MM, WINDOW
-from bidsqa.models.table import MODELS, WEIGHTS_FOLDER
+from bidsqa.models.table import MODELS
 from bidsqa.training.checkpoints import averaged_weights
-from bidsqa.training.export import half_rounded, ship, to_onnx
+from bidsqa.training.export import half_rounded, last_row, printed_tables, ship, to_onnx
 from bidsqa.training.pool import learned_from
 from bidsqa.training.ssim import MIX
 
@@ -83,7 +80,7 @@ Licence: Apache-2.0, as the code. Method: {citation}, {source}.
 """
 # what version 2, which the training went on from, had seen
 BEFORE, SLICES_A_STEP = 181_632, 16
-NOT_COMPARED = "where they were trained on the same data they stand in the tables."
+NOT_COMPARED = "trained for short on the same data they stand in `docs/validation_tables/ssim_anew.json`."
 
 
 def export_checkpoint(checkpoint: Path, architecture: str, version: str, more: Mapping[str, str]) -> bytes:
@@ -102,22 +99,6 @@ def exported(network: Any, architecture: str, version: str, more: Mapping[str, s
     settings = {"bidsqa_model": "ssim", "architecture": architecture, "version": version, **(more or {})}
     wanted = {name: examples[name] for name in network.input_names}
     return to_onnx(half_rounded(network), wanted, network.output_names, settings)
-
-
-def validation_text(folder: Path, digest: str) -> str:
-    """The tables in Markdown, or that there are none for these weights."""
-    parts = []
-    for name in TABLES:
-        path = folder / name
-        if not path.is_file():
-            continue
-        table = json.loads(path.read_text(encoding="utf-8"))
-        if digest[:12] not in table["note"]:
-            continue
-        lines = [table["columns"], ["---"] * len(table["columns"]), *table["rows"]]
-        rows = "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)
-        parts.append(f"{table['title']}. {table['note']}\n\n{rows}")
-    return "\n\n".join(parts) or "Not yet measured for these weights."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -140,17 +121,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen.out.write_bytes(content)
         return
     digest = hashlib.sha256(content).hexdigest()
-    with (chosen.checkpoint / "curve.csv").open(encoding="utf-8") as handle:
-        last = list(csv.DictReader(handle))[-1]
+    curve = chosen.checkpoint / "curve.csv"
+    last = last_row(curve)
+    validation = printed_tables([chosen.tables / name for name in TABLES], digest)
     card = CARD.format(
         says=row.says, version=row.version, architecture=row.architecture, sha256=digest, pixel=PIXEL_MM, window=WINDOW,
-        parameters=count_parameters(ARCHITECTURES[row.architecture]()), block=BLOCK, steps=int(float(last["step"])),
-        hours=float(last["seconds"]) / 3600, validation=validation_text(chosen.tables, digest), limits=row.limits,
+        parameters=count_parameters(ARCHITECTURES[row.architecture]()), block=BLOCK, steps=int(last["step"]),
+        hours=last["seconds"] / 3600, validation=validation, limits=row.limits,
         citation=row.citation, source=row.source, compared=chosen.compared, error=chosen.error,
-        seen=BEFORE + SLICES_A_STEP * int(float(last["step"])), **MIX,
+        seen=BEFORE + SLICES_A_STEP * int(last["step"]), **MIX,
     )  # fmt: skip
-    ship(row.weights, content, card)
-    shutil.copyfile(chosen.checkpoint / "curve.csv", WEIGHTS_FOLDER / "ssim_curve.csv")
+    ship(row.weights, content, card, curve)
     print(f"{row.weights}: {len(content) / 1e6:.2f} MB, SHA-256 {digest}")
 
 

@@ -25,7 +25,7 @@ from bidsqa.validation.tables import Table
 
 Array = np.ndarray[Any, Any]
 BANDS = ((0.0, 0.2), (0.2, 0.5), (0.5, 1.0))
-# mm, mm and units of 0.02 rad
+# pixels of 1 mm, and units of 0.02 rad
 STARTS = ((0.0, 0.0, 0.0), (2.5, 0.0, 0.0), (-2.5, 0.0, 0.0), (0.0, 2.5, 0.0), (0.0, -2.5, 0.0))
 TURN = 0.02
 TRIES = 60
@@ -106,7 +106,7 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description="How much of the SSIM after motion is displacement.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--count", type=int, default=120)
+    parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--table", type=Path, default=Path("docs/validation_tables/ssim_displacement.json"))
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -42,6 +42,16 @@ def test_fault_15_tissues_keep_their_names_in_other_contrasts(contrast: str, pha
     assert dice(found.dseg == 2, phantom.truth.dseg == 2) > (0.5 if contrast == "PDw" else 0.7)
 
 
+def test_the_network_mends_tissues_that_intensities_mistake(phantom: Phantom) -> None:
+    """Grey and white matter of a FLAIR differ little."""
+    volume = phantom.image("FLAIR", seed=4)
+    mended, classical = delineate(volume), delineate(volume, classical=True)
+    for label in (1, 2):
+        overlaps = [dice(found.dseg == label, phantom.truth.dseg == label) for found in (mended, classical)]
+        assert overlaps[0] > overlaps[1] + 0.005, overlaps
+    assert overlap(mended.brain, classical.brain) > 0.98, "the border is the mixture's"
+
+
 def test_shapes_types_and_containment(anatomy: Anatomy, t1w: Volume) -> None:
     for name in ("head", "brain", "hat", "air", "frame", "dseg"):
         mask = getattr(anatomy, name)

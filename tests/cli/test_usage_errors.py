@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -222,7 +223,18 @@ def test_missing_weights_are_told_once(ask: Ask, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("bidsqa.models.table.WEIGHTS_FOLDER", tmp_path)
     code, lines = ask("DATA", "OUT", "participant")
     assert code == 2
-    assert "severity and ssim" in lines[0]
+    assert "severity and ssim and segmentation" in lines[0]
+
+
+def test_missing_weights_of_the_masks_have_no_own_file(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bidsqa.models import MODELS
+
+    gone = {name: row if row.kind == "score" else replace(row, weights="gone.onnx") for name, row in MODELS.items()}
+    monkeypatch.setattr("bidsqa.models.MODELS", gone)
+    code, lines = ask("DATA", "OUT", "participant")
+    assert code == 2
+    assert "no weights for segmentation" in lines[0]
+    assert "--weights" not in " ".join(lines)
 
 
 def test_text_from_outside_cannot_command_the_terminal(ask: Ask, empty_scans: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from bidsqa.anatomy.segmenting import CLASSES
 from bidsqa.simulation.phantom import make_phantom
-from bidsqa.training.segmentation import CUT, SegmentationTask, cut, join, loss_of, overlaps, scene_of
+from bidsqa.training.segmentation import CUT, STEPS_A_SCENE, SegmentationTask, cut, join, loss_of, overlaps, scene_of
 from bidsqa.training.segmentation_scenes import Scene, cropped, deformed, draw_scene, draw_volume
 
 Array = np.ndarray[Any, Any]
@@ -97,3 +97,27 @@ def test_a_few_steps_mend_what_is_given(scene: Scene) -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.9 * losses[0]
+
+
+def test_batches_follow_from_their_step(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def draw(maps: Any, classes: Any, seed: tuple[int, int]) -> Scene:
+        drawn.append(seed[1])
+        return scene
+
+    monkeypatch.setattr("bidsqa.training.segmentation.scene_of", draw)
+    one, other = (SegmentationTask([], np.zeros(0), 7, []) for _ in range(2))
+    for step in (0, 1, 2 * STEPS_A_SCENE):
+        batch = one.batch(step, 0.0)
+    again = other.batch(2 * STEPS_A_SCENE, 0.0)
+    assert all(torch.equal(a, b) for a, b in zip(vars(batch).values(), vars(again).values(), strict=True))
+    assert not torch.equal(batch.image, other.batch(2 * STEPS_A_SCENE + 1, 0.0).image)
+    assert drawn[0] == 0 and 2 in drawn and max(drawn) == 2
+
+
+def test_watching_an_untrained_network_finds_what_it_was_given(scene: Scene) -> None:
+    task = SegmentationTask([], np.zeros(0), 0, [])
+    seen = task.watch(task.network(), [join([cut(scene, np.random.default_rng(0))])])
+    for name in ("brain", "csf", "gm", "wm"):
+        assert seen[f"watch_{name}"] == pytest.approx(seen[f"first_{name}"], abs=0.02)

@@ -16,11 +16,12 @@ from bidsqa.models.networks_ssim import ARCHITECTURES, SsimMap
 from bidsqa.training import ssim
 from bidsqa.training.checkpoints import averaged_weights, read_checkpoint
 from bidsqa.training.curve import read_curve
-from bidsqa.training.export import half_rounded, ship, to_onnx
+from bidsqa.training.export import half_rounded, last_row, printed_tables, ship, to_onnx
 from bidsqa.training.plan import Plan
 from bidsqa.training.ssim import LEARNING, Recipe, Reserve, loss_of, part_chances, run_network, train
 from bidsqa.training.ssim_pairs import Pairs, make_pairs
 from bidsqa.training.ssim_pool import Slices
+from bidsqa.validation.tables import Table
 
 SIDE = 224
 CLASSES = np.zeros(256, dtype=np.uint8)
@@ -174,6 +175,19 @@ def test_shipping_adds_to_the_checksums(tmp_path: Path) -> None:
     newer = ship("one.onnx", b"third", "# One\n", folder=tmp_path)
     assert newer != one
     assert (tmp_path / "SHA256SUMS").read_text() == f"{newer}  one.onnx\n{two}  two.onnx\n"
+
+
+def test_cards_hold_the_tables_and_the_curve_of_their_weights(tmp_path: Path) -> None:
+    digest = "0123456789abcdef" * 4
+    for name, known in (("ours", digest[:12]), ("others", "f" * 12)):
+        Table(f"Of {name}", ("a|b", "c"), [["1|2", 3.0]], note=f"Weights {known}.").write(tmp_path / f"{name}.json")
+    text = printed_tables([tmp_path / f"{name}.json" for name in ("ours", "others", "none")], digest)
+    assert text == f"Of ours. Weights {digest[:12]}.\n\n| a/b | c |\n| --- | --- |\n| 1/2 | 3 |"
+    assert printed_tables([], digest).startswith("Not yet measured")
+    (tmp_path / "curve.csv").write_text("step,seconds,late\n1,2.5,\n8,9.5,\n")
+    assert last_row(tmp_path / "curve.csv") == {"step": 8.0, "seconds": 9.5}
+    ship("one.onnx", b"first", "# One\n", tmp_path / "curve.csv", folder=tmp_path)
+    assert (tmp_path / "one_curve.csv").read_text().startswith("step")
 
 
 def test_pairs_are_plain_data() -> None:
