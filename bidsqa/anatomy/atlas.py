@@ -27,7 +27,13 @@ THINNING = 7
 REACH_MM = 130.0
 # partial volume spreads a coarse voxel of tissue further than its quartiles tell
 WIDER = 1.2
+# no intensity is impossible for a class
+FLOOR = 1e-4
 BRAIN_BOX_MM = (164.0, 200.0, 180.0)
+# scalp, fat and muscle are further from the brain than this; its border runs through bone, marrow and dura
+SKULL_MM = 14.0
+# with more of it at 0 than this the head was stripped, and what is left around the brain is brain
+EMPTY = 0.5
 
 
 def load_atlas() -> Array:
@@ -201,33 +207,41 @@ def brain_corners(pose: Array) -> tuple[Array, Array]:
     return corners.min(axis=1), corners.max(axis=1)
 
 
-def refine_by_intensity(shares: Array, image: Array, rounds: int = 3) -> Array:
+def refine_by_intensity(shares: Array, image: Array, step: float, rounds: int = 3) -> Array:
     """Class shares after a few rounds of expectation maximisation on the coarse grid.
 
     CSF, grey and white matter are one Gaussian each (a tissue has one intensity); air and the rest of the head, which
-    is anything from bone to fat, keep a smoothed histogram.
+    is anything from bone to fat, keep a smoothed histogram: one of what lies within 14 mm of the brain, where the
+    border is decided, and one of everything for what lies further out (and for all of a stripped head).
 
     Parameters
     ----------
     shares : ndarray of float32, shape (5, X, Y, Z)
         Prior from the atlas.
     image : ndarray of float32, shape (X, Y, Z)
+    step : float
+        Voxel edge, mm.
     rounds : int
 
     Returns
     -------
     ndarray of float32, shape (5, X, Y, Z)
     """
-    bins = intensity_bins(image)
-    flat = bins.ravel()
+    flat = intensity_bins(image).ravel()
+    near = (ndimage.distance_transform_edt(shares[2:].sum(axis=0) < 0.5) * step <= SKULL_MM).ravel()
+    near_bins = flat[near]
     counts = np.maximum(np.bincount(flat, minlength=BINS), 1)
     centres = np.bincount(flat, weights=image.ravel(), minlength=BINS) / counts
     prior = shares + np.float32(0.01)
     current = shares
     for turn in range(rounds):
-        joint = joint_histogram(current.reshape(len(shares), -1).T, flat)
-        density = class_densities(joint, centres, counts)
-        likelihood = density.astype(np.float32)[:, flat].reshape(shares.shape)
+        rows = current.reshape(len(shares), -1).T
+        density = class_densities(joint_histogram(rows, flat), centres, counts)
+        likelihood = density.astype(np.float32)[:, flat]
+        around = smooth_histograms(joint_histogram(rows[near], near_bins)).astype(np.float32)
+        if around[1, 0] < EMPTY:
+            likelihood[:2, near] = around[:2][:, near_bins]
+        likelihood = likelihood.reshape(shares.shape)
         current = prior * likelihood
         current /= current.sum(axis=0, keepdims=True)
         if turn == 0:
@@ -253,8 +267,7 @@ def class_densities(joint: Array, centres: Array, counts: Array) -> Array:
     counts : ndarray, shape (BINS,)
         Voxels of each bin.
     """
-    shares = joint / (joint.sum(axis=1, keepdims=True) + 1e-9)
-    shares[:, 1:] = ndimage.gaussian_filter1d(shares[:, 1:], 1.0, axis=1, mode="nearest")
+    shares = smooth_histograms(joint)
     span = max(float(centres[-1] - centres[0]), 1e-12)
     for index in (2, 3, 4):
         reached = np.cumsum(joint[index])
@@ -264,6 +277,19 @@ def class_densities(joint: Array, centres: Array, counts: Array) -> Array:
         deviation = max((high - low) / 1.35 * WIDER, 0.02 * span)
         shape = np.exp(-0.5 * ((centres - middle) / deviation) ** 2) + 0.01
         weighted = shape * counts
-        blend = np.sqrt(weighted / weighted.sum() * (shares[index] + 1e-5))
-        shares[index] = blend / blend.sum()
-    return np.asarray(shares + 1e-4)
+        blend = np.sqrt(weighted / weighted.sum() * (shares[index] - FLOOR + 1e-5))
+        shares[index] = blend / blend.sum() + FLOOR
+    return np.asarray(shares)
+
+
+def smooth_histograms(joint: Array) -> Array:
+    """Share of each class's voxels in each bin, smoothed over the bins of positive intensity; never 0.
+
+    Parameters
+    ----------
+    joint : ndarray, shape (5, BINS)
+        From :func:`joint_histogram`.
+    """
+    shares = joint / (joint.sum(axis=1, keepdims=True) + 1e-9)
+    shares[:, 1:] = ndimage.gaussian_filter1d(shares[:, 1:], 1.0, axis=1, mode="nearest")
+    return np.asarray(shares + FLOOR)

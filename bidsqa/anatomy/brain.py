@@ -15,6 +15,8 @@ from bidsqa.image import Volume
 Array = np.ndarray[Any, Any]
 # thickest layer of CSF between brain tissue and skull
 CSF_MM = 6.0
+# half the width of the widest ventricle
+VENTRICLE_MM = 14.0
 
 
 def coarse_brain(parts: Parts) -> Array:
@@ -31,7 +33,10 @@ def coarse_brain(parts: Parts) -> Array:
     tissue = (parts.shares[3] + parts.shares[4] > 0.5) & grown
     if tissue.any():
         # dark bone passes for CSF on T1w images; no CSF lies that far outside the tissue
-        near = ndimage.distance_transform_edt(~tissue) * parts.grid.step <= CSF_MM
+        away = ndimage.distance_transform_edt(~tissue) * parts.grid.step
+        # wide ventricles and cisterns: what a ball of their radius can't leave
+        within = ndimage.distance_transform_edt(away <= VENTRICLE_MM) * parts.grid.step > VENTRICLE_MM
+        near = (away <= CSF_MM) | within
         grown = largest_piece(grown & near)
     return np.asarray(ndimage.binary_fill_holes(grown))
 

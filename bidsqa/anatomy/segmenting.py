@@ -103,7 +103,7 @@ def segment(coarse: Array, foreground: Array, grid: Grid, threads: int = 1, clas
     placed = place(coarse, foreground, grid)
     shares = placed.prior
     if placed.information:
-        shares = atlas.refine_by_intensity(placed.prior, placed.image)
+        shares = atlas.refine_by_intensity(placed.prior, placed.image, placed.grid.step)
         if not classical:
             shares = _mended(placed, shares, threads)
     return Parts(shares, placed.shading, placed.grid, placed.box, placed.tilt, placed.information)

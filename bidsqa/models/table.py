@@ -137,7 +137,7 @@ SEVERITY = Model(
         Reading("mild", 0.5, 1.0, "Some degradation, below the review threshold."),
         Reading("severe", 1.0, float("inf"), "Degraded beyond the review threshold: look at the scan."),
     ),
-    version="2",
+    version="3",
     architecture="compact",
     weights="severity.onnx",
     card="severity.md",

@@ -7,9 +7,9 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bidsqa.simulation.artifact import Parameters, uniform, whole
+from bidsqa.simulation.rotation import rotate, rotation_matrix
 
 POSES = 6
 RMS_AT_1 = 5.0
@@ -68,39 +68,11 @@ def line_pose(count: int, until: Tensor, order: int) -> Tensor:
     return torch.searchsorted(until.contiguous(), (time + 0.5) / count).clamp(max=until.numel() - 1)
 
 
-def rotation_matrix(angles: Tensor) -> Tensor:
-    """Rotation (P, dims, dims) from one angle (2D) or three (3D, product of turns about axes 0, 1, 2), in radians."""
-    if angles.shape[1] == 1:
-        cosine, sine = torch.cos(angles[:, 0]), torch.sin(angles[:, 0])
-        return torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)
-    result = torch.eye(3, device=angles.device).expand(len(angles), 3, 3)
-    for axis in range(3):
-        first, second = [other for other in range(3) if other != axis]
-        turn = torch.eye(3, device=angles.device).repeat(len(angles), 1, 1)
-        cosine, sine = torch.cos(angles[:, axis]), torch.sin(angles[:, axis])
-        turn[:, first, first] = turn[:, second, second] = cosine
-        turn[:, first, second], turn[:, second, first] = -sine, sine
-        result = result @ turn
-    return result
-
-
 def relative_poses(rotation: Tensor, shift: Tensor, centre: int) -> tuple[Tensor, Tensor]:
     """Each pose relative to the pose at the centre of k-space: T_j · T_c⁻¹, so that a constant pose changes nothing."""
     turn = rotation_matrix(rotation)
     relative = turn @ turn[centre].T
     return relative, shift - torch.einsum("pij,j->pi", relative, shift[centre])
-
-
-def rotate(image: Tensor, turn: Tensor, spacing: Tensor) -> Tensor:
-    """Rotate one image (1, 1, ...) about its centre by (dims, dims) in mm space; bicubic in 2D, trilinear in 3D."""
-    dims = image.ndim - 2
-    half = torch.tensor(image.shape[2:], device=image.device, dtype=torch.float32) / 2 * spacing
-    # from unit coordinates to mm and back; grid_sample wants the last axis first
-    unit = turn.T * half[None, :] / half[:, None]
-    theta = torch.cat([unit.flip(0, 1), torch.zeros((dims, 1), device=image.device)], dim=1)[None]
-    grid = functional.affine_grid(theta, list(image.shape), align_corners=False)
-    mode = "bicubic" if dims == 2 else "bilinear"
-    return functional.grid_sample(image, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
 def apply_motion(image: Tensor, parameters: Parameters, head: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bidsqa.simulation.artifact import Parameters
-from bidsqa.simulation.motion import rotate
+from bidsqa.simulation.rotation import rotate
 
 IID_DEGREES = (0.03, 5.0)
 

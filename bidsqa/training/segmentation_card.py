@@ -36,6 +36,7 @@ CARD = """# segmentation: which share of a voxel is what
   at zero: an untrained network gives the mixture's shares, which stand beside it in every table.
 * Masks: the brain's border is the mixture's, which the network alone draws worse; inside it the tissues' shares are the
   geometric mean of both (settled on the map training_seg_11), and the priors of a mixture model at full resolution.
+  The mixture's histogram of what lies around the brain came after the training (settled on the maps 01, 06 and 10).
 
 ## Data
 13 of the 16 head label maps of Billot et al. 2023 (Apache-2.0); never seen: training_seg_04, training_seg_11,

@@ -74,7 +74,7 @@ def draw_scene(labels: Array, classes: Array, rng: np.random.Generator) -> Scene
         return None
     truth = np.stack([coarsen(share, volume.spacing, grid)[placed.box] for share in shares])
     truth[0] += np.clip(1 - truth.sum(axis=0), 0, 1)  # beyond the field of view
-    first = refine_by_intensity(placed.prior, placed.image)
+    first = refine_by_intensity(placed.prior, placed.image, placed.grid.step)
     return Scene(placed.image, placed.prior, first, truth / truth.sum(axis=0))
 
 

@@ -29,7 +29,7 @@ from bidsqa.training.severity_card import card
 from bidsqa.validation.severity import describe, draw, evaluate, tables, write
 from bidsqa.validation.severity_judging import calibrate, clean_left_out, judge, kinds_of, left_out, visible_steps
 
-VERSION = "2"
+VERSION = "3"
 
 
 def exported(
@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder of the training: checkpoint, pool, cases")
     parser.add_argument("--minutes", type=float, default=Recipe.minutes, help="as given to the training, for the card")
+    parser.add_argument("--steps", type=int, help="as given to the training instead of minutes, for the card")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--published", type=Path, help="weights of the published network, to be judged beside")
     parser.add_argument("--rate", type=float, help="as given to the training, for the card")
@@ -116,9 +117,8 @@ def main() -> None:
     (given.out / "severity.onnx").write_bytes(content)
     if given.ship:
         curve = given.out / "curve_compact.csv"
-        recipe = Recipe(
-            given.data, given.out, minutes=given.minutes, seed=given.seed, rate=given.rate, start=given.start
-        )
+        told = {name: getattr(given, name) for name in ("minutes", "steps", "seed", "rate", "start")}
+        recipe = Recipe(given.data, given.out, **told)
         ship(
             "severity.onnx",
             content,

@@ -18,7 +18,7 @@ import torch
 from scipy import optimize
 from torch import Tensor
 
-from bidsqa.simulation.motion import rotate, rotation_matrix
+from bidsqa.simulation.rotation import rotate, rotation_matrix
 from bidsqa.training.ssim_pairs import degrade, draw_clean, draw_strength, labelled
 from bidsqa.training.ssim_pool import real_slices
 from bidsqa.validation.tables import Table

@@ -37,7 +37,7 @@ def test_mutual_information_of_known_tables() -> None:
 
 
 @pytest.mark.parametrize("levels", [(0.0, 0.5, 0.2, 0.6, 1.0), (0.0, 0.4, 1.0, 0.6, 0.3)], ids=["T1w-like", "T2w-like"])
-def test_a_known_pose_is_found_in_any_contrast(average: np.ndarray, levels: tuple[float, ...]) -> None:
+def test_fault_20_the_pose_that_every_run_finds_is_the_true_one(average: np.ndarray, levels: tuple[float, ...]) -> None:
     pose = np.array([0.15, 0.0, 0.05, 3.0, -4.0, 6.0, 0.04, 0.03, 0.05])
     axes = [(np.arange(n) - (n - 1) / 2) * 4.0 for n in (56, 64, 60)]
     grid = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1)

@@ -51,6 +51,13 @@ def test_tissues_that_are_refused(change: dict[str, float], word: str) -> None:
     assert word in tissue_problem(TISSUE | change)
 
 
+@pytest.mark.parametrize("size", [1, 8, 64])
+def test_fault_18_what_counts_is_a_share_of_the_grid_not_a_number_of_voxels(size: int) -> None:
+    hat = 5 * 10**5 // size
+    assert air_problem(hat, hat, hat, 2000, 40.0, "natural") == ""
+    assert air_problem(int(0.99 * hat), hat, int(0.99 * hat), 2000, 40.0, "natural") == ""
+
+
 def test_air_that_is_refused() -> None:
     assert "no background above" in air_problem(0, 0, 0, 2000, 0.0, "natural")
     assert "constant" in air_problem(100, 10**6, 100, 2000, 40.0, "zeroed")

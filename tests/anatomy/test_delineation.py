@@ -136,7 +136,7 @@ def test_stripped(phantom: Phantom, t1w: Volume) -> None:
         found.require("air")
 
 
-def test_zeroed_background_gives_no_air(phantom: Phantom, t1w: Volume) -> None:
+def test_fault_18_zeroed_air_is_told_from_a_frame_and_gives_no_air(phantom: Phantom, t1w: Volume) -> None:
     zeroed = Volume.from_array(np.where(phantom.truth.head, t1w.data, 0), t1w.spacing)
     found = delineate(zeroed)
     assert found.background in ("zeroed", "defaced")

@@ -26,8 +26,7 @@ def test_zeros_strewn_in_noise_are_no_frame() -> None:
     assert not find_frame(volume).any()
 
 
-def test_a_filled_frame_is_found_exactly_and_leaves_the_hat() -> None:
-    """MRIQC's fault F3: padding zeros entered the background statistics."""
+def test_fault_3_a_filled_frame_is_found_exactly_and_leaves_the_hat() -> None:
     volume, ball = noisy_ball()
     data = volume.data.copy()
     data[:6], data[-6:], data[:, :, 70:] = 0, 0, 0
@@ -44,16 +43,14 @@ def test_a_filled_frame_is_found_exactly_and_leaves_the_hat() -> None:
     assert hat[6:-6, :, 31:70].mean() > 0.3
 
 
-def test_a_line_below_the_field_of_view_keeps_all_background() -> None:
-    """MRIQC's fault F19: a landmark below the volume became a negative index."""
+def test_fault_19_a_line_below_the_field_of_view_keeps_all_background() -> None:
     volume, ball = noisy_ball()
     line = FaceLine((0.0, -50.0), (79.0, -50.0))
     hat = find_hat(volume, ball.astype(np.uint8), np.zeros(volume.shape, bool), line)
     assert np.array_equal(hat, ~ball)
 
 
-def test_a_planted_ghost_is_an_artifact() -> None:
-    """MRIQC's fault F2: no candidate survived."""
+def test_fault_2_a_planted_ghost_is_an_artifact() -> None:
     volume, ball = noisy_ball()
     data = volume.data.copy()
     data[2:8, 2:8, 60:70] += 60

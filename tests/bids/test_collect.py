@@ -298,7 +298,7 @@ def test_suggestions_keep_the_letters_of_labels() -> None:
     assert suggestion("zz", map(str, range(100, 120))).endswith("111 and 8 more.")
 
 
-def test_records_are_chosen_by_the_same_selection(tmp_path: Path) -> None:
+def test_fault_23_the_group_level_chooses_records_by_the_same_selection(tmp_path: Path) -> None:
     touch(
         tmp_path,
         "sub-01/anat/sub-01_desc-qa_T1w.json",

@@ -77,6 +77,15 @@ def test_outputs_stay_below_the_output_folder_and_lead_back(sub: str, ses: str |
     assert names.record_path(OUT, made.bids_name) == paths[0]
 
 
+def test_fault_28_two_acquisitions_share_no_file() -> None:
+    twins = [scan(sub="01", acq=label) for label in ("iso", "turbo")]
+    made = [
+        {names.record_path(OUT, twin), names.page_path(OUT, twin), names.figure_path(OUT, twin, "mosaic.webp")}
+        for twin in twins
+    ]
+    assert not made[0] & made[1]
+
+
 def test_names_are_those_of_the_design() -> None:
     made = scan(sub="01", ses="1", run="02")
     assert names.record_path(OUT, made) == OUT / "sub-01/ses-1/anat/sub-01_ses-1_run-02_desc-qa_T1w.json"

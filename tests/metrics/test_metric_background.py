@@ -33,6 +33,15 @@ def test_efc_agrees_with_the_formula_in_double_precision(plain_scene) -> None:
     assert background.entropy_focus(Samples(*plain_scene)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_fault_26_large_whole_numbers_do_not_overflow(scene) -> None:
+    volume, anatomy = scene()
+    bright = np.round(volume.data * (32000 / volume.data.max())).astype(np.int16)
+    whole, real = (type(volume).from_array(bright.astype(kind)) for kind in (np.int16, np.float64))
+    values = [background.entropy_focus(Samples(image, anatomy)) for image in (whole, real)]
+    assert values[0] == pytest.approx(values[1], rel=1e-6)
+    assert 0 < values[0] < 1
+
+
 def test_efc_extremes(scene, changed) -> None:
     volume, anatomy = scene(sigma=0.0)
     even = type(volume).from_array(np.ones(volume.shape))

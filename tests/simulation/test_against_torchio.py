@@ -21,8 +21,9 @@ from bidsqa.simulation import ARTIFACTS  # noqa: E402
 from bidsqa.simulation.ghosting import EVERY_NTH, apply_ghosting  # noqa: E402
 from bidsqa.simulation.intensity_maps import apply_gamma  # noqa: E402
 from bidsqa.simulation.kspace import SPIKES, apply_spike  # noqa: E402
-from bidsqa.simulation.motion import LINEAR, POSES, apply_motion, rotate, rotation_matrix  # noqa: E402
+from bidsqa.simulation.motion import LINEAR, POSES, apply_motion  # noqa: E402
 from bidsqa.simulation.resolution import FWHM_PER_SIGMA, apply_blur, apply_thick  # noqa: E402
+from bidsqa.simulation.rotation import rotate, rotation_matrix  # noqa: E402
 
 
 def scan(data: Any, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0), centred: bool = True) -> Any:
@@ -181,6 +182,20 @@ def test_motion_turns_about_the_image_centre_here_not_there(centred: bool, trave
     turn = rotation_matrix(torch.tensor([[0.0, 0.0, math.radians(10)]]))[0]
     ours = rotate(blob[None, None], turn, torch.ones(3))[0, 0]
     assert np.linalg.norm(centre_of_mass(ours) - centre_of_mass(blob)) == pytest.approx(1.74, abs=0.05)
+
+
+def test_turning_keeps_the_noise_here_not_there() -> None:
+    noise = torch.randn((40, 40, 40), generator=torch.Generator().manual_seed(2))
+    degrees, still = np.array([[3.0, -2.0, 4.0]]), np.zeros((1, 3))
+    image = scan(noise, centred=True)
+    motion = torchio.Motion(degrees=degrees, translation=still, times=np.array([0.5]), image_interpolation="linear")
+    poses = motion.get_rigid_transforms(degrees, still, image.as_sitk())
+    theirs = torchio.ScalarImage.from_sitk(motion.resample_images(image.as_sitk(), poses, "linear")[1]).data[0]
+    turn = rotation_matrix(torch.tensor([[math.radians(angle) for angle in degrees[0]]]))[0]
+    ours = rotate(noise[None, None], turn, torch.ones(3))[0, 0]
+    inside = (slice(10, -10),) * 3
+    assert float(theirs[inside].std()) < 0.66
+    assert float(ours[inside].std()) > 0.95
 
 
 def test_slices_are_moved_in_k_space_here_not_there() -> None:

@@ -11,7 +11,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from bidsqa.simulation import ARTIFACTS  # noqa: E402
-from bidsqa.simulation.motion import rotate, rotation_matrix  # noqa: E402
 from bidsqa.simulation.multislice import (  # noqa: E402
     ASCENDING,
     DESCENDING,
@@ -22,6 +21,7 @@ from bidsqa.simulation.multislice import (  # noqa: E402
     slice_times,
 )
 from bidsqa.simulation.resolution import FWHM_PER_SIGMA  # noqa: E402
+from bidsqa.simulation.rotation import rotate, rotation_matrix  # noqa: E402
 
 SHAPE = (20, 24, 15)
 

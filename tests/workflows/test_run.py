@@ -70,6 +70,14 @@ def test_graph_has_one_node_a_step(tmp_path: Path, bids_dataset: Maker) -> None:
     assert Job.loads(job.dumps()).dumps() == job.dumps()
 
 
+def test_fault_25_every_node_declares_its_memory(tmp_path: Path, bids_dataset: Maker) -> None:
+    (scan,) = collect_scans(bids_dataset("sub-01_T1w"), Selection()).scans
+    job = Job.of(scan, tmp_path / "out", Settings())
+    graph = init_scan_wf(job=job, need=Need(256**3), name="scan")
+    for name in set(graph.list_node_names()) - {"scores"}:  # which joins two small files
+        assert 0.3 < graph.get_node(name).mem_gb < 1.5, name
+
+
 @pytest.mark.parametrize("suffix", ["bold", "t1w", "", "../T1w"])
 def test_assess_refuses_what_is_not_judged(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(UsageError, match="can't be judged") as caught:
@@ -116,7 +124,7 @@ def test_processes_and_plugins_do_not_change_numbers(tmp_path: Path, bids_datase
     assert records[0] == records[1]
 
 
-def test_failed_scan_costs_only_itself(tmp_path: Path, bids_dataset: Maker) -> None:
+def test_fault_24_failed_scan_costs_only_itself(tmp_path: Path, bids_dataset: Maker) -> None:
     root = bids_dataset("sub-01_T1w", "sub-02_T1w")
     bad = root / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
     bad.write_bytes(bad.read_bytes()[:3000])

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rotation of an image about its centre.
+
+In space by shears, each a shift along one axis by a phase ramp (Unser et al. 1995, doi 10.1109/83.465102; for heads
+Eddy et al. 1996, doi 10.1002/mrm.1910360614): noise keeps its power and edges their sharpness. Linear interpolation
+would take two thirds of the noise out of a moved scan and leave it looking better than the scan that lay still.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# voxels beyond the grid over which what lies at its border fades, besides those that a shear reaches
+FADE = 6
+SMALLEST = 1e-7
+
+
+def rotation_matrix(angles: Tensor) -> Tensor:
+    """Rotation (P, dims, dims) from one angle (2D) or three (3D, product of turns about axes 0, 1, 2), in radians."""
+    if angles.shape[1] == 1:
+        cosine, sine = torch.cos(angles[:, 0]), torch.sin(angles[:, 0])
+        return torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)
+    result = torch.eye(3, device=angles.device).expand(len(angles), 3, 3)
+    for axis in range(3):
+        first, second = [other for other in range(3) if other != axis]
+        turn = torch.eye(3, device=angles.device).repeat(len(angles), 1, 1)
+        cosine, sine = torch.cos(angles[:, axis]), torch.sin(angles[:, axis])
+        turn[:, first, first] = turn[:, second, second] = cosine
+        turn[:, first, second], turn[:, second, first] = -sine, sine
+        result = result @ turn
+    return result
+
+
+def rotate(image: Tensor, turn: Tensor, spacing: Tensor) -> Tensor:
+    """Rotate one image about its centre; what comes from beyond the grid is 0.
+
+    Parameters
+    ----------
+    image : tensor of float32, shape (1, 1, X, Y) or (1, 1, X, Y, Z)
+    turn : tensor of float32, shape (2, 2) or (3, 3)
+        From :func:`rotation_matrix`; the turn about axis 1 is less than a right angle.
+    spacing : tensor, shape (2,) or (3,)
+        mm.
+
+    Returns
+    -------
+    tensor of float32, shape of the image
+        Bicubic in the plane, by shears in space.
+    """
+    return _in_plane(image, turn, spacing) if image.ndim == 4 else _in_space(image, turn, spacing)
+
+
+def _in_plane(image: Tensor, turn: Tensor, spacing: Tensor) -> Tensor:
+    half = torch.tensor(image.shape[2:], device=image.device, dtype=torch.float32) / 2 * spacing
+    # from unit coordinates to mm and back; grid_sample wants the last axis first
+    unit = turn.T * half[None, :] / half[:, None]
+    theta = torch.cat([unit.flip(0, 1), torch.zeros((2, 1), device=image.device)], dim=1)[None]
+    grid = functional.affine_grid(theta, list(image.shape), align_corners=False)
+    return functional.grid_sample(image, grid, mode="bicubic", padding_mode="zeros", align_corners=False)
+
+
+def angles_of(turn: Tensor) -> tuple[float, float, float]:
+    """The three angles (rad) of :func:`rotation_matrix` that give a rotation (3, 3); the second within ±π/2."""
+    first = math.atan2(-float(turn[1, 2]), float(turn[2, 2]))
+    second = -math.asin(min(1.0, max(-1.0, float(turn[0, 2]))))
+    third = math.atan2(-float(turn[0, 1]), float(turn[0, 0]))
+    return first, second, third
+
+
+def _in_space(image: Tensor, turn: Tensor, spacing: Tensor) -> Tensor:
+    """x∘R⁻¹ with R = P₀P₁P₂: the turn about axis 2 comes first."""
+    data = image[0, 0]
+    for axis, angle in reversed(list(enumerate(angles_of(turn)))):
+        if abs(angle) < SMALLEST:
+            continue
+        first, second = [other for other in range(3) if other != axis]
+        # P⁻¹ is a shear by tan(angle / 2), one by -sin(angle) along the other axis, and the first again
+        steep, flat = math.tan(angle / 2), -math.sin(angle)
+        for along, across, slope in ((first, second, steep), (second, first, flat), (first, second, steep)):
+            data = _shear(data, along, across, slope, spacing)
+    return data[None, None]
+
+
+def _shear(data: Tensor, along: int, across: int, slope: float, spacing: Tensor) -> Tensor:
+    """The image at u + slope·v instead of u, for the axes u (``along``) and v (``across``), in mm from the centre."""
+    size, width = data.shape[along], data.shape[across]
+    offset = (torch.arange(width, device=data.device) - (width - 1) / 2) * (slope * spacing[across] / spacing[along])
+    margin = math.ceil(float(offset.abs().max())) + FADE
+    rows = _faded(data.movedim((across, along), (1, 2)), margin)
+    frequency = torch.fft.rfftfreq(rows.shape[2], device=data.device)
+    angle = 2 * math.pi * offset[:, None] * frequency[None]
+    ramp = torch.polar(torch.ones_like(angle), angle)
+    moved = torch.fft.irfft(torch.fft.rfft(rows, dim=2) * ramp, n=rows.shape[2], dim=2)
+    return moved[..., margin : margin + size].movedim((1, 2), (across, along)).contiguous()
+
+
+def _faded(rows: Tensor, margin: int) -> Tensor:
+    """With a margin on both sides of the last axis, into which the border fades: a step there would ring far inside."""
+    place = (torch.arange(margin, device=rows.device) + 1) / FADE
+    fading = (0.5 + 0.5 * torch.cos(math.pi * place.clamp(max=1))).to(rows.dtype)
+    return torch.cat([rows[..., :1] * fading.flip(0), rows, rows[..., -1:] * fading], dim=-1)
