@@ -121,8 +121,10 @@ def write_masks(source: str, volume: Volume, anatomy: Anatomy, paths: dict[str, 
     import nibabel
     from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 
+    from bidsqa.image import usable_affine
+
     original: Any = nibabel.load(source)
-    stored = original.affine
+    stored = usable_affine(original, [])
     back = ornt_transform(io_orientation(volume.affine), io_orientation(stored))
     affine = volume.affine @ inv_ornt_aff(back, volume.shape)
     for kind, values in (("brain", anatomy.brain), ("dseg", anatomy.dseg)):

@@ -113,10 +113,19 @@ def find_artifacts(volume: Volume, hat: Array, head_coarse: Array, grid: Grid) -
     index = np.rint((where * volume.spacing - grid.origin) / (2 * grid.step)).astype(int)
     index = np.clip(index, 0, np.array(small.shape) - 1)
     far = distance[tuple(index.T)]
-    kept = where[far >= NEAR_SHARE * float(distance.max())]
+    kept = where[far >= NEAR_SHARE * float(_distances(volume, hat, distance, grid).max(initial=0.0))]
     artifacts[tuple(kept.T)] = True
     artifacts[box] = ndimage.binary_opening(artifacts[box], ndimage.generate_binary_structure(3, 1))
     return artifacts
+
+
+def _distances(volume: Volume, hat: Array, distance: Array, grid: Grid) -> Array:
+    """Distance from the head (mm) of hat voxels about 4 mm apart, 1D."""
+    strides = tuple(max(1, round(4.0 / edge)) for edge in volume.spacing)
+    where = np.argwhere(hat[:: strides[0], :: strides[1], :: strides[2]]) * strides
+    index = np.rint((where * volume.spacing - grid.origin) / (2 * grid.step)).astype(int)
+    index = np.clip(index, 0, np.array(distance.shape) - 1)
+    return np.asarray(distance[tuple(index.T)])
 
 
 def reach(volume: Volume, hat: Array, head_coarse: Array, grid: Grid) -> float:
@@ -131,15 +140,9 @@ def reach(volume: Volume, hat: Array, head_coarse: Array, grid: Grid) -> float:
     grid : Grid
         Covers the scan.
     """
-    strides = tuple(max(1, round(4.0 / edge)) for edge in volume.spacing)
-    where = np.argwhere(hat[:: strides[0], :: strides[1], :: strides[2]]) * strides
-    if where.size == 0:
-        return 0.0
-    small = head_coarse[::2, ::2, ::2]
-    distance = ndimage.distance_transform_edt(~small) * (2 * grid.step)
-    index = np.rint((where * volume.spacing - grid.origin) / (2 * grid.step)).astype(int)
-    index = np.clip(index, 0, np.array(small.shape) - 1)
-    return float(np.percentile(distance[tuple(index.T)], 90))
+    distance = ndimage.distance_transform_edt(~head_coarse[::2, ::2, ::2]) * (2 * grid.step)
+    found = _distances(volume, hat, distance, grid)
+    return float(np.percentile(found, 90)) if found.size else 0.0
 
 
 def judge(volume: Volume, head: Array, brain: Array, frame: Array, face_missing: bool) -> str:

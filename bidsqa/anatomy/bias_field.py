@@ -55,9 +55,7 @@ def strong_shading(image: Array, tissues: Array) -> Array:
     return np.asarray(np.exp(field), dtype=np.float32)
 
 
-def estimate(
-    volume: Volume, coarse: Array, grid: Grid, brain: Array, threads: int, shading: Array | None = None
-) -> Array:
+def estimate(volume: Volume, coarse: Array, grid: Grid, brain: Array, shading: Array | None = None) -> Array:
     """Bias field by N4 (Tustison et al. 2010, doi 10.1109/TMI.2010.2046908) in the brain, on a 6 mm copy.
 
     Parameters
@@ -69,7 +67,6 @@ def estimate(
         2 mm, around the head.
     brain : ndarray of bool
         On ``grid``.
-    threads : int
     shading : ndarray of float32, optional
         On ``grid``, a first field to divide by; part of the result.
 
@@ -92,7 +89,7 @@ def estimate(
     inside &= small > 0.05 * top
     if np.count_nonzero(inside) < MINIMUM_VOXELS:
         raise NotComputable("too little brain in view to estimate a bias field")
-    field = np.exp(_n4(small / top, inside, threads))
+    field = np.exp(_n4(small / top, inside))
     field *= np.maximum(coarsen(first[box], (grid.step,) * 3, _shifted(small_grid, grid.part(box))), 0.1)
     field /= float(np.mean(field[inside], dtype=np.float64))
     field = np.clip(field, field[inside].min(), field[inside].max())
@@ -100,7 +97,7 @@ def estimate(
     return refine(field, small_grid, volume.spacing, (whole[0], whole[1], whole[2]))
 
 
-def _n4(image: Array, mask: Array, threads: int) -> Array:
+def _n4(image: Array, mask: Array) -> Array:
     """Logarithm of the field on the image's grid."""
     import SimpleITK
 
@@ -113,7 +110,8 @@ def _n4(image: Array, mask: Array, threads: int) -> Array:
     correction.SetConvergenceThreshold(1e-3)
     # the filters inside N4 read only the global default; left alone they start a thread a core and wait for each other
     before = SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads()
-    SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(max(1, threads))
+    # more threads add in another order: masks and metrics would differ in the fifth digit
+    SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
         correction.Execute(picture, where)
         field = correction.GetLogBiasFieldAsImage(picture)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,21 @@ class Anatomy:
     def posterior(self, tissue: str) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Probability map of ``csf``, ``gm`` or ``wm`` as float32, shape (X, Y, Z)."""
         return self.posteriors[TISSUES.index(tissue)].astype(np.float32)
+
+    def part(self, box: tuple[slice, slice, slice]) -> Anatomy:
+        """A block of every mask; problems, facts and background stay those of the whole."""
+        parts: dict[str, Any] = {name: np.ascontiguousarray(getattr(self, name)[(..., *box)]) for name in _ARRAYS}
+        return replace(self, **parts)
+
+    def within(self, shape: tuple[int, int, int], box: tuple[slice, slice, slice]) -> Anatomy:
+        """The inverse of :meth:`part`: masks of a block on the whole grid, around which all is frame."""
+        placed: dict[str, Any] = {}
+        for name in _ARRAYS:
+            inner = getattr(self, name)
+            whole = np.full((*inner.shape[:-3], *shape), name in ("frame", "bias_field"), dtype=inner.dtype)
+            whole[(..., *box)] = inner
+            placed[name] = whole
+        return replace(self, **placed)
 
     def save(self, path: Path) -> None:
         """Write as an uncompressed npz without pickles."""

@@ -18,6 +18,8 @@ HEAD_RATIO = (1.0, 12.0)
 BRIGHT_STEP = 0.4
 # measured background that ends this close to the head (mm) is a rim of blur and ringing, not air
 RIM_MM = 15.0
+# interpolation leaves fewer values of the air below 0 than this
+NEGATIVE_SHARE = 0.02
 
 
 def brain_problem(facts: dict[str, Any]) -> str:
@@ -87,6 +89,7 @@ def air_problem(
     reach_mm: float,
     background: str,
     denoised: bool = False,
+    negative: float = 0.0,
 ) -> str:
     """Why the air can't be used for noise; empty if it can.
 
@@ -100,6 +103,8 @@ def air_problem(
     background : str
     denoised : bool
         Whether the air holds no magnitude noise any more, whatever kind of background it is.
+    negative : float
+        Share of the air below 0.
     """
     if possible == 0:
         return "the field of view holds no background above the face"
@@ -113,6 +118,8 @@ def air_problem(
         )
     if filled and reach_mm < RIM_MM:
         return "the background is filled with a constant but for a rim around the head"
+    if negative > NEGATIVE_SHARE:
+        return f"{negative:.0%} of the background is negative: an offset was subtracted, and noise can't be read there"
     if denoised:
         return "the background holds no measured noise: a filter has changed or removed it"
     return ""

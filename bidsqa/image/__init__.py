@@ -2,7 +2,8 @@
 """Scans in memory: reading and checking them, their slices and intensities."""
 
 from bidsqa.image.intensity import robust_range, rough_head
-from bidsqa.image.loading import fetch_command, load_volume
+from bidsqa.image.loading import fetch_command, load_volume, usable_affine
+from bidsqa.image.padding import measured_block
 from bidsqa.image.slices import (
     PLANES,
     acquisition_axis,
@@ -21,9 +22,11 @@ __all__ = [
     "fetch_command",
     "head_extent",
     "load_volume",
+    "measured_block",
     "middle_indices",
     "robust_range",
     "rough_head",
     "scored_axes",
     "take_slice",
+    "usable_affine",
 ]

@@ -53,7 +53,7 @@ def load_volume(source: str | os.PathLike[str] | nibabel.spatialimages.SpatialIm
     image = _open(Path(source)) if isinstance(source, (str, os.PathLike)) else source
     _check_kind(image)
     warnings: list[str] = []
-    affine = _affine(image, warnings)
+    affine = usable_affine(image, warnings)
     stored, slope, intercept = _stored_values(image)
     digest = hashlib.sha256(np.ascontiguousarray(stored.T).data).hexdigest()
     dtype = str(stored.dtype)
@@ -209,7 +209,7 @@ def _check_kind(image: Any) -> None:
         )
 
 
-def _affine(image: Any, warnings: list[str]) -> Array:
+def usable_affine(image: Any, warnings: list[str]) -> Array:
     """The scan's affine with plausible voxel edges, or one made from the voxel sizes alone."""
     affine = np.array(image.affine if image.affine is not None else np.eye(4), dtype=np.float64)
     header = image.header

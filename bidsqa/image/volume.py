@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,15 @@ class Volume:
     def anisotropy(self) -> float:
         """Largest over smallest voxel edge (1 or more)."""
         return max(self.facts.spacing) / min(self.facts.spacing)
+
+    def part(self, box: tuple[slice, slice, slice]) -> Volume:
+        """A block of the scan, in its place in the world; the facts stay those of the whole but for the shape."""
+        data = np.ascontiguousarray(self.data[box])
+        affine = self.affine.copy()
+        corner = np.array([window.indices(size)[0] for window, size in zip(box, self.shape, strict=True)])
+        affine[:3, 3] += affine[:3, :3] @ corner
+        shape = (data.shape[0], data.shape[1], data.shape[2])
+        return Volume(data, affine, replace(self.facts, shape=shape))
 
     @classmethod
     def from_array(cls, data: np.ndarray[Any, Any], spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Volume:

@@ -81,13 +81,13 @@ FURTHER_ROWS: tuple[Metric, ...] = (
     Metric(
         name="gsr",
         keys={
-            f"gsr_{axis}": f"Ghost of the brain half a field away, {way}: about 0 without; trust the phase-encode axis."
+            f"gsr_{axis}": f"Ghost of the brain half a field away, {way}: near 0 without; trust the phase-encode axis."
             for axis, way in _AXES.items()
         },
         function=ghosts.ghost_to_signal,
         needs=("brain", "air"),
         unit="brain medians",
-        direction="lower",
+        direction="none",
         bounds=(None, None),
         source="Giannelli 2010, doi 10.1120/jacmp.v11i4.3237",
         formula="(mean of the background above the face and 5 mm off the head under the brain mask moved by half of "
@@ -112,6 +112,20 @@ FURTHER_ROWS: tuple[Metric, ...] = (
         "from bottom to top; slices with at least 0.4 of the fullest one's brain area; corrected image. The anatomy "
         "alone gives more across thick slices than on 3D scans: compare within a protocol. Motion between slices shows "
         "where they are interleaved; in sequence neighbours move together and it barely does.",
+        mriqc="not in MRIQC",
+    ),
+    Metric(
+        name="empty_slices",
+        keys={"empty_slices": "Slices in the middle of the brain without signal: lost in acquisition or conversion."},
+        function=slice_signal.empty_slices,
+        needs=("brain",),
+        unit="slices",
+        direction="lower",
+        bounds=(0.0, None),
+        source="own measure",
+        formula="Across the thick slices, else from bottom to top: slices in the middle 80 % of the brain's extent "
+        "whose P99 is under a tenth of the median P99 there; stored values. slice_jump is null where one parts the "
+        "brain.",
         mriqc="not in MRIQC",
     ),
     Metric(

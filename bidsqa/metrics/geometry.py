@@ -10,7 +10,7 @@ AXES = ("x", "y", "z")
 
 def grid_size(samples: Samples) -> dict[str, float]:
     """Voxels along right, anterior and superior."""
-    return {f"size_{axis}": size for axis, size in zip(AXES, samples.volume.shape, strict=True)}
+    return {f"size_{axis}": size for axis, size in zip(AXES, samples.grid or samples.volume.shape, strict=True)}
 
 
 def voxel_spacing(samples: Samples) -> dict[str, float]:

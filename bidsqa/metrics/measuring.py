@@ -10,7 +10,7 @@ import numpy as np
 
 from bidsqa.anatomy import Anatomy
 from bidsqa.errors import NotComputable
-from bidsqa.image import Volume
+from bidsqa.image import Volume, measured_block
 from bidsqa.metrics.row import Metric, Value
 from bidsqa.metrics.samples import Samples
 from bidsqa.metrics.table import METRICS
@@ -37,7 +37,10 @@ def measure(volume: Volume, anatomy: Anatomy, suffix: str = "T1w") -> tuple[dict
     reasons_missing : dict of str to str
         For each None, why.
     """
-    samples = Samples(volume, anatomy)
+    box = measured_block(volume.data)
+    inner = volume.part(box)
+    whole = inner.shape == volume.shape
+    samples = Samples(volume, anatomy) if whole else Samples(inner, anatomy.part(box), volume.shape)
     metrics: dict[str, float | None] = {}
     reasons: dict[str, str] = {}
     for row in METRICS:
@@ -59,7 +62,7 @@ def measure_row(row: Metric, samples: Samples) -> dict[str, Value]:
             result = row.function(samples)
     except NotComputable as missing:
         return dict.fromkeys(row.keys, missing)
-    except (ArithmeticError, ValueError, IndexError) as error:
+    except (ArithmeticError, ValueError, IndexError, OSError, RuntimeError) as error:
         # a scan nobody thought of costs one number, not the record
         return dict.fromkeys(row.keys, NotComputable(f"the computation failed: {type(error).__name__}: {error}"))
     values: Mapping[str, Value] = result if isinstance(result, Mapping) else {row.name: result}

@@ -43,10 +43,13 @@ class Samples:
     volume : Volume
     anatomy : Anatomy
         On the volume's grid.
+    grid : tuple of int, optional
+        Shape of the scan with its padding, where ``volume`` is the block without (:func:`bidsqa.image.measured_block`).
     """
 
     volume: Volume
     anatomy: Anatomy
+    grid: tuple[int, int, int] | None = None
     _kept: dict[Callable[[Samples], Any], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, compute: Callable[[Samples], Result]) -> Result:

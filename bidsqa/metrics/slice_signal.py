@@ -21,6 +21,10 @@ BLUR_MM = 4.0
 STEP_MM = 2.0
 # of the brain's median: grey and white matter stay above it in every contrast
 LOST = 0.4
+# the first and last tenth of the brain's slices can be nearly empty by themselves
+EDGE_SHARE = 0.1
+# of the usual slice: what an empty one still holds of noise
+EMPTY_LEVEL = 0.1
 
 
 def slice_jumps(samples: Samples) -> Mapping[str, float]:
@@ -58,6 +62,25 @@ def _steps(samples: Samples) -> Array:
             raise NotComputable("the brain has a gap between its slices")
         steps.append(float(np.median(np.log(image[upper][both] / image[upper - 1][both]))))
     return np.array(steps)
+
+
+def empty_slices(samples: Samples) -> float:
+    """How many slices in the middle of the brain hold no signal.
+
+    Raises
+    ------
+    NotComputable
+        If the brain reaches over fewer than five slices.
+    """
+    axis = acquisition_axis(samples.volume)
+    window = samples.box[axis]
+    count = window.stop - window.start
+    if count < FEWEST_SLICES:
+        raise NotComputable(f"fewer than {FEWEST_SLICES} slices show the brain")
+    edge = int(np.ceil(EDGE_SHARE * count))
+    slices = np.moveaxis(samples.volume.data, axis, 0)[window.start + edge : window.stop - edge]
+    bright = np.percentile(slices.reshape(len(slices), -1), 99, axis=1)
+    return float(np.count_nonzero(bright < EMPTY_LEVEL * np.median(bright)))
 
 
 def drop_out(samples: Samples) -> float:

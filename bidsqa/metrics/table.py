@@ -71,7 +71,7 @@ def _summary_row(region: str, name: str) -> Metric:
 METRICS: tuple[Metric, ...] = (
     Metric(
         name="cjv",
-        keys={"cjv": "Spread of grey and white matter over their distance: rises with noise, motion and shading."},
+        keys={"cjv": "Spread of grey and white matter over their distance: rises with noise and motion."},
         function=contrast.coefficient_of_joint_variation,
         needs=("tissue",),
         unit="",
@@ -103,7 +103,7 @@ METRICS: tuple[Metric, ...] = (
         direction="none",
         bounds=(0.0, None),
         source="Esteban 2017, doi 10.1371/journal.pone.0184661",
-        formula="median_wm / P99.95 of the head's corrected intensities; about 0.6-0.8 on a good T1w.",
+        formula="median_wm / P99.95 of the head's corrected intensities; MRIQC states 0.6-0.8 for a good T1w.",
         mriqc="MRIQC takes P99.95 of the whole grid, so that padding raises it, on an image clipped near P99.9.",
     ),
     Metric(
@@ -170,14 +170,17 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         name="qi_1",
-        keys={"qi_1": "Share of the background above the face that holds artifacts: ghosts, spikes, motion."},
+        keys={"qi_1": "Share of the background above the face with bright artifacts; faint ghosts leave it at 0."},
         function=background.artifact_share,
         needs=("air",),
         unit="",
         direction="lower",
         bounds=(0.0, 1.0),
         source="Mortamet 2009, doi 10.1002/mrm.21992, Eq. 1",
-        formula="(voxels of the hat that are not air) / (voxels of the hat); the frame belongs to neither.",
+        formula="(voxels of the hat that are not air) / (voxels of the hat); the frame belongs to neither. No air: "
+        "over ten times the median of the hat's positive voxels, further from the head than a tenth of the hat's "
+        "depth, opened by a cross.",
+        version=2,
         mriqc=f"Always 0 since 23.1 (the distance map is zeroed in the wrong place). {_SENTINEL}",
     ),
     Metric(
@@ -211,7 +214,8 @@ METRICS: tuple[Metric, ...] = (
         source="Forman 1995, doi 10.1002/mrm.1910330508, Eq. A1",
         formula="sqrt(8 ln 2) sqrt(-1 / (4 ln r)), r = 1 - var(neighbour differences) / (2 var(values)), stored "
         "values in "
-        "the brain mask less a second-order trend; avg: arithmetic mean.",
+        "the brain mask less a second-order trend; avg: arithmetic mean. Blur raises it and noise lowers it: "
+        "compare scans of like noise.",
         mriqc="Same estimator from AFNI; its detrending acts on time series only. Group pages print mm for these "
         "voxels.",
     ),
@@ -224,7 +228,7 @@ METRICS: tuple[Metric, ...] = (
         direction="lower",
         bounds=(0.0, None),
         source="Forman 1995, doi 10.1002/mrm.1910330508, Eq. A1",
-        formula="fwhm times the voxel edge; avg: arithmetic mean of the three in mm.",
+        formula="fwhm times the voxel edge; avg: arithmetic mean of the three in mm. Noise lowers it as it does fwhm.",
         mriqc="not in MRIQC",
     ),
     Metric(

@@ -26,7 +26,12 @@ MARGIN_MM = 10.0
 def template_home() -> Path:
     """Where TemplateFlow keeps its files: ``TEMPLATEFLOW_HOME``, else its default."""
     named = os.environ.get("TEMPLATEFLOW_HOME")
-    return Path(named) if named else Path.home() / ".cache" / "templateflow"
+    if named:
+        return Path(named)
+    try:
+        return Path.home() / ".cache" / "templateflow"
+    except RuntimeError as error:  # a user without an entry in the system, as containers have
+        raise NotComputable("no TemplateFlow home: set TEMPLATEFLOW_HOME") from error
 
 
 def find_priors(home: Path) -> dict[str, Path]:
@@ -45,8 +50,11 @@ def find_priors(home: Path) -> dict[str, Path]:
             tissue: folder / f"tpl-{TEMPLATE}_res-{resolution}_label-{tissue.upper()}_probseg.nii.gz"
             for tissue in TISSUES
         }
-        if all(path.is_file() and path.stat().st_size > 0 for path in found.values()):
-            return found
+        try:
+            if all(path.is_file() and path.stat().st_size > 0 for path in found.values()):
+                return found
+        except OSError as error:
+            raise NotComputable(f"the TemplateFlow home can't be read: {error.strerror}") from error
     raise NotComputable(
         f'the template {TEMPLATE} is not in the TemplateFlow home; where there is a network, run: python -c "from '
         f"templateflow import api; api.get('{TEMPLATE}', resolution=1, suffix='probseg')\", and set TEMPLATEFLOW_HOME"

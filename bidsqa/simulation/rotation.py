@@ -36,21 +36,28 @@ def rotation_matrix(angles: Tensor) -> Tensor:
 
 
 def rotate(image: Tensor, turn: Tensor, spacing: Tensor) -> Tensor:
-    """Rotate one image about its centre; what comes from beyond the grid is 0.
+    """Rotate one image about its centre.
 
     Parameters
     ----------
     image : tensor of float32, shape (1, 1, X, Y) or (1, 1, X, Y, Z)
     turn : tensor of float32, shape (2, 2) or (3, 3)
-        From :func:`rotation_matrix`; the turn about axis 1 is less than a right angle.
+        From :func:`rotation_matrix`; in space of turns up to 45 degrees about each axis.
     spacing : tensor, shape (2,) or (3,)
         mm.
 
     Returns
     -------
     tensor of float32, shape of the image
-        Bicubic in the plane, by shears in space.
+        Bicubic in the plane, with 0 beyond the grid; by shears in space, where what lies at the border fades over six
+        voxels beyond it.
+
+    Raises
+    ------
+    ValueError
+        For a turn in space of more than 45 degrees, which no head makes and shears can't.
     """
+    image = image.to(torch.float32)
     return _in_plane(image, turn, spacing) if image.ndim == 4 else _in_space(image, turn, spacing)
 
 
@@ -74,6 +81,8 @@ def angles_of(turn: Tensor) -> tuple[float, float, float]:
 def _in_space(image: Tensor, turn: Tensor, spacing: Tensor) -> Tensor:
     """x∘R⁻¹ with R = P₀P₁P₂: the turn about axis 2 comes first."""
     data = image[0, 0]
+    if max(map(abs, angles_of(turn))) > math.pi / 4 + SMALLEST:
+        raise ValueError("turns in space are up to 45 degrees about each axis")
     for axis, angle in reversed(list(enumerate(angles_of(turn)))):
         if abs(angle) < SMALLEST:
             continue

@@ -164,11 +164,14 @@ def own_scale(clean: Sequence[Judged], mix: Mapping[str, float]) -> Scale:
     mix : Mapping of float
     """
     wanted = {name for family in families_of(mix) for name in READINGS_OF[family]}
+    shipped = Scale.from_json(load_network("severity").settings.get("calibration", ""))
     scale = calibrate(clean, [name for name in USED if name in wanted])
+    # the model of the kinds reads places on the scale, which mean the same on any; it needs all of them
+    if shipped.kinds is not None and wanted >= {name for names in READINGS_OF.values() for name in names}:
+        scale = replace(scale, kinds=shipped.kinds)
     unseen = [row for row in clean if row.case.side != "train"]
     if len(unseen) >= FEW:
         return scale
-    shipped = Scale.from_json(load_network("severity").settings.get("calibration", ""))
     limit = {
         name: max(value, scale.clean[name] + (shipped.width(name) if name in shipped.limit else 0.0))
         for name, value in scale.limit.items()

@@ -12,7 +12,7 @@ import torch
 
 from bidsqa.errors import InputError, UsageError
 from bidsqa.models.loading import Run, load_network
-from bidsqa.models.ssim import GOOD, SsimScorer
+from bidsqa.models.ssim import ERROR_KEY, GOOD, SsimScorer
 from bidsqa.training import ssim
 from bidsqa.training.own_model import MOST_JUDGED, Finished, Read, network_of
 from bidsqa.training.own_recipe import Recipe
@@ -76,8 +76,12 @@ class OwnSsim:
         recipe: Recipe,
         about: Mapping[str, str],
     ) -> Finished:
-        """Nothing is calibrated: the score is the similarity itself."""
-        content = exported(network, self.architecture, about["version"], about)
+        """Nothing is calibrated: the score is the similarity itself.
+
+        Its error on whole scans is taken to be the shipped network's: a few watched scans can't tell a smaller one.
+        """
+        error = load_network(self.name).settings[ERROR_KEY]
+        content = exported(network, self.architecture, about["version"], {**about, ERROR_KEY: error})
         trained = network_of(self.name, content)
         runs = {} if start is None else {"start": load_network(self.name, weights=start).run}
         runs["trained"] = trained.run

@@ -13,6 +13,7 @@ from bidsqa.verdict import Rules, decide
 
 TYPICAL = {
     "cjv": 0.45,
+    "empty_slices": 0.0,
     "cnr": 3.2,
     "snr_total": 9.0,
     "efc": 0.6,

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -20,8 +21,14 @@ from sphinx.util.docutils import SphinxDirective
 
 DOCS = Path(__file__).resolve().parents[1]
 PRINTED = {"validation": DOCS / "validation_tables", "benchmarks": DOCS / "benchmark_tables"}
-DOI = re.compile(r"(?:doi:? ?)?\b(10\.\d{4,9}/[^\s,;)]+[^\s,;).])", re.IGNORECASE)
+# old ones hold pairs of brackets, and ; < > within them: 10.1002/(SICI)1099-...
+DOI = re.compile(r"(?:doi:? ?)?\b(10\.\d{4,9}/(?:\([^\s()]*\)|[^\s,;()])+(?:[;<>][^\s,()]+)*(?<![.,;]))", re.IGNORECASE)
 LITERAL = re.compile(r"(``[^`]+``|`[^`]+`|https?://[^\s,;)]+)")
+
+
+def _linked(found: re.Match[str]) -> str:
+    shown = re.sub(r"([<>])", r"\\\1", found[1])
+    return f"`doi {shown} <https://doi.org/{quote(found[1], safe='/().:-_')}>`__"
 
 
 def escape(text: str) -> str:
@@ -34,7 +41,7 @@ def escape(text: str) -> str:
             parts.append(part)
         else:
             plain = re.sub(r"([\\*`|_])", r"\\\1", part)
-            parts.append(DOI.sub(lambda found: f"`doi {found[1]} <https://doi.org/{found[1]}>`__", plain))
+            parts.append(DOI.sub(_linked, plain))
     return "".join(parts)
 
 

@@ -63,4 +63,6 @@ def test_air_that_is_refused() -> None:
     assert "constant" in air_problem(100, 10**6, 100, 2000, 40.0, "zeroed")
     assert "rim" in air_problem(10**5, 10**6, 10**5, 2000, 8.0, "zeroed")
     assert "stripped" in air_problem(10**4, 10**6, 10**4, 2000, 8.0, "stripped")
+    assert "offset" in air_problem(10**6, 10**6, 10**6, 2000, 40.0, "natural", negative=0.5)
+    assert air_problem(10**6, 10**6, 10**6, 2000, 40.0, "natural", negative=0.001) == ""
     assert "too small" in air_problem(500, 500, 500, 2000, 8.0, "natural")

@@ -30,7 +30,7 @@ def run(volume: Volume, inside: np.ndarray) -> np.ndarray:
     grid = covering(volume.shape, volume.spacing, 2.5)
     coarse = coarsen(volume.data, volume.spacing, grid)
     brain = coarsen(inside.astype(np.float32), volume.spacing, grid) > 0.5
-    return estimate(volume, coarse, grid, brain, threads=1)
+    return estimate(volume, coarse, grid, brain)
 
 
 def test_recovers_a_planted_field_with_mean_one() -> None:

@@ -32,6 +32,15 @@ def test_one_slice_times_f_gives_the_logarithm_of_f(scene: Any, factor: float) -
     assert found["slice_jump"] == pytest.approx(abs(np.log(factor)), rel=1e-4)
 
 
+@pytest.mark.parametrize("lost", [(), (30,), (28, 29), (24, 30, 31, 32)])
+def test_lost_slices_are_counted(scene: Any, lost: tuple[int, ...]) -> None:
+    volume, anatomy = scene()
+    factors = np.ones(volume.shape[2])
+    factors[list(lost)] = 0.0
+    assert slice_signal.empty_slices(Samples(scaled(volume, factors), anatomy)) == len(lost)
+    assert slice_signal.empty_slices(Samples(scaled(volume, 37.0 * factors), anatomy)) == len(lost)
+
+
 @pytest.mark.parametrize("factor", [0.8, 0.95])
 def test_every_other_slice_times_f(scene: Any, factor: float) -> None:
     volume, anatomy = scene(sigma=0.0)

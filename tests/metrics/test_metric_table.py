@@ -41,7 +41,7 @@ def test_row_is_complete(row: Metric) -> None:
     assert set(row.needs) <= MASKS
     assert row.version >= 1
     assert row.source and row.formula and row.mriqc and row.suffixes
-    assert re.search(r"doi 10\.\d{4,9}/\S+", row.source) or row.name in {"size", "spacing", "clipped"}
+    assert re.search(r"doi 10\.\d{4,9}/\S+", row.source) or row.name in {"size", "spacing", "clipped", "empty_slices"}
     low, high = row.bounds
     assert low is None or high is None or low < high
     for key, text in row.keys.items():

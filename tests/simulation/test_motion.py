@@ -109,6 +109,19 @@ def test_rotation_in_space_keeps_the_noise() -> None:
     assert float(turned[inside].std()) == pytest.approx(float(noise[inside].std()), rel=0.04)
 
 
+def test_a_turn_that_shears_cannot_make_is_refused() -> None:
+    with pytest.raises(ValueError, match="45 degrees"):
+        rotate(blob(3), rotation_matrix(torch.tensor([[0.0, 0.0, 2.0]]))[0], torch.ones(3))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float64])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_rotation_takes_any_kind_of_number(dims: int, kind: Any) -> None:
+    turn = rotation_matrix(torch.full((1, 1 if dims == 2 else 3), 0.1))[0]
+    turned = rotate(blob(dims).to(kind), turn, torch.ones(dims))
+    assert torch.allclose(turned, rotate(blob(dims), turn, torch.ones(dims)), atol=1e-3)
+
+
 def test_angles_of_a_rotation_give_it_again() -> None:
     angles = 0.9 * torch.randn(3, generator=torch.Generator().manual_seed(1)).tanh()
     again = torch.tensor(angles_of(rotation_matrix(angles[None])[0]))

@@ -165,6 +165,21 @@ def test_unexpected_error_leaves_a_crash_file(
     assert "planted" in (out / "logs" / record["failure"]["crashfile"]).read_text()
 
 
+def test_masks_of_a_scan_with_an_unusable_orientation(tmp_path: Path, bids_dataset: Maker) -> None:
+    root = bids_dataset("sub-01_T1w")
+    path = root / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
+    image = nibabel.load(path)
+    image = nibabel.Nifti1Image(np.asarray(image.dataobj), image.affine)
+    image.header["sform_code"], image.header["qform_code"] = 1, 0
+    for row in ("srow_x", "srow_y", "srow_z"):
+        image.header[row] = 0
+    image.affine[:3] = 0
+    image.to_filename(path)
+    out, result, events = _run(root, tmp_path, settings=Settings(output_masks=True))
+    assert result.done, events
+    assert len(list(out.glob("sub-01/anat/*.nii.gz"))) == 2
+
+
 def test_masks_lie_on_the_grid_of_the_scan(tmp_path: Path, bids_dataset: Maker) -> None:
     root = bids_dataset("sub-01_T1w")
     path = root / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
