@@ -23,6 +23,7 @@ from bidsqa.validation import separation
 from bidsqa.validation.separation import Scored, percent, ranged
 from bidsqa.validation.severity_cases import PAPER, STRENGTHS, build_cases
 from bidsqa.validation.severity_judging import Found, Judged, clean_left_out, judge, kinds_of, left_out
+from bidsqa.validation.severity_targets import target_table
 from bidsqa.validation.statistics import bootstrap
 from bidsqa.validation.tables import Table
 
@@ -113,6 +114,7 @@ def evaluate(rows: Sequence[Found], clean: Sequence[Found] = ()) -> dict[str, An
 def tables(result: dict[str, Any], note: str) -> dict[str, Table]:
     """Tables for docs: areas by score, the severity by strength and contrast, kinds, the paper's protocol."""
     return {
+        "severity_targets": target_table(result, note, COMMAND),
         "severity_auc": _areas(result, note),
         "severity_strength": _by_strength(result, note),
         "severity_clean": _clean(result),

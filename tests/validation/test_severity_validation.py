@@ -197,9 +197,9 @@ def test_perfect_readings_give_perfect_numbers(tmp_path: Path) -> None:
     shown = write(result, tmp_path, describe(rows))
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {
         "severity_auc.json", "severity_strength.json", "severity_clean.json", "severity_kinds.json",
-        "severity_protocol.json", "severity.csv",
+        "severity_protocol.json", "severity_targets.json", "severity.csv",
     }  # fmt: skip
-    assert len(shown) == 5
+    assert len(shown) == 6
     assert "noise" in shown[0].text()
     assert tables(result, "note")["severity_auc"].note == "note"
     json.dumps(result)
