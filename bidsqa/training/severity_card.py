@@ -20,11 +20,12 @@ from bidsqa.validation.tables import Table
 INTRODUCTION = """
 Near 0 is clean, 1 the review threshold, under which the next clean scan of a site that the network was not trained on
 should lie with a chance of 95 % (the tables tell how many do); above it the score grows with the logarithm (2 is 2.7
-times the threshold). Readings that count: the compact network's strengths of noise, motion, ghosting, bias and blur and
-its estimate of the damage of all together (`overall`), and three that need no training: the field of the whole head
-(polynomial), the echo of ghosts (cepstrum) and the grain of the pixels. Each is set against clean scans: 0 at their median, 1 at their 95th percentile
-or as far above as an artifact of strength 0.35 brings it, whichever is further; the root of the sixth powers' sum
-joins them. The kind is named by a logistic model of the readings by kind, fitted on development scans.
+times the threshold). Readings that count: the compact network's strengths of noise, motion, ghosting, bias and blur
+and its estimate of the damage of all together (`overall`), and three that need no training: the field of the whole
+head (polynomial), the echo of ghosts (cepstrum) and the grain of the pixels. Each is set against clean scans: 0 at
+their median, 1 at their 95th percentile or as far above as an artifact of strength 0.35 brings it, whichever is
+further; the root of the sixth powers' sum joins them. The kind is named by a logistic model of the readings by kind,
+fitted on development scans.
 """
 TARGETS = """
 Blanked air is blanked again in the copies; clean slices go through the same steps. Targets: 1 - SSIM and NRMSE in the
