@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -80,3 +81,16 @@ def test_committed_text_names_no_place_of_one_machine() -> None:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"/(root|home|work|opt)/", text), path
         assert not REMOTE.findall(text), path
+
+
+def test_every_doi_of_a_metric_is_linked_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    import tables
+
+    from bidsqa.metrics import METRICS
+
+    for row in METRICS:
+        wanted = re.findall(r"doi (10\.\S+?)(?=[,;]? |$)", row.source)
+        linked = [unquote(found) for found in re.findall(r"https://doi\.org/([^>]+)>`__", tables.escape(row.source))]
+        assert linked == wanted, row.name
