@@ -110,22 +110,24 @@ def find_artifacts(volume: Volume, hat: Array, head_coarse: Array, grid: Grid) -
     distance = ndimage.distance_transform_edt(~small) * (2 * grid.step)
     box = bounding_box(candidates, 1)
     where = np.argwhere(candidates[box]) + [window.start for window in box]
-    index = np.rint((where * volume.spacing - grid.origin) / (2 * grid.step)).astype(int)
-    index = np.clip(index, 0, np.array(small.shape) - 1)
-    far = distance[tuple(index.T)]
-    kept = where[far >= NEAR_SHARE * float(_distances(volume, hat, distance, grid).max(initial=0.0))]
+    depth = float(_hat_distances(volume, hat, distance, grid).max(initial=0.0))
+    kept = where[_distance_at(volume, where, distance, grid) >= NEAR_SHARE * depth]
     artifacts[tuple(kept.T)] = True
     artifacts[box] = ndimage.binary_opening(artifacts[box], ndimage.generate_binary_structure(3, 1))
     return artifacts
 
 
-def _distances(volume: Volume, hat: Array, distance: Array, grid: Grid) -> Array:
-    """Distance from the head (mm) of hat voxels about 4 mm apart, 1D."""
+def _distance_at(volume: Volume, where: Array, distance: Array, grid: Grid) -> Array:
+    """Distance from the head (mm) at voxels (N, 3), from a map at twice the grid's step; shape (N,)."""
+    index = np.rint((where * volume.spacing - grid.origin) / (2 * grid.step)).astype(int)
+    return np.asarray(distance[tuple(np.clip(index, 0, np.array(distance.shape) - 1).T)])
+
+
+def _hat_distances(volume: Volume, hat: Array, distance: Array, grid: Grid) -> Array:
+    """As :func:`_distance_at`, of hat voxels about 4 mm apart."""
     strides = tuple(max(1, round(4.0 / edge)) for edge in volume.spacing)
     where = np.argwhere(hat[:: strides[0], :: strides[1], :: strides[2]]) * strides
-    index = np.rint((where * volume.spacing - grid.origin) / (2 * grid.step)).astype(int)
-    index = np.clip(index, 0, np.array(distance.shape) - 1)
-    return np.asarray(distance[tuple(index.T)])
+    return _distance_at(volume, where, distance, grid)
 
 
 def reach(volume: Volume, hat: Array, head_coarse: Array, grid: Grid) -> float:
@@ -141,7 +143,7 @@ def reach(volume: Volume, hat: Array, head_coarse: Array, grid: Grid) -> float:
         Covers the scan.
     """
     distance = ndimage.distance_transform_edt(~head_coarse[::2, ::2, ::2]) * (2 * grid.step)
-    found = _distances(volume, hat, distance, grid)
+    found = _hat_distances(volume, hat, distance, grid)
     return float(np.percentile(found, 90)) if found.size else 0.0
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from bidsqa.anatomy.grids import Box
 from bidsqa.image import Volume, acquisition_axis, head_extent
+from bidsqa.image.padding import trimmed
 from bidsqa.image.slices import THICK_SLICE_RATIO
 
 Array = np.ndarray[Any, Any]
@@ -45,18 +46,9 @@ def field_of_view(data: Array, frame: Array, head: Array) -> Box:
     spans = [(0, size) if blanked else head_extent(~frame, axis) for axis, size in enumerate(data.shape)]
     if not blanked:
         # the head mask may reach a voxel or two into the padding
-        spans = [_trimmed(data, axis, *span) for axis, span in enumerate(spans)]
+        spans = [trimmed(data, axis, low, high, least=2) for axis, (low, high) in enumerate(spans)]
     x, y, z = (slice(*span) for span in spans)
     return x, y, z
-
-
-def _trimmed(data: Array, axis: int, low: int, high: int) -> tuple[int, int]:
-    """The span without planes of one value at its ends."""
-    while high - low > 2 and np.ptp(data.take(low, axis)) == 0:
-        low += 1
-    while high - low > 2 and np.ptp(data.take(high - 1, axis)) == 0:
-        high -= 1
-    return low, high
 
 
 def foldable_axes(volume: Volume) -> Sequence[int]:

@@ -210,7 +210,24 @@ def _check_kind(image: Any) -> None:
 
 
 def usable_affine(image: Any, warnings: list[str]) -> Array:
-    """The scan's affine with plausible voxel edges, or one made from the voxel sizes alone."""
+    """The scan's affine with plausible voxel edges, or one made from the voxel sizes alone.
+
+    Parameters
+    ----------
+    image : nibabel image
+    warnings : list of str
+        What was amiss is added.
+
+    Returns
+    -------
+    ndarray of float64, shape (4, 4)
+        mm.
+
+    Raises
+    ------
+    InputError
+        If the voxel sizes are implausible.
+    """
     affine = np.array(image.affine if image.affine is not None else np.eye(4), dtype=np.float64)
     header = image.header
     coded = not hasattr(header, "get_sform") or bool(int(header["sform_code"]) or int(header["qform_code"]))

@@ -30,7 +30,7 @@ def measured_block(data: Array) -> Box:
         The whole grid where there is no padding.
     """
     whole = [(0, size) for size in data.shape]
-    spans = [_varied(data, axis) for axis in range(3)]
+    spans = [trimmed(data, axis, 0, size) for axis, size in enumerate(data.shape)]
     if any(high - low < THINNEST for low, high in spans):
         spans = whole
     block = data[tuple(slice(*span) for span in spans)]
@@ -45,11 +45,10 @@ def measured_block(data: Array) -> Box:
     return kept[0], kept[1], kept[2]
 
 
-def _varied(data: Array, axis: int) -> tuple[int, int]:
-    """From the first to behind the last plane that holds more than one value."""
-    low, high = 0, data.shape[axis]
-    while low < high and np.ptp(data.take(low, axis)) == 0:
+def trimmed(data: Array, axis: int, low: int, high: int, least: int = 0) -> tuple[int, int]:
+    """The span of planes along an axis without those of one value at its ends, at least ``least`` planes long."""
+    while high - low > least and np.ptp(data.take(low, axis)) == 0:
         low += 1
-    while high > low and np.ptp(data.take(high - 1, axis)) == 0:
+    while high - low > least and np.ptp(data.take(high - 1, axis)) == 0:
         high -= 1
     return low, high

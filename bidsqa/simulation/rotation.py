@@ -3,7 +3,7 @@
 
 In space by shears, each a shift along one axis by a phase ramp (Unser et al. 1995, doi 10.1109/83.465102; for heads
 Eddy et al. 1996, doi 10.1002/mrm.1910360614): noise keeps its power and edges their sharpness. Linear interpolation
-would take two thirds of the noise out of a moved scan and leave it looking better than the scan that lay still.
+would take two thirds of the noise's power out of a moved scan and leave it looking better than the scan that lay still.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch.nn import functional
 
 # voxels beyond the grid over which what lies at its border fades, besides those that a shear reaches
 FADE = 6
+# rad; a smaller turn moves no voxel
 SMALLEST = 1e-7
 
 
@@ -80,10 +81,10 @@ def angles_of(turn: Tensor) -> tuple[float, float, float]:
 
 def _in_space(image: Tensor, turn: Tensor, spacing: Tensor) -> Tensor:
     """x∘R⁻¹ with R = P₀P₁P₂: the turn about axis 2 comes first."""
-    data = image[0, 0]
-    if max(map(abs, angles_of(turn))) > math.pi / 4 + SMALLEST:
+    data, angles = image[0, 0], angles_of(turn)
+    if max(map(abs, angles)) > math.pi / 4 + SMALLEST:
         raise ValueError("turns in space are up to 45 degrees about each axis")
-    for axis, angle in reversed(list(enumerate(angles_of(turn)))):
+    for axis, angle in reversed(list(enumerate(angles))):
         if abs(angle) < SMALLEST:
             continue
         first, second = [other for other in range(3) if other != axis]

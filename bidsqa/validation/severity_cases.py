@@ -149,9 +149,13 @@ def build_cases(data: Path, out: Path) -> None:
         path = out / f"{clean.name}_{artifact}_{strength}.npz"
         if path.exists() or (clean.site, artifact) in UNFIT:
             continue
-        seed = int.from_bytes(f"{clean.name}{artifact}".encode(), "little") % 1_000_003
-        volume, _, harm = degrade_volume(clean.volume, artifact, strength, seed)
+        volume, _, harm = degrade_volume(clean.volume, artifact, strength, case_seed(clean.name, artifact))
         _save(path, clean, artifact, strength, volume, harm["damage"])
+
+
+def case_seed(scan: str, artifact: str) -> int:
+    """Seed of a scan's copies with an artifact: one for all strengths, so that they differ in nothing else."""
+    return int.from_bytes(f"{scan}{artifact}".encode(), "little") % 1_000_003
 
 
 def _save(path: Path, clean: Clean, artifact: str, strength: float, volume: Volume, damage: float) -> None:

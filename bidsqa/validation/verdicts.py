@@ -19,7 +19,7 @@ from bidsqa.record import Record
 from bidsqa.settings import Settings, Source
 from bidsqa.simulation import degrade_volume
 from bidsqa.training.pool import Clean, real_scans
-from bidsqa.validation.severity_cases import FAMILY_OF, JUDGED, UNFIT
+from bidsqa.validation.severity_cases import FAMILY_OF, JUDGED, UNFIT, case_seed
 from bidsqa.validation.statistics import share_interval
 from bidsqa.validation.tables import Table, write_rows
 from bidsqa.verdict import RANK
@@ -92,8 +92,7 @@ def build_records(data: Path, out: Path) -> None:
                 continue
             volume = clean.volume
             if artifact != "none":
-                seed = int.from_bytes(f"{clean.name}{artifact}".encode(), "little") % 1_000_003
-                volume, _, _ = degrade_volume(volume, artifact, strength, seed)
+                volume, _, _ = degrade_volume(volume, artifact, strength, case_seed(clean.name, artifact))
             record = assess_volume(volume, clean.name, clean.contrast)
             part = path.with_suffix(".part")
             part.write_text(record.dumps(), encoding="utf-8")

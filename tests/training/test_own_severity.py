@@ -63,6 +63,9 @@ def test_few_scans_keep_the_shipped_width() -> None:
 
 def test_kinds_that_were_not_learned_don_t_count() -> None:
     scale = own_scale([*judged(2), *judged(5, "train")], mix_of(("noise", "ghosting")))
+    assert scale.kinds is None  # the model of the kinds needs the readings of all
+    shipped = Scale.from_json(load_network("severity").settings["calibration"])
+    assert own_scale(judged(3), MIX).kinds == own_scale(judged(30), MIX).kinds == shipped.kinds is not None
     assert set(scale.use) == {"noise", "grain", "ghosting", "echo"}
     noisy = {**judged(1)[0].readings, "noise": 2.0}
     blurred = {**judged(1)[0].readings, "blur": 2.0, "motion": 2.0, "field": 3.0}
