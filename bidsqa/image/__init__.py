@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scans in memory: reading and checking them, their slices and intensities."""
 
-from bidsqa.image.intensity import robust_range, rough_head
+from bidsqa.image.intensity import clipped_fraction, robust_range, rough_head
 from bidsqa.image.loading import fetch_command, load_volume, usable_affine
 from bidsqa.image.padding import measured_block
 from bidsqa.image.slices import (
@@ -19,6 +19,7 @@ __all__ = [
     "ImageFacts",
     "Volume",
     "acquisition_axis",
+    "clipped_fraction",
     "fetch_command",
     "head_extent",
     "load_volume",

@@ -35,6 +35,13 @@ def robust_range(values: Array, low: float = 0.5, high: float = 99.5) -> tuple[f
     return float(bottom), float(top)
 
 
+def clipped_fraction(values: Array) -> float:
+    """Share of the brighter half of the positive values that sit at the very maximum, 0-2 (2: all of them)."""
+    highest = values.max(initial=0)
+    positive = np.count_nonzero(values > 0)
+    return float(np.count_nonzero(values == highest) / (0.5 * positive)) if highest > 0 else 0.0
+
+
 def otsu_threshold(values: Array, bins: int = 256) -> float:
     """Threshold that best parts the values in two classes (Otsu 1979, doi 10.1109/TSMC.1979.4310076, Eq. 12)."""
     counts, edges = np.histogram(values, bins=bins)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsqa.errors import InputError
+from bidsqa.image.intensity import clipped_fraction
 from bidsqa.image.volume import FloatArray, ImageFacts, Volume
 
 if TYPE_CHECKING:
@@ -106,17 +107,11 @@ def _volume(
         nonfinite_voxels=nonfinite,
         negative_voxels=negative,
         zero_fraction=float(np.count_nonzero(data == 0) / data.size),
-        clipped_fraction=_clipped_fraction(data, highest),
+        clipped_fraction=clipped_fraction(data),
         sha256=digest,
         warnings=tuple(warnings),
     )
     return Volume(data=data, affine=affine, facts=facts)
-
-
-def _clipped_fraction(data: FloatArray, highest: float) -> float:
-    """Share of the brighter half of the positive voxels that sit at the very maximum."""
-    positive = np.count_nonzero(data > 0)
-    return float(np.count_nonzero(data == highest) / max(1.0, 0.5 * positive)) if highest > 0 else 0.0
 
 
 def _open(path: Path) -> Any:

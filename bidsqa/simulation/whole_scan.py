@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bidsqa.image import Volume, acquisition_axis, rough_head
+from bidsqa.image import Volume, acquisition_axis, clipped_fraction, rough_head
 from bidsqa.image.slices import THICK_SLICE_RATIO
 from bidsqa.simulation.artifact import Parameters
 from bidsqa.simulation.degrading import visible_severity
@@ -84,6 +84,7 @@ def degrade_volume(
         minimum=float(data.min()),
         maximum=float(data.max()),
         zero_fraction=float(np.mean(data == 0)),
+        clipped_fraction=clipped_fraction(data),
         sha256="",
     )
     harm = damage(volume.data, data, head)

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from bidsqa.image import Volume
+from bidsqa.image import Volume, clipped_fraction
 from bidsqa.simulation import damage, degrade_volume, visible_severity
 
 
@@ -101,3 +101,14 @@ def test_ways_can_be_chosen() -> None:
     assert parameters["order"] == 2 and parameters["axis"] == 1
     with pytest.raises(ValueError, match="can't be 'spiral'"):
         degrade_volume(volume, "motion", 0.5, seed=1, order="spiral")
+
+
+def test_facts_are_those_of_the_degraded_voxels() -> None:
+    full = thick_scan().data
+    cut = np.minimum(full, np.percentile(full[full > 0], 70))
+    volume = Volume.from_array(cut, (1, 4, 1))
+    volume = replace(volume, facts=replace(volume.facts, clipped_fraction=clipped_fraction(cut)))
+    assert volume.facts.clipped_fraction == pytest.approx(0.6, abs=0.01)
+    noisy = degrade_volume(volume, "noise", 0.5, seed=0)[0]
+    assert noisy.facts.clipped_fraction == clipped_fraction(noisy.data) < 0.01
+    assert noisy.facts.maximum == noisy.data.max()
