@@ -59,8 +59,11 @@ def prepare_environment(work: Path) -> None:
     Parameters
     ----------
     work : Path
-        Caches go below it.
+        Caches go below it. A TemplateFlow home that is already there is used, wherever other caches go.
     """
+    usual = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "templateflow")
+    if not os.environ.get("TEMPLATEFLOW_HOME") and os.path.isdir(usual):
+        os.environ["TEMPLATEFLOW_HOME"] = usual
     for variable, name in CACHES.items():
         if not os.environ.get(variable):
             os.environ[variable] = str(work / name)

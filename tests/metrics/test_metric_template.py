@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +81,21 @@ def test_placeholders_and_missing_homes_are_null_with_the_way_to_fetch(
         assert metrics["tpm_overlap_gm"] is None
         assert "TEMPLATEFLOW_HOME" in reasons["tpm_overlap_gm"] and str(home) not in reasons["tpm_overlap_gm"]
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_the_files_are_those_that_templateflow_names(tmp_path: Path) -> None:
+    # in a process of its own: TemplateFlow fills its home with empty files when it is imported
+    code = (
+        "from templateflow.client import TemplateFlowClient as C\n"
+        "for tissue in ('CSF', 'GM', 'WM'):\n"
+        "    [path] = C(autoupdate=False).ls('MNI152NLin2009cAsym', suffix='probseg', label=tissue, resolution=2)\n"
+        "    path.write_bytes(b'content')\n"
+        "    print(path)\n"
+    )
+    surroundings = os.environ | {"TEMPLATEFLOW_HOME": str(tmp_path), "TEMPLATEFLOW_AUTOUPDATE": "off"}
+    ran = subprocess.run([sys.executable, "-c", code], env=surroundings, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert [str(path) for path in template.find_priors(tmp_path).values()] == ran.stdout.split()
 
 
 def test_a_broken_template_is_null(plain_scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
