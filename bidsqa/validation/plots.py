@@ -2,7 +2,8 @@
 """The plots of the validation, as SVG files that are the same bytes for the same numbers.
 
 ``python -m bidsqa.validation.plots OUT.svg NAME=CURVE.csv[@SLICES] ...`` draws learning curves of SSIM networks; SLICES
-is what the weights that a training went on from had seen before.
+is what the weights that a training went on from had seen before. With ``--column``, ``--batch`` and ``--label`` it draws those
+of other networks, e.g. ``--column watch_auc --batch 42`` for the severity.
 """
 
 from __future__ import annotations
@@ -170,8 +171,8 @@ def learning_curves(curves: Mapping[str, Sequence[tuple[float, float]]], measure
         axis.legend(fontsize=6, frameon=False)
 
 
-def read_curve(path: Path, before: int = 0, batch: int = 16) -> list[tuple[float, float]]:
-    """(slices seen, SD of the error on watched subjects) from a training's ``curve.csv``.
+def read_curve(path: Path, before: int = 0, batch: int = 16, column: str = "watch_sd") -> list[tuple[float, float]]:
+    """(slices seen, a measure on watched subjects) from a training's ``curve.csv``.
 
     Parameters
     ----------
@@ -180,12 +181,12 @@ def read_curve(path: Path, before: int = 0, batch: int = 16) -> list[tuple[float
         Slices that the starting weights had seen.
     batch : int
         Slices a step.
+    column : str
+        The measure: by default the SD of the error, as the SSIM networks' curves have it.
     """
     with path.open(encoding="utf-8") as rows:
         return [
-            (before + batch * float(row["step"]), float(row["watch_sd"]))
-            for row in csv.DictReader(rows)
-            if row.get("watch_sd")
+            (before + batch * float(row["step"]), float(row[column])) for row in csv.DictReader(rows) if row.get(column)
         ]
 
 
@@ -194,13 +195,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bidsqa.validation.plots", description="Draw learning curves.")
     parser.add_argument("out", type=Path, help="SVG file")
     parser.add_argument("curves", nargs="+", help="NAME=CURVE.csv[@SLICES SEEN BEFORE]")
+    parser.add_argument("--column", default="watch_sd", help="measure in the files (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=16, help="slices a step (default: %(default)s)")
+    parser.add_argument("--label", default="SD of the error, watched subjects", help="the measure in words")
     chosen = parser.parse_args(arguments)
     curves = {}
     for text in chosen.curves:
         name, _, place = text.partition("=")
         path, _, before = place.partition("@")
-        curves[name] = read_curve(Path(path), int(before or 0))
-    learning_curves(curves, "SD of the error, watched subjects", chosen.out)
+        curves[name] = read_curve(Path(path), int(before or 0), chosen.batch, chosen.column)
+    learning_curves(curves, chosen.label, chosen.out)
 
 
 if __name__ == "__main__":

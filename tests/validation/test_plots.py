@@ -75,3 +75,5 @@ def test_learning_curves_are_read_from_the_trainings_files(tmp_path: Path) -> No
     assert read_curve(tmp_path / "a.csv", before=1000) == [(1160.0, 0.2), (1480.0, 0.1)]
     main([str(tmp_path / "out.svg"), f"first={tmp_path / 'a.csv'}", f"second={tmp_path / 'a.csv'}@500"])
     assert texts(tmp_path / "out.svg").count("<path") > 10
+    (tmp_path / "b.csv").write_text("step,watch_auc\n1,0.7\n", encoding="utf-8")
+    assert read_curve(tmp_path / "b.csv", batch=42, column="watch_auc") == [(42.0, 0.7)]
