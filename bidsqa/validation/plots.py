@@ -2,8 +2,8 @@
 """The plots of the validation, as SVG files that are the same bytes for the same numbers.
 
 ``python -m bidsqa.validation.plots OUT.svg NAME=CURVE.csv[@SLICES] ...`` draws learning curves of SSIM networks; SLICES
-is what the weights that a training went on from had seen before. With ``--column``, ``--batch`` and ``--label`` it draws those
-of other networks, e.g. ``--column watch_auc --batch 42`` for the severity.
+is what the weights that a training went on from had seen before. With ``--column``, ``--batch``, ``--label`` it draws
+those of other networks, e.g. ``--column watch_auc --batch 42`` for the severity.
 """
 
 from __future__ import annotations
