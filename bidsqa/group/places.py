@@ -44,17 +44,6 @@ def ranks(values: Array) -> tuple[Array, Array, Array]:
     return below, equal, count
 
 
-def percentile(below: int, equal: int, count: int) -> float | None:
-    """The share of the other scans that a scan lies above, in percent; equal ones count half.
-
-    Returns
-    -------
-    float or None
-        0 (lowest) to 100 (highest); None where there is no other scan.
-    """
-    return 100.0 * (below + equal / 2) / (count - 1) if count > 1 else None
-
-
 def places(rows: Sequence[Row]) -> list[dict[str, list[int]]]:
     """The place of each value of each scan.
 

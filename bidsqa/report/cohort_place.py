@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scan's place among the study's scans, told to pages that are there already.
 
-A page is up to 2.5 MB and a study can have thousands, so that the group level doesn't write them anew: each page has, near
-its beginning, a block of JSON of fixed length, padded with spaces, that is overwritten in place.
+A page is up to 2.5 MB and a study can have thousands, so that the group level doesn't write them anew: each page has,
+near its beginning, a block of JSON of fixed length, padded with spaces, that is overwritten in place.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Iterable, Mapping

@@ -15,7 +15,7 @@ from bidsqa.models import SCORES, Score
 from bidsqa.models.local_map import LocalMap
 from bidsqa.report import tiles
 from bidsqa.report.local_maps import draw_local_maps
-from bidsqa.report.slice_sheets import COLUMNS, SHEET, scored_planes, shown_slices
+from bidsqa.report.slice_sheets import COLUMNS, SHEET, describe_sheet, scored_planes, shown_slices
 from bidsqa.report.tiles import Layout
 
 Array = np.ndarray[Any, Any]
@@ -127,7 +127,8 @@ def _sheets(
         index = tuple(at for at in shown_slices(plain, plane) if at < volume.shape[axis])
         layout = tiles.lay_out(axis, index, box, volume.spacing, COLUMNS, largest=plan.sheet[min(place, 1)])
         sheet = tiles.grey_mosaic(volume.data, layout, window)
-        found[f"{SHEET}{plane}.webp"] = tiles.encode(sheet, lossless=False, quality=plan.quality)
+        about = describe_sheet(index, layout.size)
+        found[f"{SHEET}{plane}.webp"] = tiles.encode(sheet, lossless=False, quality=plan.quality, description=about)
         outlines = _outlines(anatomy, layout, ("brain",)).items()
         found.update({name.replace("outline-", f"{SHEET}"): content for name, content in outlines})
     return found

@@ -94,7 +94,9 @@ def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
         rules_version=str(record.verdict.get("rules_version", "")),
         study_page=STUDY_PAGE,
         cohort=cohort_place.empty_block(),
-        about=page.data_block(_about(record, decision) | {"viewer": viewer and viewer["data"], "rating": rating["data"]}),
+        about=page.data_block(
+            _about(record, decision) | {"viewer": viewer and viewer["data"], "rating": rating["data"]}
+        ),
         data=page.data_block(record.to_dict()),
     )
 

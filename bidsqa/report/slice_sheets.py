@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,9 @@ def slices_of(scores: Mapping[str, Any], plane: str) -> dict[str, dict[int, floa
         values: dict[int, float] = {}
         for part in _parts(score):
             if part.get("plane") == plane:
-                both = zip(map(number, entries(part.get("index"))), map(number, entries(part.get("value"))), strict=False)
+                both = zip(
+                    map(number, entries(part.get("index"))), map(number, entries(part.get("value"))), strict=False
+                )
                 values |= {int(at): value for at, value in both if at is not None and value is not None and at >= 0}
         if values:
             found[name] = dict(sorted(values.items()))
@@ -57,12 +60,27 @@ def shown_slices(scores: Mapping[str, Any], plane: str) -> tuple[int, ...]:
     return tuple(every[at] for at in places)
 
 
-def tile_size(count: int, width: int, height: int) -> tuple[int, int] | None:
-    """Width and height of one slice on a sheet of ``count``; None where the sheet can't hold just these."""
-    if count < 1:
+def describe_sheet(index: Sequence[int], size: tuple[int, int]) -> str:
+    """What a sheet says of itself: its slices and a slice's width and height."""
+    return json.dumps({"index": list(index), "size": list(size)})
+
+
+def read_sheet(picture: Mapping[str, Any]) -> tuple[list[int], tuple[int, int]] | None:
+    """The slices on a sheet, and a slice's width and height; None where the picture is none or doesn't say.
+
+    Parameters
+    ----------
+    picture : dict
+        ``width``, ``height`` and ``description``, as :func:`bidsqa.report.page.picture` gives them.
+    """
+    try:
+        told = json.loads(picture["description"])
+        index, (width, height) = [int(at) for at in told["index"]], map(int, told["size"])
+    except (ValueError, TypeError, KeyError):
         return None
-    columns, rows = min(COLUMNS, count), -(-count // COLUMNS)
-    return None if width % columns or height % rows else (width // columns, height // rows)
+    whole = (min(COLUMNS, len(index)) * width, -(-len(index) // COLUMNS) * height)
+    fits = len(index) > 0 and min(width, height) > 0 and whole == (picture["width"], picture["height"])
+    return (index, (width, height)) if fits else None
 
 
 def _parts(score: Any) -> Sequence[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bidsqa.models import SCORES
 from bidsqa.report.charts import kind_of
-from bidsqa.report.slice_sheets import COLUMNS, SHEET, scored_planes, shown_slices, slices_of, tile_size
+from bidsqa.report.slice_sheets import COLUMNS, SHEET, read_sheet, scored_planes, slices_of
 from bidsqa.report.slice_strip import Lane, slice_strip
 from bidsqa.report.tiles import SIDES
 from bidsqa.verdict.reasons import plain
@@ -44,11 +44,14 @@ def slice_viewer(
     """
     planes, data = [], []
     for plane in scored_planes(scores):
-        sheet, index = ready.get(f"{SHEET}{plane}.webp"), shown_slices(scores, plane)
-        size = tile_size(len(index), sheet["width"], sheet["height"]) if sheet else None
-        if sheet is None or size is None:
+        sheet = ready.get(f"{SHEET}{plane}.webp")
+        layout = read_sheet(sheet) if sheet else None
+        if sheet is None or layout is None:
             continue
-        values = slices_of(scores, plane)
+        index, size = layout
+        values = {name: inner for name, inner in slices_of(scores, plane).items() if set(inner) & set(index)}
+        if not values:
+            continue
         outline = ready.get(f"{SHEET}brain-{plane}.png")
         fits = outline is not None and (outline["width"], outline["height"]) == (sheet["width"], sheet["height"])
         strip = slice_strip(plane, [_lane(name, inner) for name, inner in values.items()])

@@ -3,20 +3,19 @@
   let told = null;
   try { told = JSON.parse($("cohort").textContent); } catch { /* half written: as if nothing were told */ }
   if (!told || typeof told !== "object") return;
-  const WORDS = {pass: "pass", review: "review", fail: "fail"};
+  const SIGNS = {pass: "✓", review: "?", fail: "✕"};
   const odd = Array.isArray(told.outliers) ? told.outliers : [];
   const suffix = String(told.suffix || "");
 
-  const share = (below, equal, count) => {
-    const percent = 100 * (below + equal / 2) / (count - 1);
-    return below === 0 && equal === 0 ? 0 : below === count - 1 ? 100 : Math.min(Math.max(Math.round(percent), 1), 99);
-  };
+  // of the other scans; equal ones count half
+  const share = (below, equal, count) => 100 * (below + equal / 2) / (count - 1);
   const say = (below, equal, count, what) => {
     if (equal === count - 1) return "the same in all " + count + what;
     if (equal > count / 2) return "the same as " + equal + " of the " + (count - 1) + " other" + what;
-    if (below === count - 1) return "highest of " + count + what;
-    if (below + equal === 0) return "lowest of " + count + what;
-    return "higher than " + share(below, equal, count) + " % of " + count + what;
+    const end = below === 0 ? "lowest of " : below + equal === count - 1 ? "highest of " : "";
+    if (end) return end + count + what + (equal ? ", with " + equal + " more" : "");
+    const percent = Math.round(share(below, equal, count));
+    return "higher than " + Math.min(Math.max(percent, 1), 99) + " % of " + count + what;
   };
   const bar = (below, equal, count) => {
     const picture = document.createElementNS("http://www.w3.org/2000/svg", "svg"), x = 2 + 0.6 * share(below, equal, count);
@@ -55,12 +54,15 @@
     $("places-help").hidden = false;
   }
 
-  if (!(told.decision in WORDS) || told.decision === about.decision) return;
+  if (!Object.hasOwn(SIGNS, told.decision) || told.decision === about.decision) return;
   about.group_decision = told.decision;
   const note = $("group-note"), here = $("verdict").textContent;
   const news = (Array.isArray(told.reasons) ? told.reasons : []).map(String).filter(text => text && !here.includes(text));
   const by = told.rules && told.rules !== about.rules_version ? " by rules " + told.rules : "";
-  note.append(make("strong", "The study's group level made this a " + WORDS[told.decision] + by + (news.length ? ":" : ".")));
+  const sign = make("span", SIGNS[told.decision], "symbol");
+  sign.setAttribute("aria-hidden", "true");
+  note.classList.add(told.decision);
+  note.append(sign, make("strong", "The study's group level made this a " + told.decision + by + (news.length ? ":" : ".")));
   if (news.length) {
     const list = make("ul");
     news.slice(0, 5).forEach(text => list.append(make("li", text)));
