@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sheets of all scored slices for the page's viewer: which slices, drawn as one picture a plane, and where each lies."""
+"""Sheets of all scored slices for the page's viewer: which slices, one picture a plane, and where each lies."""
 
 from __future__ import annotations
 

@@ -369,6 +369,7 @@ PLACE = {
         "efc": [0, 211, 212],
         "fber": [0, 150, 212],
         "cnr": [100, 2, 203],
+        "qi_1": [0, 3, 212],
     },
 }
 
@@ -379,7 +380,7 @@ def test_the_place_among_the_studys_scans_is_told(browser: Browser, scan: Path, 
         assert said.strip() == "higher than 93 % of 212 T1w scans; at its site higher than 90 % of 31"
         row = {
             key: page.inner_text(f"tr[data-key={key}] .place").strip()
-            for key in ("snr_total", "cjv", "efc", "fber", "cnr")
+            for key in ("snr_total", "cjv", "efc", "fber", "cnr", "qi_1")
         }
         assert row == {
             "snr_total": "lowest of 212 T1w scans ★ stands out at its site",
@@ -387,6 +388,7 @@ def test_the_place_among_the_studys_scans_is_told(browser: Browser, scan: Path, 
             "efc": "the same in all 212 T1w scans",
             "fber": "the same as 150 of the 211 other T1w scans",
             "cnr": "higher than 50 % of 203 T1w scans",
+            "qi_1": "lowest of 212 T1w scans, with 3 more",
         }
         assert not page.locator("tr[data-key=qi_2] .place").is_visible()
         note = page.inner_text("#group-note")
@@ -440,9 +442,7 @@ def test_a_half_written_block_costs_only_the_place(browser: Browser, scan: Path,
         assert not page.locator("#group-note").is_visible()
 
 
-def test_without_script_the_page_is_complete_and_offers_nothing_dead(
-    browser: Browser, scan: Path, tmp_path: Path
-) -> None:
+def test_without_script_nothing_dead_is_offered(browser: Browser, scan: Path, tmp_path: Path) -> None:
     with visit(browser, told_page(scan, tmp_path, PLACE), java_script_enabled=False) as page:
         assert not page.locator("#slices").is_visible()
         assert not page.locator("#rating").is_visible()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The block in which a page is told its scan's place: overwritten in place, whole or not at all, nothing else touched."""
+"""The block in which a page is told its scan's place: overwritten whole or not at all, nothing else touched."""
 
 from __future__ import annotations
 
