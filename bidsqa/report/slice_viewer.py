@@ -42,7 +42,8 @@ def slice_viewer(
     dict
         ``planes``: for the template, each with its strip and pictures; ``data``: for the script.
     """
-    planes, data = [], []
+    planes: list[dict[str, Any]] = []
+    data: list[dict[str, Any]] = []
     for plane in scored_planes(scores):
         sheet = ready.get(f"{SHEET}{plane}.webp")
         layout = read_sheet(sheet) if sheet else None

@@ -368,7 +368,7 @@ PLACE = {
         "cjv": [211, 0, 212],
         "efc": [0, 211, 212],
         "fber": [0, 150, 212],
-        "cnr": [100, 2, 203],
+        "cnr": [40, 81, 202],
         "qi_1": [0, 3, 212],
     },
 }
@@ -387,7 +387,7 @@ def test_the_place_among_the_studys_scans_is_told(browser: Browser, scan: Path, 
             "cjv": "highest of 212 T1w scans",
             "efc": "the same in all 212 T1w scans",
             "fber": "the same as 150 of the 211 other T1w scans",
-            "cnr": "higher than 50 % of 203 T1w scans",
+            "cnr": "higher than 40 % of 202 T1w scans",
             "qi_1": "lowest of 212 T1w scans, with 3 more",
         }
         assert not page.locator("tr[data-key=qi_2] .place").is_visible()
