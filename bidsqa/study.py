@@ -14,7 +14,7 @@ from bidsqa.bids import names
 from bidsqa.bids.scan import JUDGED_SUFFIXES
 from bidsqa.bids.writing import write_atomic
 from bidsqa.errors import UsageError
-from bidsqa.group import dictionaries, read_rows, sites, tables
+from bidsqa.group import dictionaries, places, read_rows, sites, tables
 from bidsqa.group.rows import Row
 from bidsqa.verdict import Rules
 
@@ -47,13 +47,16 @@ class GroupResult:
 def run_group(out: Path, rules: Rules | None = None) -> GroupResult:
     """Write ``group_<suffix>``, ``group_exclusions`` and ``group_sites`` (each TSV and JSON) and ``group.html``.
 
+    The scans' pages that are there are told each scan's place among the others
+    (:mod:`bidsqa.report.cohort_place`).
+
     Parameters
     ----------
     out : Path
         Output folder with records; nothing else is read.
     rules : Rules, optional
-        Judge every record anew by these, in the tables and on the study's page; records and scan pages stay as they
-        are. By default the records' own verdicts stand.
+        Judge every record anew by these, in the tables and on the study's page; records stay as they are, and a
+        scan's page tells where the group level differs from it. By default the records' own verdicts stand.
 
     Returns
     -------
@@ -64,6 +67,8 @@ def run_group(out: Path, rules: Rules | None = None) -> GroupResult:
     UsageError
         When there is no usable record at all.
     """
+    from bidsqa.report.cohort_place import fill_pages
+
     out = Path(out)
     rows, problems = read_rows(out, rules)
     if not rows:
@@ -82,6 +87,7 @@ def run_group(out: Path, rules: Rules | None = None) -> GroupResult:
     paths += _write(out, "group_sites", *tables.site_table(rows), sites_table=True)
     _remove_stale(out, set(by_suffix))
     paths.append(_write_page(out, rows, notes, problems))
+    fill_pages(zip((names.page_path(out, row.name) for row in rows), places.told_to_pages(rows), strict=True))
     return GroupResult(paths, problems, notes, len(rows))
 
 

@@ -7,7 +7,7 @@ Colours come from the page's style sheet by class; a mark's shape tells the same
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,35 @@ def slice_chart(
     """
     from markupsafe import Markup
 
+    first, last = min(index), max(index)
+
+    def x(at: float) -> float:
+        return LEFT + (at - first) / ((last - first) or 1) * (WIDTH - LEFT - RIGHT)
+
+    parts = [lane(index, values, readings, x, (TOP, HEIGHT - BOTTOM)), slice_axis(plane, first, last, HEIGHT - 10)]
+    label = escape(title)
+    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
+    return Markup(head + "".join(parts) + "</svg>")
+
+
+def lane(
+    index: Sequence[float],
+    values: Sequence[float],
+    readings: Sequence[tuple[str, float, float]],
+    x: Callable[[float], float],
+    reach: tuple[float, float],
+) -> str:
+    """Scores of one plane between two heights of a chart: bands with names and limits, a trace, and marks.
+
+    Parameters
+    ----------
+    index, values, readings
+        As :func:`slice_chart` takes them.
+    x : callable
+        From a slice's number to its place on the chart.
+    reach : tuple of float
+        Upper and lower end on the chart.
+    """
     inner = [low for _, low, _ in readings] + [high for _, _, high in readings]
     inner = [edge for edge in inner if inner.count(edge) > 1]  # where one reading ends and the next begins
     bottom, top = min([*values, *inner]), max([*values, *inner])
@@ -58,31 +87,25 @@ def slice_chart(
     bottom, top = bottom - pad, top + pad
 
     def y(value: float) -> float:
-        return TOP + (top - value) / (top - bottom) * (HEIGHT - TOP - BOTTOM)
-
-    first, last = min(index), max(index)
-
-    def x(at: float) -> float:
-        return LEFT + (at - first) / ((last - first) or 1) * (WIDTH - LEFT - RIGHT)
+        return reach[0] + (top - value) / (top - bottom) * (reach[1] - reach[0])
 
     parts = [_bands(readings, bottom, top, y)]
     path = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in zip(index, values, strict=True))
     parts.append(f'<polyline class="trace" points="{path}"/>')
     for at, value in zip(index, values, strict=True):
-        kind = _kind(value, readings)
+        kind = kind_of(value, readings)
         parts.append(
             f'<path class="mark {kind}" transform="translate({x(at):.1f} {y(value):.1f})" d="{MARKS[kind]}">'
             f"<title>slice {at:g}: {plain(value)}</title></path>"
         )
-    for at in (first, last):
-        parts.append(f'<text class="tick" x="{x(at):.0f}" y="{HEIGHT - 10}" text-anchor="middle">{at:g}</text>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(
-        f'<text class="tick" x="{middle:.0f}" y="{HEIGHT - 10}" text-anchor="middle">{escape(plane)} slice</text>'
-    )
-    label = escape(title)
-    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
-    return Markup(head + "".join(parts) + "</svg>")
+    return "".join(parts)
+
+
+def slice_axis(plane: str, first: float, last: float, y: float) -> str:
+    """The first and last slice's number and the plane's name under a chart of slices."""
+    places = [(LEFT, f"{first:g}"), ((LEFT + WIDTH - RIGHT) / 2, f"{escape(plane)} slice")]
+    places += [(WIDTH - RIGHT, f"{last:g}")] if last > first else []
+    return "".join(f'<text class="tick" x="{at:.0f}" y="{y}" text-anchor="middle">{text}</text>' for at, text in places)
 
 
 def _bands(readings: Sequence[tuple[str, float, float]], bottom: float, top: float, y: Any) -> str:
@@ -111,7 +134,7 @@ def _grade(place: int, count: int) -> str:
     return "pass" if place == 0 else "fail" if place == count - 1 else "review"
 
 
-def _kind(value: float, readings: Sequence[tuple[str, float, float]]) -> str:
+def kind_of(value: float, readings: Sequence[tuple[str, float, float]]) -> str:
     """The mark for a value: a value at the upper bound belongs to the reading that ends there."""
     for place, (_, low, high) in enumerate(readings):
         if low <= value < high:

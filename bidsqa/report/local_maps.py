@@ -93,6 +93,9 @@ def draw_local_maps(
     box: tuple[slice, slice, slice],
     window: tuple[float, float],
     maps: Sequence[LocalMap],
+    *,
+    largest: int = LARGEST,
+    quality: int = 80,
 ) -> dict[str, bytes]:
     """Draw each mapped slice.
 
@@ -107,6 +110,10 @@ def draw_local_maps(
         Values shown as black and white.
     maps : sequence of LocalMap
         Those of models or slices that are unknown here are left out.
+    largest : int
+        Longest side of a picture, pixels.
+    quality : int
+        Of the picture that lies under a map.
 
     Returns
     -------
@@ -118,11 +125,11 @@ def draw_local_maps(
     for one in maps:
         if one.model not in SHOWN or not 0 <= one.index < volume.shape[one.axis]:
             continue
-        layout = tiles.lay_out(one.axis, (one.index,), box, volume.spacing, columns=1, largest=LARGEST)
+        layout = tiles.lay_out(one.axis, (one.index,), box, volume.spacing, columns=1, largest=largest)
         name = f"{LOCAL_MAP}{one.model}-{one.plane}-{one.index:03d}"
         sheet = tiles.label(tiles.grey_mosaic(volume.data, layout, window), layout)
         figures[f"{name}.webp"] = tiles.encode(sheet, lossless=True)
-        figures[f"{name}-under.webp"] = tiles.encode(sheet, lossless=False)
+        figures[f"{name}-under.webp"] = tiles.encode(sheet, lossless=False, quality=quality)
         figures[f"{name}-map.png"] = _layer(overlay(one, layout, head))
     return figures
 

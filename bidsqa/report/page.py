@@ -83,14 +83,14 @@ def data_block(value: Any) -> Markup:
 
 
 def picture(content: bytes) -> dict[str, Any]:
-    """Source, width and height of a picture for an ``img`` element.
+    """Source, width and height of a picture for an ``img`` element, and the description that it carries.
 
     Raises
     ------
     ValueError
         When these are not the bytes of a picture that this package draws.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import ExifTags, Image, UnidentifiedImageError
 
     kind = _KINDS.get(content[:4])
     if kind is None:
@@ -98,6 +98,10 @@ def picture(content: bytes) -> dict[str, Any]:
     try:
         with Image.open(io.BytesIO(content)) as opened:
             width, height = opened.size
-    except (UnidentifiedImageError, OSError) as error:
+            # asking a PNG would decode it
+            notes = opened.getexif() if opened.format == "WEBP" else {}
+            description = str(notes.get(ExifTags.Base.ImageDescription, ""))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(f"damaged picture: {error}") from error
-    return {"src": f"data:{kind};base64,{base64.b64encode(content).decode()}", "width": width, "height": height}
+    source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return {"src": source, "width": width, "height": height, "description": description}

@@ -8,11 +8,13 @@ from typing import Any
 
 from bidsqa.models import SCORES, Model
 from bidsqa.record import Record
-from bidsqa.report import charts, page
+from bidsqa.report import charts, cohort_place, page
 from bidsqa.report.figures import OUTLINES
 from bidsqa.report.local_maps import local_maps
 from bidsqa.report.metric_tables import metric_groups
+from bidsqa.report.rating_form import rating_form
 from bidsqa.report.score_words import leading_kind
+from bidsqa.report.slice_viewer import place_in, slice_viewer
 from bidsqa.verdict.reading import entries, number, suffix_of
 from bidsqa.verdict.reasons import plain
 
@@ -33,6 +35,8 @@ EXTRAS = {
     **{f"families {name}": f"severity by {name}" for name in ("noise", "motion", "ghosting", "bias", "blur")},
 }
 STUDY_PAGE = "group.html"
+STYLES = ("page.css", "scan.css", "viewer.css")
+SCRIPTS = ("scan.js", "viewer.js", "place.js", "rating.js")
 MANY = 12
 
 
@@ -55,24 +59,31 @@ def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
     decision = decision if decision in HEADLINES else "review"
     failed = record.status == "failed"
     colours = "".join(f"--{name}:rgb{colour};" for name, colour in OUTLINES.items())
-    styles = f":root{{{colours}}}\n{page.static('page.css')}{page.static('scan.css')}"
+    styles = f":root{{{colours}}}\n{''.join(map(page.static, STYLES))}"
     ready = _ready(figures)
     planes = _planes(ready)
+    local = local_maps(ready, record.scores, planes) if not failed else []
+    reasons = _reasons(record)
+    viewer = slice_viewer(ready, record.scores, local, reasons) if not failed else None
+    rating = rating_form()
     return page.render(
         "scan.html",
         styles,
+        "".join(map(page.static, SCRIPTS)),
         record=record,
         name=record.bids_name,
         suffix=suffix_of(record),
         decision=decision,
         headline="This scan could not be assessed." if failed else HEADLINES[decision],
-        reasons=_reasons(record),
+        reasons=reasons,
         failure=record.failure if isinstance(record.failure, dict) else {},
         failed=failed,
         warnings=[str(text) for text in entries(record.warnings)],
         scores=[_score(name, record) for name in _score_names(record)],
         pictures=_pictures(ready, planes),
-        local=local_maps(ready, record.scores, planes) if not failed else [],
+        local=local,
+        viewer=viewer,
+        rating=rating,
         scored=any(isinstance(score, dict) and score.get("slices") for score in record.scores.values()),
         outlines=OUTLINE_NAMES,
         background=str(record.image.get("background") or "unknown"),
@@ -82,12 +93,29 @@ def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
         provenance=_pairs(record.provenance),
         rules_version=str(record.verdict.get("rules_version", "")),
         study_page=STUDY_PAGE,
+        cohort=cohort_place.empty_block(),
+        about=page.data_block(
+            _about(record, decision) | {"viewer": viewer and viewer["data"], "rating": rating["data"]}
+        ),
         data=page.data_block(record.to_dict()),
     )
 
 
-def _reasons(record: Record) -> list[dict[str, str]]:
-    """The verdict's reasons as texts, each with the level it stands for."""
+def _about(record: Record, decision: str) -> dict[str, Any]:
+    """What the page's script needs to know of the scan: which it is, and what the page tells about it."""
+    known = record.provenance.get("input")
+    digest = known.get("sha256") if isinstance(known, dict) else None
+    return {
+        "bids_name": record.bids_name,
+        "image_sha256": digest if isinstance(digest, str) else None,
+        "bidsqa": str(record.provenance.get("bidsqa", "")),
+        "decision": decision,
+        "rules_version": str(record.verdict.get("rules_version", "")),
+    }
+
+
+def _reasons(record: Record) -> list[dict[str, Any]]:
+    """The verdict's reasons as texts, each with the level it stands for and the slices that it names."""
     found = [entry for entry in entries(record.verdict.get("reasons")) if isinstance(entry, dict)]
     return [
         {
@@ -95,6 +123,7 @@ def _reasons(record: Record) -> list[dict[str, str]]:
             "text": str(entry.get("text", "")),
             "advice": str(entry.get("advice", "")),
             "rule": str(entry.get("rule", "")),
+            "where": place_in(str(entry.get("text", "")), str(entry.get("name", "")), record.scores),
         }
         for entry in found
     ]

@@ -158,11 +158,18 @@ def corner(layout: Layout, place: int) -> tuple[int, int]:
     return place % layout.columns * layout.size[0], place // layout.columns * layout.size[1]
 
 
-def encode(picture: Image.Image, *, lossless: bool, quality: int = 80) -> bytes:
-    """The picture as WebP; lossless where noise, ghosts or fine lines must stay as they are."""
+def encode(picture: Image.Image, *, lossless: bool, quality: int = 80, description: str = "") -> bytes:
+    """The picture as WebP; lossless where noise, ghosts or fine lines must stay as they are.
+
+    A description travels in the picture (EXIF ``ImageDescription``), where :func:`bidsqa.report.page.picture` finds it.
+    """
+    from PIL import ExifTags
+
     stream = io.BytesIO()
-    if lossless:
-        picture.save(stream, "WEBP", exact=False, **LOSSLESS)
-    else:
-        picture.save(stream, "WEBP", quality=quality, method=2)
+    more: dict[str, Any] = dict(LOSSLESS) if lossless else {"quality": quality, "method": 2}
+    if description:
+        notes = picture.getexif()
+        notes[ExifTags.Base.ImageDescription] = description
+        more["exif"] = notes.tobytes()
+    picture.save(stream, "WEBP", exact=False, **more)
     return stream.getvalue()

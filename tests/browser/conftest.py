@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bidsqa.bids import names
 from bidsqa.image import Volume
+from bidsqa.models import Score
 from bidsqa.record import Record
 from bidsqa.report import render_scan
 from bidsqa.study import run_group
@@ -40,7 +42,7 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-def small_figures(volume: Volume) -> dict[str, bytes]:
+def small_figures(volume: Volume, scores: Mapping[str, Score] = MappingProxyType({})) -> dict[str, bytes]:
     """Real figures of a phantom scan with its rough head as every mask, and made-up maps of two slices."""
     import numpy as np
 
@@ -66,7 +68,13 @@ def small_figures(volume: Volume) -> dict[str, bytes]:
         for name in ("severity", "ssim")
         for axis in (2, 0)
     ]
-    return draw_figures(volume, anatomy, {}, maps)
+    return draw_figures(volume, anatomy, scores, maps)
+
+
+@pytest.fixture(scope="session")
+def figures_of() -> Callable[..., dict[str, bytes]]:
+    """`small_figures`, for tests that make pages of their own."""
+    return small_figures
 
 
 @pytest.fixture(scope="session")

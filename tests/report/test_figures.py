@@ -32,6 +32,7 @@ def whole(volume: Volume, axis: int, index: tuple[int, ...], columns: int = 6) -
 def test_which_figures_there_are(figures: dict[str, bytes]) -> None:
     wanted = {f"{kind}-{plane}.webp" for kind in ("mosaic", "background") for plane in PLANES}
     wanted |= {f"outline-{mask}-{plane}.png" for mask in OUTLINES for plane in PLANES}
+    wanted |= {"slices-axial.webp", "slices-brain-axial.png"}
     assert set(figures) == wanted | {"worst-axial.webp", "thumbnail.webp"}
     assert sum(map(len, figures.values())) < 1_200_000
     for name in figures:

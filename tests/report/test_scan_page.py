@@ -123,8 +123,10 @@ def test_pictures_have_words(bad: Record, figures: dict[str, bytes]) -> None:
     assert len(images) == len(figures) - 1, "all but the thumbnail"
     assert all(attributes["alt"] for attributes in images)
     charts = [attributes for tag, attributes in parsed(render_scan(bad, figures)).elements if tag == "svg"]
-    assert len(charts) == 6
-    assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in charts)
+    spoken = [attributes for attributes in charts if attributes.get("aria-hidden") != "true"]
+    assert len(spoken) == 6
+    assert len(charts) == 7, "and the viewer's strip, which is spoken as a slider"
+    assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in spoken)
 
 
 def test_a_record_before_and_after_json_has_the_same_page(
@@ -133,7 +135,7 @@ def test_a_record_before_and_after_json_has_the_same_page(
     record = Record("sub-01_T1w", scores={name: score.to_dict() for name, score in made_up_scores.items()})
     record.image = {"shape": t1w.shape, "spacing": t1w.spacing}
     html = render_scan(record, figures)
-    assert html.count("<svg") == 1
+    assert html.count("<svg") == 2, "the chart and the viewer's strip"
     assert html == render_scan(Record.loads(record.dumps()), figures)
 
 
@@ -175,11 +177,12 @@ def test_hostile_texts_stay_text(bad: Record, failed: bool, figures: dict[str, b
     html = render_scan(Record.from_dict(plain), {} if failed else figures)
     reader = parsed(html)
     scripts = [attributes for tag, attributes in reader.elements if tag == "script"]
-    assert scripts == [{"type": "application/json", "id": "record"}]
+    blocks = [{"type": "application/json", "id": name} for name in ("cohort", "about", "record")]
+    assert scripts == [*blocks, {}], "and the page's own, which the policy names by its checksum"
     sources = [attributes["src"] or "" for tag, attributes in reader.elements if tag == "img"]
     assert all(source.startswith("data:image/") for source in sources)
     assert NASTY in "".join(reader.text)
-    assert "49" not in html[: html.index("<style>")]
+    assert "49" not in html[html.index("<title>") : html.index("<style>")]
 
 
 @pytest.mark.parametrize(
