@@ -14,9 +14,9 @@ from bidsqa.bids import names
 from bidsqa.bids.scan import JUDGED_SUFFIXES
 from bidsqa.bids.writing import write_atomic
 from bidsqa.errors import UsageError
-from bidsqa.group import dictionaries, read_rows, sites, tables
+from bidsqa.group import cohort, dictionaries, protocols, read_rows, sites, tables
 from bidsqa.group.rows import Row
-from bidsqa.verdict import Rules
+from bidsqa.verdict import Rules, load_rules
 
 THUMBNAILS = 60
 PAGE = "group.html"
@@ -70,7 +70,8 @@ def run_group(out: Path, rules: Rules | None = None) -> GroupResult:
         told = problems[0] if problems else "run the participant level first"
         raise UsageError(f"there is no usable record in {out}", told)
     sites.name_sites(rows)
-    sites.mark_outliers(rows)
+    chosen = rules or load_rules()
+    cohort.judge_cohort(rows, chosen)
     by_suffix: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_suffix[row.suffix].append(row)
@@ -80,6 +81,7 @@ def run_group(out: Path, rules: Rules | None = None) -> GroupResult:
         paths += _write(out, f"group_{suffix}", *tables.group_table(members))
     paths += _write(out, "group_exclusions", *tables.exclusion_table(rows))
     paths += _write(out, "group_sites", *tables.site_table(rows), sites_table=True)
+    paths += _write(out, "group_protocols", *protocols.protocol_table(rows, chosen))
     _remove_stale(out, set(by_suffix))
     paths.append(_write_page(out, rows, notes, problems))
     return GroupResult(paths, problems, notes, len(rows))
@@ -119,6 +121,10 @@ def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
     if rules is not None and anew:
         which = "Decisions here were" if anew == len(rows) else f"Decisions on {anew} of {len(rows)} scans were"
         found.append(f"{which} made anew by rules {rules.version}; a scan's own page keeps its record's verdict.")
+    worse = sum(row.decision != row.record_decision for row in rows)
+    if worse:
+        which = "1 scan" if worse == 1 else f"{worse} scans"
+        found.append(f"{which} judged worse here than on the scan's own page: unlike the other scans of the site.")
     return found
 
 

@@ -24,11 +24,24 @@ FIXED: dict[str, dict[str, Any]] = {
         "Description": "Whether the scan could be assessed",
         "Levels": {"ok": "assessed", "failed": "could not be assessed; the record tells why"},
     },
-    "decision": {"Description": "Verdict by the rules", "Levels": DECISIONS},
-    "outliers": {
-        "Description": "Scores and chief metrics in which the scan is a robust outlier on the bad side within its "
-        "suffix and site (robust z beyond 3.5, groups of eight scans or more)"
+    "decision": {"Description": "Verdict by the rules, those of the cohort included", "Levels": DECISIONS},
+    "record_decision": {
+        "Description": "Verdict by the rules on the scan alone, without comparison to other scans",
+        "Levels": DECISIONS,
     },
+    "outliers": {
+        "Description": "Scores and metrics in which the scan is a robust outlier within its suffix and site, by "
+        "the rule cohort.outlier"
+    },
+    "acquired": {"Description": "When the scan was acquired (ISO 8601), as scans.tsv or the sidecar tells it"},
+    "labels": {"Description": "BIDS labels that tell protocols of one suffix apart (acq, ce, rec, echo)"},
+    "deviates": {
+        "Description": "Keys in which the scans differ from the usual protocol of their suffix, site and labels"
+    },
+    "examples": {"Description": "Some of the scans, by bids_name"},
+    "VoxelSize": {"Description": "Voxel edges from left to right, back to front and bottom to top", "Units": "mm"},
+    "Matrix": {"Description": "Voxels from left to right, back to front and bottom to top"},
+    "Orientation": {"Description": "Stored axes of the image"},
     "background": {
         "Description": "What the air around the head is like",
         "Levels": {

@@ -43,9 +43,11 @@ def group_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
         "site",
         "status",
         "decision",
+        "record_decision",
         "outliers",
         *values,
         "background",
+        "acquired",
         "version",
         "rules_version",
     ]
@@ -56,9 +58,11 @@ def group_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
             row.site,
             row.status,
             row.decision,
+            row.record_decision,
             ", ".join(row.outliers),
             *(row.values.get(key) for key in values),
             row.background,
+            row.acquired,
             row.versions.get("bidsqa"),
             row.versions.get("rules"),
         ]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from bidsqa.record import Record
@@ -11,6 +12,7 @@ from bidsqa.verdict.reading import entries, look_up, number
 from bidsqa.verdict.rules import Rule, Rules
 
 WORST_SHARE = 0.2
+UNKNOWN = "not known"
 GAP = 2
 
 
@@ -95,10 +97,15 @@ def _compared(rule: Rule, value: float, threshold: float) -> str:
 def missing(rules_hit: list[Rule], why: str) -> dict[str, Any]:
     """The reason for values that could not be had, one for all rules with the same cause."""
     what = ", ".join(rule.quantity for rule in rules_hit)
-    text = f"not known: {what} could not be had: {why}"
+    text = f"{UNKNOWN}: {what} could not be had: {why}"
     advice = "look at the scan yourself; a missing value never counts as good"
     names = ", ".join(rule.reads for rule in rules_hit)
     return reason(rules_hit[0].name, names, None, None, text, advice, "review")
+
+
+def is_missing(entry: Mapping[str, Any]) -> bool:
+    """Whether a reason speaks of a value that could not be had, not of one that is bad."""
+    return entry.get("value") is None and str(entry.get("text", "")).startswith(f"{UNKNOWN}: ")
 
 
 def reason(

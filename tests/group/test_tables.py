@@ -15,6 +15,7 @@ import bidsqa
 from bidsqa.bids import names
 from bidsqa.errors import UsageError
 from bidsqa.group import read, read_records, sites
+from bidsqa.group.cohort import judge_cohort
 from bidsqa.group.dictionaries import dictionary
 from bidsqa.group.rows import Row, row_of
 from bidsqa.group.tables import tsv
@@ -56,7 +57,7 @@ def study(tmp_path: Path) -> Path:
 
 def test_files(study: Path) -> None:
     result = run_group(study)
-    stems = ("group_T1w", "group_T2w", "group_exclusions", "group_sites")
+    stems = ("group_T1w", "group_T2w", "group_exclusions", "group_sites", "group_protocols")
     assert {path.name for path in result.paths} == {f"{stem}.{end}" for stem in stems for end in ("tsv", "json")} | {
         "group.html"
     }
@@ -241,7 +242,7 @@ def rows_with(values: list[float], key: str = "cjv") -> list[Row]:
     for row, value in zip(found, values, strict=True):
         row.values[key] = value
     sites.name_sites(found)
-    sites.mark_outliers(found)
+    judge_cohort(found, RULES)
     return found
 
 
