@@ -88,6 +88,12 @@ def dictionary(header: Iterable[str], *, sites: bool = False) -> dict[str, dict[
     return found
 
 
+def known_columns() -> set[str]:
+    """Names that mean something in any of the tables, whether or not they occur in one."""
+    parts = {f"{name}_{part}" for name, row in SCORES.items() for part in row.parts}
+    return {*FIXED, *METRIC_KEYS, *SCORES, *parts, *_LABELS}
+
+
 def _entry(column: str) -> dict[str, Any]:
     if column in METRIC_KEYS:
         return _metric(column)

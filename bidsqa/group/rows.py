@@ -204,10 +204,12 @@ def _versions(record: Record, judged: Mapping[str, Any]) -> dict[str, str]:
     }
     settings = record.provenance.get("settings")
     fraction = settings.get("slice_fraction") if isinstance(settings, dict) else None
+    chosen = sorted(map(str, entries(settings.get("models")))) if isinstance(settings, dict) else []
     return {
         "bidsqa": str(record.provenance.get("bidsqa", "")),
         "rules": str(judged.get("rules_version", "")),
         **({"slice fraction": str(fraction)} if fraction is not None else {}),
+        **({"scores": " and ".join(chosen)} if chosen else {}),
         "origin": origin_of(record) or "bidsqa",
         **weights,
     }

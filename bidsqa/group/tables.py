@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bidsqa.bids.scan import ENTITIES
@@ -34,9 +34,17 @@ def entity_columns(rows: Iterable[Row]) -> list[str]:
     return [key for key in ENTITIES if key in seen] + sorted(seen - set(ENTITIES))
 
 
-def group_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
-    """All values of one suffix: the first column is MRIQC's ``bids_name``."""
+def group_table(rows: Sequence[Row], joined: Mapping[str, str] | None = None) -> tuple[list[str], list[list[Any]]]:
+    """All values of one suffix: the first column is MRIQC's ``bids_name``.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    joined : mapping, optional
+        Columns of participants.tsv to their names in the table.
+    """
     entities, values = entity_columns(rows), value_columns(rows)
+    further = joined or {}
     header = [
         "bids_name",
         *map(table_column, entities),
@@ -50,6 +58,7 @@ def group_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
         "acquired",
         "version",
         "rules_version",
+        *further.values(),
     ]
     body = [
         [
@@ -65,6 +74,7 @@ def group_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
             row.acquired,
             row.versions.get("bidsqa"),
             row.versions.get("rules"),
+            *(row.participant.get(column) for column in further),
         ]
         for row in rows
     ]

@@ -19,7 +19,12 @@ from bidsqa.verdict import OutlierRule, load_rules
 SIZES = (8, 10, 20, 50, 100, 500)
 SKEW = 0.25  # spread of the logarithm; that of metrics like cjv or inu_range within a site
 SCANS = 100_000
-COLUMNS = ("scans in the group", "normal values, shipped limit", "skewed values, shipped limit", "skewed values, z = 3.5")
+COLUMNS = (
+    "scans in the group",
+    "normal values, as shipped",
+    "skewed values, as shipped",
+    "skewed values, z = 3.5",
+)
 
 
 def flagged_share(values: np.ndarray, limit: float) -> float:
@@ -52,9 +57,9 @@ def table(rule: OutlierRule, seed: int = 0) -> Table:
         rows.append([str(size), *(f"{100 * share:.2f} %" for share in shares)])
     note = (
         f"Share of faultless scans that have at least one of {len(rule.values)} independent values beyond the limit on "
-        f"the bad side; about {SCANS:,} simulated scans a row. Skewed: logarithm normal with standard deviation {SKEW}. "
-        f"Shipped limit: z = {rule.z:g}, wider by 1 + {SMALL_GROUP:g} / scans. Values of a real scan depend on each "
-        "other, so fewer scans are named than here."
+        f"the bad side; about {SCANS:,} simulated scans a row. Skewed: a normal logarithm with standard deviation "
+        f"{SKEW}. As shipped: z = {rule.z:g}, wider by 1 + {SMALL_GROUP:g} / scans. Values of a real scan depend on "
+        "each other, so fewer scans are named than here."
     )
     title = "Faultless scans that the outlier rule asks to look at"
     return Table(title, COLUMNS, rows, note, "python -m bidsqa.validation.cohort_rates")
