@@ -16,7 +16,9 @@ from bidsqa.bids.scan import JUDGED_SUFFIXES
 from bidsqa.bids.writing import write_atomic
 from bidsqa.errors import UsageError
 from bidsqa.group import cohort, dictionaries, participants, protocols, read_rows, sites, tables
+from bidsqa.group.harmonise import harmonised
 from bidsqa.group.rows import Row
+from bidsqa.group.site_effects import effects_table, site_effects
 from bidsqa.verdict import Rules, load_rules
 
 THUMBNAILS = 60
@@ -95,16 +97,19 @@ def run_group(
     chosen = rules or load_rules()
     cohort.judge_cohort(rows, chosen)
     notes = [*mixed, *_notes(rows, rules)]
-    paths = _write_suffixes(out, rows, people, column)
+    paths = _write_suffixes(out, rows, people, column, harmonise)
     paths += _write(out, "group_exclusions", *tables.exclusion_table(rows))
     site = {"site": _site_entry(column)}
-    paths += _write(out, "group_sites", *tables.site_table(rows), extra=site, sites_table=True)
+    effects = site_effects(rows)
+    paths += _write(out, "group_sites", *tables.site_table(rows, effects), extra=site, sites_table=True)
+    extra = {**site, **dictionaries.EFFECTS}
+    paths += _write(out, "group_site_effects", *effects_table(effects), extra=extra)
     paths += _write(out, "group_protocols", *protocols.protocol_table(rows, chosen), extra=site)
     paths.append(_write_page(out, rows, notes, problems))
     return GroupResult(paths, problems, notes, len(rows))
 
 
-def _write_suffixes(out: Path, rows: Sequence[Row], people: Participants, column: str) -> list[Path]:
+def _write_suffixes(out: Path, rows: Sequence[Row], people: Participants, column: str, harmonise: bool) -> list[Path]:
     """``group_<suffix>`` for each suffix; those of suffixes that no record has any more go."""
     by_suffix: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -115,6 +120,11 @@ def _write_suffixes(out: Path, rows: Sequence[Row], people: Participants, column
         taken = [*header, *dictionaries.known_columns(), *tables.value_columns(members)]
         joined = participants.joined_names(people.columns, taken)
         extra = {"site": _site_entry(column), **participants.joined_entries(joined, people)}
+        if harmonise:
+            for key, values in harmonised(members).items():
+                extra[key] = dictionaries.harmonised_entry(key)
+                for row, value in zip(members, values, strict=True):
+                    row.harmonised[key] = value
         paths += _write(out, f"group_{suffix}", *tables.group_table(members, joined), extra=extra)
     _remove_stale(out, set(by_suffix))
     return paths
@@ -163,7 +173,9 @@ def _mixed(rows: Sequence[Row]) -> list[str]:
             if row.status == "ok" and row.versions.get(kind):
                 counts[row.versions[kind]] += 1
         if len(counts) > 1:
-            told = ", ".join(f"{version} ({count} scan{'s' if count > 1 else ''})" for version, count in sorted(counts.items()))
+            told = ", ".join(
+                f"{version} ({count} scan{'s' if count > 1 else ''})" for version, count in sorted(counts.items())
+            )
             found.append(f"The scans differ in {kind}: {told}. Assess them again before comparing them.")
     return found
 

@@ -70,6 +70,24 @@ FIXED: dict[str, dict[str, Any]] = {
     "fail": {"Description": "Number of scans with the decision fail"},
     "not_assessed": {"Description": "Number of scans that could not be assessed (among the failures)"},
 }
+EFFECTS: dict[str, dict[str, Any]] = {
+    "value": {"Description": "Score or metric"},
+    "scans": {"Description": "Number of scans of the site that have the value"},
+    "median": {"Description": "Median over the site's scans, in the unit of the value"},
+    "difference": {"Description": "The site's median minus that of all scans of the suffix, in the unit of the value"},
+    "shift": {"Description": "The difference in robust standard deviations (1.4826 MAD) of scans within their site"},
+    "site_z": {
+        "Description": "Robust z of the site's median among the medians of all sites; n/a with fewer than five sites"
+    },
+    "between_share": {
+        "Description": "Share of the value's variance that lies between sites: ICC(1) of a one-way "
+        "random-effects model for groups of unequal size, values beyond 3.5 robust standard deviations moved to there; "
+        "sites of five scans or more; n/a with fewer than two of these",
+        "Source": "Donner 1986, doi 10.2307/1403259; Shrout & Fleiss 1979, doi 10.1037/0033-2909.86.2.420",
+    },
+    "between_share_low": {"Description": "Lower bound of its 95 % confidence interval"},
+    "between_share_high": {"Description": "Upper bound of its 95 % confidence interval"},
+}
 _LABELS = {table_column(key): key for key in ENTITIES}
 
 
@@ -82,7 +100,7 @@ def dictionary(header: Iterable[str], *, sites: bool = False) -> dict[str, dict[
     sites : bool
         True for the table of sites, where ``outliers`` is a count and ``<value>_median`` one over scans, not slices.
     """
-    found = {column: (_median(column) if sites else None) or _entry(column) for column in header}
+    found = {column: ((_median(column) or _shift(column)) if sites else None) or _entry(column) for column in header}
     if sites and "outliers" in found:
         found["outliers"] = {"Description": "Number of scans that are outliers within suffix and site"}
     return found
@@ -111,6 +129,24 @@ def _entry(column: str) -> dict[str, Any]:
             told = row.parts.get(part, f"as the record holds it under {part.replace('_', ' ')}")
             return {"LongName": f"{row.title}: {part.replace('_', ' ')}", "Description": told}
     return {"Description": f"As the sidecar or record holds it: {column}"}
+
+
+def harmonised_entry(column: str) -> dict[str, Any]:
+    """The entry of a metric freed of what differs between sites."""
+    key = column.removesuffix("_harmonised")
+    return {
+        "Description": f"{key} with each site's shift and scale taken out; n/a for sites of fewer than ten scans. "
+        "May lie beyond the bounds of the metric. Decisions never use it.",
+        "Source": "Johnson, Li & Rabinovic 2007, doi 10.1093/biostatistics/kxj037, without covariates",
+    }
+
+
+def _shift(column: str) -> dict[str, Any] | None:
+    """The entry of a site's shift, None for any other column."""
+    key = column.removesuffix("_shift")
+    if key == column or not (key in SCORES or key in METRIC_KEYS):
+        return None
+    return {"Description": f"Median of {key} minus that of the study, in robust standard deviations within sites"}
 
 
 def _median(column: str) -> dict[str, Any] | None:

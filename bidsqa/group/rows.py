@@ -73,6 +73,8 @@ class Row:
         The program whose results were imported, with its version; empty for records of bidsqa's own.
     participant : dict of str to str
         What ``participants.tsv`` tells about the participant; filled in once the table has been read.
+    harmonised : dict of str to (float or None)
+        Metrics freed of what differs between sites, by column; filled in on demand.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Row:
     source: str = ""
     origin: str = ""
     participant: Mapping[str, str] = field(default_factory=dict)
+    harmonised: dict[str, float | None] = field(default_factory=dict)
 
 
 def row_of(record: Record, verdict: Mapping[str, Any] | None = None) -> Row:

@@ -8,7 +8,8 @@ from typing import Any
 
 from bidsqa.bids.scan import ENTITIES
 from bidsqa.group.rows import Row, table_column, table_label
-from bidsqa.group.sites import site_rows
+from bidsqa.group.site_effects import SiteEffect
+from bidsqa.group.sites import chief_values, site_rows
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import SCORES
 
@@ -45,6 +46,7 @@ def group_table(rows: Sequence[Row], joined: Mapping[str, str] | None = None) ->
     """
     entities, values = entity_columns(rows), value_columns(rows)
     further = joined or {}
+    freed = list(dict.fromkeys(key for row in rows for key in row.harmonised))
     header = [
         "bids_name",
         *map(table_column, entities),
@@ -54,6 +56,7 @@ def group_table(rows: Sequence[Row], joined: Mapping[str, str] | None = None) ->
         "record_decision",
         "outliers",
         *values,
+        *freed,
         "background",
         "acquired",
         "version",
@@ -70,6 +73,7 @@ def group_table(rows: Sequence[Row], joined: Mapping[str, str] | None = None) ->
             row.record_decision,
             ", ".join(row.outliers),
             *(row.values.get(key) for key in values),
+            *(row.harmonised.get(key) for key in freed),
             row.background,
             row.acquired,
             row.versions.get("bidsqa"),
@@ -119,9 +123,14 @@ def _joined(row: Row, key: str) -> str:
     return " | ".join(dict.fromkeys(str(reason.get(key) or "") for reason in row.reasons if reason.get(key)))
 
 
-def site_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
-    """One row for each suffix and site: counts by decision and the medians of scores and chief metrics."""
+def site_table(rows: Sequence[Row], effects: Sequence[SiteEffect] = ()) -> tuple[list[str], list[list[Any]]]:
+    """One row for each suffix and site: counts by decision, medians of scores and chief metrics, and their shifts."""
     found = site_rows(rows)
+    shifts = {(effect.suffix, effect.site, effect.value): effect.shift for effect in effects}
+    for row in found:
+        for key in chief_values() if effects else ():
+            shift = shifts.get((row["modality"], row["site"], key))
+            row[f"{key}_shift"] = float(f"{shift:.4g}") if shift is not None else None
     header = list(dict.fromkeys(key for row in found for key in row))
     return header, [[row.get(key) for key in header] for row in found]
 
