@@ -105,6 +105,7 @@ def run_group(
     extra = {**site, **dictionaries.EFFECTS}
     paths += _write(out, "group_site_effects", *effects_table(effects), extra=extra)
     paths += _write(out, "group_protocols", *protocols.protocol_table(rows, chosen), extra=site)
+    paths += _write(out, "group_scans", *tables.scans_table(rows))
     paths.append(_write_page(out, rows, notes, problems))
     return GroupResult(paths, problems, notes, len(rows))
 

@@ -59,8 +59,19 @@ FIXED: dict[str, dict[str, Any]] = {
     "session_id": {"Description": "Session as in sessions.tsv"},
     "proposal": {
         "Description": "What the verdict suggests; a person decides",
-        "Levels": {"exclude": "leave the scan out or repeat it", "look": "look at the scan first"},
+        "Levels": {
+            "exclude": "leave the scan out or repeat it",
+            "look": "look at the scan first",
+            "unjudged": "imported without scores: nothing speaks against the scan, and too little for it",
+        },
     },
+    "scans_file": {"Description": "The dataset's scans.tsv that the row belongs to, below the dataset's root"},
+    "filename": {"Description": "The image, below the folder of that scans.tsv; its key as BIDS has it"},
+    "bidsqa_decision": {
+        "Description": "Verdict of bidsqa, those rules included that compare scans",
+        "Levels": DECISIONS,
+    },
+    "bidsqa_reasons": {"Description": "Reasons of the verdict in words, the gravest first, separated by |"},
     "rules": {"Description": "Rules that the scan breaks, the gravest first, separated by |"},
     "reasons": {"Description": "The reasons in words, the gravest first, separated by |"},
     "advice": {"Description": "What to do, separated by |"},

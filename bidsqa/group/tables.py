@@ -12,10 +12,13 @@ from bidsqa.group.site_effects import SiteEffect
 from bidsqa.group.sites import chief_values, site_rows
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import SCORES
+from bidsqa.verdict.reasons import is_missing
 
 MISSING = "n/a"
 LARGEST_WHOLE = 1e15  # larger ones keep their exponent
 PROPOSALS = {"fail": "exclude", "review": "look"}
+UNJUDGED = "unjudged"
+SCANS_COLUMNS = ("bidsqa_decision", "bidsqa_reasons")
 
 
 def value_columns(rows: Iterable[Row]) -> list[str]:
@@ -86,7 +89,7 @@ def group_table(rows: Sequence[Row], joined: Mapping[str, str] | None = None) ->
 
 
 def exclusion_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
-    """Every scan that isn't good as it is: failures first, then those to look at."""
+    """Every scan that isn't good as it is: failures first, then those to look at, last what nothing speaks against."""
     header = [
         "bids_name",
         "participant_id",
@@ -98,24 +101,42 @@ def exclusion_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
         "reasons",
         "advice",
     ]
+    proposed = [(_proposal(row), row) for row in rows if row.decision != "pass"]
+    order = ("exclude", "look", UNJUDGED)
+    body = [
+        [
+            row.name,
+            table_label("sub", row.entities["sub"]),
+            table_label("ses", row.entities.get("ses")),
+            row.suffix,
+            proposal,
+            row.decision,
+            _joined(row, "rule"),
+            _joined(row, "text"),
+            _joined(row, "advice"),
+        ]
+        for proposal, row in sorted(proposed, key=lambda pair: order.index(pair[0]))
+    ]
+    return header, body
+
+
+def _proposal(row: Row) -> str:
+    """Of imported scans, which no network has seen, nearly all ask for a look: these words tell which stand out."""
+    if row.origin and row.decision == "review" and all(map(is_missing, row.reasons)):
+        return UNJUDGED
+    return PROPOSALS[row.decision]
+
+
+def scans_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
+    """What could be added to the dataset's ``*_scans.tsv``: the file that a row belongs to, then its columns."""
+    header = ["participant_id", "session_id", "scans_file", "filename", *SCANS_COLUMNS]
     body = []
-    for decision in ("fail", "review"):
-        for row in rows:
-            if row.decision != decision:
-                continue
-            body.append(
-                [
-                    row.name,
-                    table_label("sub", row.entities["sub"]),
-                    table_label("ses", row.entities.get("ses")),
-                    row.suffix,
-                    PROPOSALS[decision],
-                    decision,
-                    _joined(row, "rule"),
-                    _joined(row, "text"),
-                    _joined(row, "advice"),
-                ]
-            )
+    for row in rows:
+        folders = [table_label(key, row.entities.get(key)) for key in ("sub", "ses")]
+        place = [folder for folder in folders if folder]
+        scans_file = "/".join([*place, "_".join([*place, "scans.tsv"])])
+        image = row.source.rpartition("/")[2] or f"{row.name}.nii.gz"
+        body.append([*folders, scans_file, f"anat/{image}", row.decision, _joined(row, "text")])
     return header, body
 
 

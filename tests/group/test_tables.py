@@ -57,7 +57,15 @@ def study(tmp_path: Path) -> Path:
 
 def test_files(study: Path) -> None:
     result = run_group(study)
-    stems = ("group_T1w", "group_T2w", "group_exclusions", "group_sites", "group_site_effects", "group_protocols")
+    stems = (
+        "group_T1w",
+        "group_T2w",
+        "group_exclusions",
+        "group_sites",
+        "group_site_effects",
+        "group_protocols",
+        "group_scans",
+    )
     assert {path.name for path in result.paths} == {f"{stem}.{end}" for stem in stems for end in ("tsv", "json")} | {
         "group.html"
     }
