@@ -11,6 +11,7 @@ from bidsqa.errors import UsageError
 
 if TYPE_CHECKING:
     from bidsqa.cli.settings import RunSettings
+    from bidsqa.study import GroupResult
 
 
 def run_study(settings: RunSettings) -> int:
@@ -38,6 +39,11 @@ def run_study(settings: RunSettings) -> int:
         site_column=settings.site_column,
         harmonise=settings.harmonise,
     )
+    return tell_group(result)
+
+
+def tell_group(result: GroupResult) -> int:
+    """Tell what the group level wrote and found; gives the exit code."""
     for problem in result.problems:
         print(f"Warning: {printable(problem)}", file=sys.stderr)
     for note in result.notes:
