@@ -136,8 +136,8 @@ def _describe(out: Path) -> None:
 
 
 METHODS = f"""\
-Image quality metrics were computed with MRIQC (Esteban et al., 2017) and imported with bidsqa {bidsqa.__version__}, which
-read no image. Metrics that mean the same kept their names; those that the version of MRIQC gets wrong, or defines
+Image quality metrics were computed with MRIQC (Esteban et al., 2017) and imported with bidsqa {bidsqa.__version__},
+which read no image. Metrics that mean the same kept their names; those that the version of MRIQC gets wrong, or defines
 otherwise, were left out, with the reason in each record. Rules turned the metrics into one verdict a scan (review or
 fail) with its reasons, and compared each scan with the others of its suffix and site."""
 

@@ -57,10 +57,11 @@ def outlier_limit(rule: OutlierRule, scans: int) -> float:
 
 
 def _add_outliers(rows: Sequence[Row], rules: Rules, added: dict[str, list[dict[str, Any]]]) -> None:
-    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in rows:
-        groups[row.suffix, row.site].append(row)
-    for (suffix, site), members in groups.items():
+        # what another program measured, or another version of it, is another number
+        groups[row.suffix, row.site, row.origin].append(row)
+    for (suffix, site, _), members in groups.items():
         rule = rules.outlier_rule(suffix)
         for key in rule.values if rule else ():
             assert rule is not None

@@ -13,6 +13,7 @@ from bidsqa.verdict.rules import Rule, Rules
 
 WORST_SHARE = 0.2
 UNKNOWN = "not known"
+MOST_LISTED = 3  # the reason's name lists all
 GAP = 2
 
 
@@ -96,7 +97,9 @@ def _compared(rule: Rule, value: float, threshold: float) -> str:
 
 def missing(rules_hit: list[Rule], why: str) -> dict[str, Any]:
     """The reason for values that could not be had, one for all rules with the same cause."""
-    what = ", ".join(rule.quantity for rule in rules_hit)
+    listed = [rule.quantity for rule in rules_hit]
+    more = len(listed) - MOST_LISTED
+    what = ", ".join(listed[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
     text = f"{UNKNOWN}: {what} could not be had: {why}"
     advice = "look at the scan yourself; a missing value never counts as good"
     names = ", ".join(rule.reads for rule in rules_hit)

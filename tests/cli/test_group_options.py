@@ -107,3 +107,18 @@ def test_strict_knows_versions_settings_and_weights(
     path.write_text(record.dumps(), encoding="utf-8")
     assert group("--strict") == 2
     assert f"differ in {'scores' if kind == 'models' else ''}" in capsys.readouterr().err
+
+
+def test_harmonise_needs_sites_of_some_size(group: Callable[..., int], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert group("--harmonise") == 0
+    assert not any(name.endswith("_harmonised") for name in rows(out / "group_T1w.tsv")[0])
+    for at in range(30):
+        name = f"sub-1{at:02d}_T1w"
+        path = names.record_path(out, name)
+        path.parent.mkdir(parents=True)
+        path.write_text(example_record(name, seed=at, rules=load_rules()).dumps(), encoding="utf-8")
+    assert group("--harmonise") == 0
+    assert float(rows(out / "group_T1w.tsv")[-1]["cjv_harmonised"]) > 0
+    assert group() == 0
+    assert "cjv_harmonised" not in rows(out / "group_T1w.tsv")[-1]

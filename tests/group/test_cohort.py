@@ -62,6 +62,19 @@ def test_sites_and_suffixes_are_not_mixed(cohort_rows: Rows) -> None:
     assert not any("cjv" in row.outliers for row in rows)
 
 
+def test_numbers_of_other_programs_are_not_mixed_in(cohort_rows: Rows) -> None:
+    rows = cohort_rows(30)
+    for row in rows[20:]:
+        row.origin = "MRIQC 23.1.0"
+        row.values["cjv"] = 0.9
+    judge_cohort(rows, RULES)
+    assert not any("cjv" in row.outliers for row in rows)
+    for row in rows:
+        row.origin = ""
+    judge_cohort(rows, RULES)
+    assert all("cjv" in row.outliers for row in rows[20:])
+
+
 @pytest.mark.parametrize(("count", "flagged"), [(8, True), (7, False)])
 def test_small_groups_say_nothing(cohort_rows: Rows, count: int, flagged: bool) -> None:
     rows = cohort_rows(count)
