@@ -128,7 +128,7 @@ def keep_copy(root: Path, out: Path) -> tuple[str, ...]:
     for label, row in sorted(found.rows.items()):
         lines.append("\t".join((f"sub-{label}", *(row.get(column, MISSING) for column in found.columns))))
     write_changed(paths[0], "\n".join(lines) + "\n")
-    dictionary = {ID: {"Description": "Participant as in participants.tsv"}}
+    dictionary: dict[str, Any] = {ID: {"Description": "Participant as in participants.tsv"}}
     dictionary |= {names[column]: entry for column, entry in found.described.items()}
     write_changed(paths[1], json.dumps(dictionary, indent=2, ensure_ascii=False) + "\n")
     return found.problems

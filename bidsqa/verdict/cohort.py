@@ -94,7 +94,7 @@ def cohort_rule(tables: Mapping[str, Any], name: str, suffix: str) -> OutlierRul
     row = for_suffix(dict(tables.get(name, {})), suffix)
     if not row:
         return None
-    kept = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    kept: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
     rule = KINDS[name](**kept)
     return None if rule.off or (rule.suffixes and suffix not in rule.suffixes) else rule
 

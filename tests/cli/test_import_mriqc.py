@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +16,14 @@ import jsonschema
 import pytest
 
 from bidsqa.bids import names
+from bidsqa.bids.participants import keep_copy
 from bidsqa.cli.import_mriqc import build_parser, main
 from bidsqa.group.mriqc_faults import parse_version, why_not
 from bidsqa.group.mriqc_import import IMPORTED
 from bidsqa.group.schema import record_schema
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.record import Record
+from bidsqa.study import run_group
 from bidsqa.validation.example_records import example_record
 from bidsqa.verdict import load_rules
 
@@ -390,3 +395,23 @@ def test_help_says_what_it_is_for() -> None:
     assert "group_T1w.tsv" in text
     assert "--mriqc-version" in text
     assert "no scan passes" in " ".join(text.split())
+
+
+def test_validator_finds_no_error(place: Place, tmp_path: Path) -> None:
+    program = shutil.which("bids-validator-deno") or shutil.which(
+        "bids-validator-deno", path=Path(sys.executable).parent
+    )
+    if program is None:
+        pytest.skip("bids-validator-deno is not installed")
+    for at in range(3):
+        place(f"sub-{at:02d}_ses-a_T1w", content(at))
+    assert run(tmp_path) == 0
+    dataset = tmp_path / "data"
+    dataset.mkdir()
+    (dataset / "dataset_description.json").write_text("{}")
+    (dataset / "participants.tsv").write_text("participant_id\tage\tsubject\nsub-00\t30\tx\nsub-77\t31\ty\n")
+    assert keep_copy(dataset, tmp_path / "out") == ()
+    run_group(tmp_path / "out")
+    answer = subprocess.run([program, str(tmp_path / "out"), "--json"], capture_output=True, text=True, check=False)
+    issues = json.loads(answer.stdout)["issues"]["issues"]
+    assert [(issue["code"], issue.get("location")) for issue in issues if issue["severity"] == "error"] == []
