@@ -35,7 +35,7 @@ def judge_cohort(rows: Sequence[Row], rules: Rules) -> None:
     """
     for row in rows:
         row.reasons = [entry for entry in row.reasons if not str(entry.get("rule", "")).startswith(RULE)]
-        row.decision, row.outliers = row.record_decision, []
+        row.decision, row.outliers, row.cohort_version = row.record_decision, [], rules.cohort_version
     assessed = [row for row in rows if row.status == "ok"]
     added: dict[str, list[dict[str, Any]]] = defaultdict(list)
     _add_outliers(assessed, rules, added)

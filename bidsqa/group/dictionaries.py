@@ -54,7 +54,8 @@ FIXED: dict[str, dict[str, Any]] = {
         },
     },
     "version": {"Description": "Version of bidsqa that assessed the scan"},
-    "rules_version": {"Description": "Version of the rules behind the decision"},
+    "rules_version": {"Description": "Version of the rules behind the record's decision"},
+    "cohort_version": {"Description": "Version of the rules that compare the scan with others"},
     "participant_id": {"Description": "Participant as in participants.tsv"},
     "session_id": {"Description": "Session as in sessions.tsv"},
     "proposal": {

@@ -75,6 +75,8 @@ class Row:
         What ``participants.tsv`` tells about the participant; filled in once the table has been read.
     harmonised : dict of str to (float or None)
         Metrics freed of what differs between sites, by column; filled in on demand.
+    cohort_version : str
+        Version of the rules by which scans were compared.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Row:
     origin: str = ""
     participant: Mapping[str, str] = field(default_factory=dict)
     harmonised: dict[str, float | None] = field(default_factory=dict)
+    cohort_version: str = ""
 
 
 def row_of(record: Record, verdict: Mapping[str, Any] | None = None) -> Row:

@@ -64,6 +64,7 @@ def group_table(rows: Sequence[Row], joined: Mapping[str, str] | None = None) ->
         "acquired",
         "version",
         "rules_version",
+        "cohort_version",
         *further.values(),
     ]
     body = [
@@ -81,6 +82,7 @@ def group_table(rows: Sequence[Row], joined: Mapping[str, str] | None = None) ->
             row.acquired,
             row.versions.get("bidsqa"),
             row.versions.get("rules"),
+            row.cohort_version,
             *(row.participant.get(column) for column in further),
         ]
         for row in rows

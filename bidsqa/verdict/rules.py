@@ -81,19 +81,23 @@ class Rules:
     Parameters
     ----------
     version : str
-        The package's version of the rules; with a user's file also that file's version and a digest of the whole.
+        The package's version of the rules on single scans; where a user's file changes these also that file's version
+        and a digest of the whole.
     tables : dict
         The rules as merged from the files.
     families : dict
         The causes that a score can name: ``{about, advice, advice_fail}`` each.
     cohort : dict
         The rules that compare scans with others, ``outlier`` and ``protocol``; the group level alone uses them.
+    cohort_version : str
+        As `version`, of the rules in `cohort`.
     """
 
     version: str
     tables: Mapping[str, Mapping[str, Any]]
     families: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cohort: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    cohort_version: str = ""
 
     def for_suffix(self, suffix: str) -> tuple[Rule, ...]:
         """The rules that apply to a suffix, in the file's order."""
@@ -140,7 +144,7 @@ def load_rules(user_file: Path | None = None) -> Rules:
     text = resources.files("bidsqa.verdict").joinpath("rules.toml").read_text(encoding="utf-8")
     shipped = tomllib.loads(text)
     if user_file is None:
-        return Rules(shipped["version"], shipped["rules"], shipped["families"], shipped["cohort"])
+        return Rules(shipped["version"], shipped["rules"], shipped["families"], shipped["cohort"], shipped["version"])
     user = _read(Path(user_file))
     _check_top(user, Path(user_file).name)
     rules = _overlay_rules(shipped["rules"], user.get("rules", {}), Path(user_file).name)
@@ -148,9 +152,18 @@ def load_rules(user_file: Path | None = None) -> Rules:
     for name, table in user.get("families", {}).items():
         families.setdefault(name, {}).update(_family(name, table, Path(user_file).name))
     cohort = overlay_cohort(shipped["cohort"], user.get("cohort", {}), Path(user_file).name)
-    digest = hashlib.sha256(json.dumps([rules, families, cohort], sort_keys=True).encode()).hexdigest()[:8]
+    version = cohort_version = str(shipped["version"])
     label = re.sub(r"[^\w.-]", "-", str(user.get("version", "user")))[:40]
-    return Rules(f"{shipped['version']}+{label}.{digest}", rules, families, cohort)
+    # records know nothing of the cohort: its part changes no record's version
+    if [rules, families] != [shipped["rules"], shipped["families"]]:
+        version = f"{shipped['version']}+{label}.{_digest([rules, families])}"
+    if cohort != shipped["cohort"]:
+        cohort_version = f"{shipped['version']}+{label}.{_digest(cohort)}"
+    return Rules(version, rules, families, cohort, cohort_version)
+
+
+def _digest(tables: Any) -> str:
+    return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _read(path: Path) -> Tables:

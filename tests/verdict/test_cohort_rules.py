@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bidsqa.errors import UsageError
+from bidsqa.settings import Settings
 from bidsqa.verdict import OutlierRule, ProtocolRule, Rules, load_rules
 
 
@@ -59,8 +60,29 @@ def test_switching_off(tmp_path: Path) -> None:
     assert rules.protocol_rule("T2w") is not None
 
 
-def test_the_version_tells_them_apart(tmp_path: Path) -> None:
-    assert load(tmp_path, "[cohort.outlier]\nz = 6\n").version != load(tmp_path, "[cohort.outlier]\nz = 7\n").version
+def test_versions_of_records_and_cohort_are_two(tmp_path: Path) -> None:
+    shipped = load_rules()
+    six, seven = (load(tmp_path, f'version = "lab"\n[cohort.outlier]\nz = {z}\n') for z in (6, 7))
+    assert six.version == seven.version == shipped.version, "records don't know the cohort"
+    assert len({six.cohort_version, seven.cohort_version, shipped.cohort_version}) == 3
+    assert six.cohort_version.startswith("1+lab.")
+    record = load(tmp_path, "[rules.ssim]\nfail_below = 0.5\n")
+    assert record.version != shipped.version
+    assert record.cohort_version == shipped.cohort_version
+
+
+def test_the_cohort_part_makes_no_scan_be_judged_again(tmp_path: Path) -> None:
+    def checksum(text: str) -> object:
+        path = tmp_path / "mine.toml"
+        path.write_text(text, encoding="utf-8")
+        return Settings(thresholds=str(path)).changing_numbers()["thresholds"]
+
+    assert checksum("[cohort.outlier]\nz = 6\n") is Settings().changing_numbers()["thresholds"] is None
+    own = checksum("[rules.ssim]\nfail_below = 0.5\n")
+    assert own is not None
+    assert own == checksum("# note\n[rules.ssim]\nfail_below = 0.5\n[cohort.outlier]\nz = 6\n")
+    assert own != checksum("[rules.ssim]\nfail_below = 0.4\n")
+    assert checksum("[rules.ssim\n") not in (None, own), "what is no TOML is told elsewhere"
 
 
 @pytest.mark.parametrize(
