@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ class Settings:
             "models": sorted(self.models),
             "weights": {name: _checksum(Path(path)) for name, path in sorted(self.weights)},
             "slice_fraction": self.slice_fraction,
-            "thresholds": _checksum(Path(self.thresholds)) if self.thresholds else None,
+            "thresholds": _rules_checksum(Path(self.thresholds)) if self.thresholds else None,
             "random_seed": self.random_seed,
         }
 
@@ -117,6 +118,25 @@ def sidecar_digest(acquisition: Mapping[str, Any], warnings: Sequence[str]) -> s
     """
     told = json.dumps([dict(acquisition), list(warnings)], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _rules_checksum(path: Path) -> str | None:
+    """SHA-256 of what a file of rules says about single scans; None where that is nothing, as of the cohort alone.
+
+    Raises
+    ------
+    WeightsError
+        When the file can't be read.
+    """
+    whole = _checksum(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return whole
+    kept = {key: value for key, value in content.items() if key != "cohort"}
+    if not set(kept) - {"version"}:
+        return None
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _checksum(path: Path) -> str:

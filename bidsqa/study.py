@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bidsqa.bids import names
+from bidsqa.bids.participants import COPY, Participants, read_participants
 from bidsqa.bids.scan import JUDGED_SUFFIXES
 from bidsqa.bids.writing import write_atomic
 from bidsqa.errors import UsageError
-from bidsqa.group import dictionaries, places, read_rows, sites, tables
+from bidsqa.group import cohort, dictionaries, participants, places, protocols, read_rows, sites, tables
+from bidsqa.group.harmonise import harmonised
 from bidsqa.group.rows import Row
-from bidsqa.verdict import Rules
+from bidsqa.group.site_effects import effects_table, site_effects
+from bidsqa.verdict import Rules, load_rules
 
 THUMBNAILS = 60
 PAGE = "group.html"
@@ -44,8 +47,15 @@ class GroupResult:
     scans: int = 0
 
 
-def run_group(out: Path, rules: Rules | None = None) -> GroupResult:
-    """Write ``group_<suffix>``, ``group_exclusions`` and ``group_sites`` (each TSV and JSON) and ``group.html``.
+def run_group(
+    out: Path,
+    rules: Rules | None = None,
+    *,
+    strict: bool = False,
+    site_column: str | None = None,
+    harmonise: bool = False,
+) -> GroupResult:
+    """Write the study's tables (each TSV and JSON) and ``group.html``.
 
     The scans' pages that are there are told each scan's place among the others
     (:mod:`bidsqa.report.cohort_place`).
@@ -53,10 +63,18 @@ def run_group(out: Path, rules: Rules | None = None) -> GroupResult:
     Parameters
     ----------
     out : Path
-        Output folder with records; nothing else is read.
+        Output folder with records and the copy of ``participants.tsv``; nothing else is read.
     rules : Rules, optional
         Judge every record anew by these, in the tables and on the study's page; records stay as they are, and a
-        scan's page tells where the group level differs from it. By default the records' own verdicts stand.
+        scan's page tells where the group level differs from it. By default the records' own verdicts stand, and the
+        cohort rules are the package's.
+    strict : bool
+        Refuse scans of different versions, settings or rules instead of noting it.
+    site_column : str, optional
+        Column of ``participants.tsv`` that names the sites, or ``none``; by default ``site`` or the like if there is
+        one, else institution and scanner name them.
+    harmonise : bool
+        Add columns with the metrics freed of what differs between sites.
 
     Returns
     -------
@@ -65,7 +83,7 @@ def run_group(out: Path, rules: Rules | None = None) -> GroupResult:
     Raises
     ------
     UsageError
-        When there is no usable record at all.
+        When there is no usable record at all, no such column, or with `strict` scans that can't be compared.
     """
     from bidsqa.report.cohort_place import fill_pages
 
@@ -74,30 +92,74 @@ def run_group(out: Path, rules: Rules | None = None) -> GroupResult:
     if not rows:
         told = problems[0] if problems else "run the participant level first"
         raise UsageError(f"there is no usable record in {out}", told)
+    people = read_participants(out, COPY)
+    participants.join(rows, people)
+    column = participants.site_column(people, site_column)
     sites.name_sites(rows)
-    sites.mark_outliers(rows)
-    by_suffix: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_suffix[row.suffix].append(row)
-    notes = _notes(rows, rules)
-    paths: list[Path] = []
-    for suffix, members in sorted(by_suffix.items()):
-        paths += _write(out, f"group_{suffix}", *tables.group_table(members))
+    participants.name_sites_by(rows, column)
+    mixed = _mixed(rows)
+    if strict and mixed:
+        raise UsageError(mixed[0], "Assess them again with one version and the same settings, or leave --strict away.")
+    chosen = rules or load_rules()
+    cohort.judge_cohort(rows, chosen)
+    notes = [*mixed, *_notes(rows, rules)]
+    paths = _write_suffixes(out, rows, people, column, harmonise)
     paths += _write(out, "group_exclusions", *tables.exclusion_table(rows))
-    paths += _write(out, "group_sites", *tables.site_table(rows), sites_table=True)
-    _remove_stale(out, set(by_suffix))
+    site = {"site": _site_entry(column)}
+    effects = site_effects(rows)
+    paths += _write(out, "group_sites", *tables.site_table(rows, effects), extra=site, sites_table=True)
+    extra = {**site, **dictionaries.EFFECTS}
+    paths += _write(out, "group_site_effects", *effects_table(effects), extra=extra)
+    paths += _write(out, "group_protocols", *protocols.protocol_table(rows, chosen), extra=site)
+    paths += _write(out, "group_scans", *tables.scans_table(rows))
     paths.append(_write_page(out, rows, notes, problems))
     fill_pages(zip((names.page_path(out, row.name) for row in rows), places.told_to_pages(rows), strict=True))
     return GroupResult(paths, problems, notes, len(rows))
 
 
+def _write_suffixes(out: Path, rows: Sequence[Row], people: Participants, column: str, harmonise: bool) -> list[Path]:
+    """``group_<suffix>`` for each suffix; those of suffixes that no record has any more go."""
+    by_suffix: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_suffix[row.suffix].append(row)
+    paths: list[Path] = []
+    for suffix, members in sorted(by_suffix.items()):
+        header, _ = tables.group_table(members[:0])
+        taken = [*header, *dictionaries.known_columns(), *tables.value_columns(members)]
+        joined = participants.joined_names(people.columns, taken)
+        extra = {"site": _site_entry(column), **participants.joined_entries(joined, people)}
+        if harmonise:
+            for key, values in harmonised(members).items():
+                extra[key] = dictionaries.harmonised_entry(key)
+                for row, value in zip(members, values, strict=True):
+                    row.harmonised[key] = value
+        paths += _write(out, f"group_{suffix}", *tables.group_table(members, joined), extra=extra)
+    _remove_stale(out, set(by_suffix))
+    return paths
+
+
+def _site_entry(column: str) -> dict[str, Any]:
+    scanner = dictionaries.FIXED["site"]["Description"]
+    if not column:
+        return {"Description": scanner}
+    return {"Description": f"Column {column} of participants.tsv; where that is missing: {scanner}"}
+
+
 def _write(
-    out: Path, stem: str, header: Sequence[str], body: Sequence[Sequence[Any]], *, sites_table: bool = False
+    out: Path,
+    stem: str,
+    header: Sequence[str],
+    body: Sequence[Sequence[Any]],
+    *,
+    extra: Mapping[str, dict[str, Any]] | None = None,
+    sites_table: bool = False,
 ) -> list[Path]:
-    """A table and its dictionary."""
+    """A table and its dictionary; entries in `extra` win over those that columns have by their name."""
     table, described = out / f"{stem}.tsv", out / f"{stem}.json"
     write_atomic(table, tables.tsv(header, body))
-    content = dictionaries.dictionary(header, sites=sites_table)
+    own = extra or {}
+    content = dictionaries.dictionary((name for name in header if name not in own), sites=sites_table)
+    content = {name: own.get(name) or content[name] for name in header}
     write_atomic(described, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return [table, described]
 
@@ -109,7 +171,7 @@ def _remove_stale(out: Path, present: set[str]) -> None:
             (out / f"group_{suffix}.{extension}").unlink(missing_ok=True)
 
 
-def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
+def _mixed(rows: Sequence[Row]) -> list[str]:
     """What makes the scans hard to compare: more than one version of anything that changes numbers."""
     found = []
     kinds = dict.fromkeys(key for row in rows for key in row.versions)
@@ -119,12 +181,24 @@ def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
             if row.status == "ok" and row.versions.get(kind):
                 counts[row.versions[kind]] += 1
         if len(counts) > 1:
-            told = ", ".join(f"{version} ({count} scans)" for version, count in sorted(counts.items()))
+            told = ", ".join(
+                f"{version} ({count} scan{'s' if count > 1 else ''})" for version, count in sorted(counts.items())
+            )
             found.append(f"The scans differ in {kind}: {told}. Assess them again before comparing them.")
+    return found
+
+
+def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
+    """Where tables and page say something else than the records."""
+    found = []
     anew = sum(row.judged_anew for row in rows)
     if rules is not None and anew:
         which = "Decisions here were" if anew == len(rows) else f"Decisions on {anew} of {len(rows)} scans were"
         found.append(f"{which} made anew by rules {rules.version}; a scan's own page keeps its record's verdict.")
+    worse = sum(row.decision != row.record_decision for row in rows)
+    if worse:
+        which = "1 scan" if worse == 1 else f"{worse} scans"
+        found.append(f"{which} judged worse here than on the scan's own page: unlike the other scans of the site.")
     return found
 
 

@@ -64,6 +64,7 @@ def write_dataset_files(
     methods: tuple[str, ...] = (),
     sources: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
+    text: str = "",
 ) -> None:
     """Write ``dataset_description.json``, ``.bidsignore`` and ``CITATION.md``; files that are the same already stay.
 
@@ -79,12 +80,16 @@ def write_dataset_files(
         Further references for CITATION.md, one sentence each (the models').
     environment : mapping, optional
         Where to look for the container's name; the process's by default.
+    text : str
+        The paragraph of CITATION.md on what was done, where no scan was judged.
     """
     content = describe(out, root, os.environ if environment is None else environment)
     write_changed(out / DESCRIPTION, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     write_changed(out / ".bidsignore", BIDSIGNORE)
     listed = "".join(f"{number}. {source}\n" for number, source in enumerate(sources, start=4))
-    write_changed(out / "CITATION.md", CITATION.format(text=_methods_text(methods), models=listed))
+    write_changed(
+        out / "CITATION.md", CITATION.format(text=_filled(text) if text else _methods_text(methods), models=listed)
+    )
 
 
 def _methods_text(methods: tuple[str, ...]) -> str:
@@ -96,6 +101,10 @@ def _methods_text(methods: tuple[str, ...]) -> str:
         numbers="scores and metrics" if methods else "the metrics",
         made="software and models" if methods else "the software",
     )
+    return _filled(text)
+
+
+def _filled(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
 
 

@@ -14,7 +14,11 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from bidsqa.bids.scan import split_name
+from bidsqa.bids.dates import KEY as DATE_KEY
+from bidsqa.bids.dates import PARTS as DATE_PARTS
+from bidsqa.bids.dates import settle_date
+from bidsqa.bids.scan import EXTENSIONS, split_name
+from bidsqa.bids.tsv import Tsv, read_tsv
 
 LARGEST_SIDECAR = 5_000_000  # bytes; real ones have a few thousand
 LONGEST_TEXT = 300
@@ -56,6 +60,7 @@ ACQUISITION_KEYS = (
     "BodyPart",
     "ConversionSoftware",
     "ConversionSoftwareVersion",
+    DATE_KEY,
 )
 
 
@@ -72,6 +77,7 @@ class Sidecars:
         self._root = root
         self._folders: dict[Path, list[tuple[Path, dict[str, str], str]]] = {}
         self._shared: dict[Path, tuple[dict[str, Any], str | None]] = {}
+        self._times: dict[Path, tuple[dict[str, str], tuple[str, ...]]] = {}
 
     def read(self, folder: Path, entities: dict[str, str], suffix: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Merged metadata of one image: from the root down to its folder, the nearer and the more specific file wins.
@@ -106,7 +112,30 @@ class Sidecars:
                 merged.update(values)
                 if problem:
                     warnings.append(_unused(path, problem))
-        return merged, tuple(warnings)
+        times, odd = self._acquisition_times(folder.parent)
+        name = "_".join([*(f"{key}-{label}" for key, label in entities.items()), suffix])
+        if name in times:
+            # the table has the last word: where dates had to be shifted, they were shifted there
+            merged[DATE_KEY] = times[name]
+        return merged, (*warnings, *odd, *_settle(merged))
+
+    def _acquisition_times(self, folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+        """``acq_time`` by the scan's name, from the ``*_scans.tsv`` of a participant's or session's folder."""
+        if folder in self._times:
+            return self._times[folder]
+        label = folder.name if folder.name.startswith("sub-") else f"{folder.parent.name}_{folder.name}"
+        path = folder / f"{label}_scans.tsv"
+        found: dict[str, str] = {}
+        warnings: tuple[str, ...] = ()
+        if folder.is_relative_to(self._root) and os.path.lexists(path):
+            table: Tsv = read_tsv(path)
+            warnings = tuple(f"{path.name}: {problem}." for problem in table.problems)
+            for row in table.rows:
+                name = row.get("filename", "").rpartition("/")[2]
+                if name.endswith(EXTENSIONS) and "acq_time" in row:
+                    found[name.partition(".")[0]] = row["acq_time"]
+        self._times[folder] = found, warnings
+        return self._times[folder]
 
     def _list(self, folder: Path) -> list[tuple[Path, dict[str, str], str]]:
         if folder not in self._folders:
@@ -162,7 +191,17 @@ def sidecars_of(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     if not os.path.lexists(beside):
         return {}, ()
     values, problem = load_sidecar(beside)
-    return values, (_unused(beside, problem),) if problem else ()
+    return values, ((_unused(beside, problem),) if problem else _settle(values))
+
+
+def _settle(metadata: dict[str, Any]) -> tuple[str, ...]:
+    """Bring the date of acquisition into one key and form; a sentence where it is none."""
+    date, problem = settle_date(metadata)
+    for key in DATE_PARTS:
+        metadata.pop(key, None)
+    if date:
+        metadata[DATE_KEY] = date
+    return (problem,) if problem else ()
 
 
 def _unused(path: Path, problem: str) -> str:
@@ -207,7 +246,7 @@ def load_sidecar(path: Path) -> tuple[dict[str, Any], str | None]:
 
 
 def acquisition(sidecar: dict[str, Any]) -> dict[str, Any]:
-    """The keys of a sidecar that a record keeps: scanner, sequence and timing, nothing about the person.
+    """The keys of a sidecar that a record keeps: scanner, sequence, timing and date, nothing about the person.
 
     Parameters
     ----------
@@ -218,11 +257,11 @@ def acquisition(sidecar: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         Keys of `ACQUISITION_KEYS` in that order; values are finite numbers, booleans, texts of at most
-        300 characters or flat lists of these; anything else is left out.
+        300 characters or flat lists of these; anything else is left out. ``AcquisitionDateTime`` is ISO 8601.
     """
     kept = {}
     for key in ACQUISITION_KEYS:
-        value = _plain(sidecar.get(key))
+        value = _plain(sidecar.get(key)) if key != DATE_KEY else settle_date(sidecar)[0] or None
         if value is not None:
             kept[key] = value
     return kept

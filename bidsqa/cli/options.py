@@ -68,7 +68,8 @@ SELECT, METHOD, RUN, OUTPUT, OTHER = (
     "What is written",
     "Other",
 )
-GROUPS = (SELECT, METHOD, RUN, OUTPUT, OTHER)
+STUDY = "The group level"
+GROUPS = (SELECT, METHOD, RUN, OUTPUT, STUDY, OTHER)
 
 OPTIONS: tuple[Option, ...] = (
     Option("participant-label", SELECT, LIST, "participants, with or without sub- (all by default)", metavar="LABEL"),
@@ -176,6 +177,28 @@ OPTIONS: tuple[Option, ...] = (
     Option("output-masks", OUTPUT, FLAG, "also write brain masks and tissue segmentations", default=False),
     Option("no-saliency", OUTPUT, FLAG, "leave the maps of where the networks look off the pages", default=False),
     Option("write-graph", OUTPUT, FLAG, "draw the steps of a scan as a graph into OUT/logs", default=False),
+    Option(
+        "site-column",
+        STUDY,
+        TEXT,
+        "column of participants.tsv that names the sites (site, site_id or the like if there is one; none: institution "
+        "and scanner name them)",
+        metavar="NAME",
+    ),
+    Option(
+        "harmonise",
+        STUDY,
+        FLAG,
+        "add columns with the metrics freed of what differs between sites; decisions never use them",
+        default=False,
+    ),
+    Option(
+        "strict",
+        STUDY,
+        FLAG,
+        "refuse scans that different versions, settings or thresholds judged, instead of noting it",
+        default=False,
+    ),
     Option("verbose", OTHER, COUNT, "tell more; twice: everything", default=0, short="v"),
     Option("notrack", OTHER, FLAG, "accepted for compatibility; bidsqa never sends anything anywhere", default=False),
 )

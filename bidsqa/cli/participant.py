@@ -45,6 +45,7 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
     if settings.reports_only:
         return _redraw(settings)
     from bidsqa.cli.checks import load_plugin, make_folder
+    from bidsqa.cli.study import update_participants
     from bidsqa.cli.surroundings import prepare_environment, start_log, work_folder
 
     memory = parse_memory(settings.mem_gb) if settings.mem_gb else available_memory_gb()
@@ -65,6 +66,7 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
         make_folder(settings.output_dir, "output")
         if plan.todo:
             _dataset_files(settings, chosen)  # first, since by these a later run knows the folder for its own
+        warnings += update_participants(settings)
         logfile = start_log(settings.output_dir, settings.verbose)
         _write_down(settings, logfile, warnings, plan)
         _announce(plan, warnings)

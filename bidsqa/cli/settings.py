@@ -60,6 +60,9 @@ class RunSettings:
     output_masks: bool = False
     no_saliency: bool = False
     write_graph: bool = False
+    site_column: str | None = None
+    harmonise: bool = False
+    strict: bool = False
     verbose: int = 0
     notrack: bool = False
 

@@ -11,6 +11,7 @@ from bidsqa.errors import UsageError
 
 if TYPE_CHECKING:
     from bidsqa.cli.settings import RunSettings
+    from bidsqa.study import GroupResult
 
 
 def run_study(settings: RunSettings) -> int:
@@ -27,8 +28,22 @@ def run_study(settings: RunSettings) -> int:
     from bidsqa.verdict import load_rules
 
     make_folder(settings.output_dir, "output")
+    # a run that judged scans as well has told and copied already
+    for warning in update_participants(settings) if "participant" not in settings.levels else ():
+        print(f"Warning: {printable(warning)}", file=sys.stderr)
     # without rules of the user's own the records' verdicts stand
-    result = run_group(settings.output_dir, load_rules(settings.thresholds) if settings.thresholds else None)
+    result = run_group(
+        settings.output_dir,
+        load_rules(settings.thresholds) if settings.thresholds else None,
+        strict=settings.strict,
+        site_column=settings.site_column,
+        harmonise=settings.harmonise,
+    )
+    return tell_group(result)
+
+
+def tell_group(result: GroupResult) -> int:
+    """Tell what the group level wrote and found; gives the exit code."""
     for problem in result.problems:
         print(f"Warning: {printable(problem)}", file=sys.stderr)
     for note in result.notes:
@@ -39,6 +54,13 @@ def run_study(settings: RunSettings) -> int:
         print(f"Open {page}")
     sys.stdout.flush()
     return 1 if result.problems else 0
+
+
+def update_participants(settings: RunSettings) -> tuple[str, ...]:
+    """Bring the output folder's copy of participants.tsv up to date; sentences about what is wrong with the file."""
+    from bidsqa.bids.participants import keep_copy
+
+    return keep_copy(settings.bids_dir, settings.output_dir)
 
 
 def describe_study(settings: RunSettings) -> None:

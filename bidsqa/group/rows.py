@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bidsqa.bids.dates import KEY as DATE_KEY
+from bidsqa.bids.dates import as_date
 from bidsqa.bids.scan import ENTITIES, split_name
+from bidsqa.bids.sidecar import ACQUISITION_KEYS
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import SCORES
 from bidsqa.record import Record
@@ -23,7 +27,10 @@ SITE_KEYS = (
 )
 UNKNOWN_SITE = "unknown"
 # other tables have these names: group_<suffix>.tsv must not collide
-RESERVED = ("exclusions", "sites")
+RESERVED = ("exclusions", "sites", "protocols", "scans", "participants")
+# what tells scans of one protocol: everything of the sidecar but when
+PROTOCOL_KEYS = tuple(key for key in ACQUISITION_KEYS if key != DATE_KEY)
+DECISIONS = ("pass", "review", "fail")
 
 
 @dataclass
@@ -38,8 +45,9 @@ class Row:
     entities : dict of str to str
         BIDS key to label.
     status, decision : str
+        The decision is the worse of the record's and the cohort's once the scans were compared.
     reasons : list of dict
-        Of the verdict.
+        Of the verdict, those of the cohort rules among them once the scans were compared.
     values : dict of str to (float or str or None)
         Scores (``<model>``, ``<model>_uncertainty``, ``<model>_<reading>``), then metrics by name.
     background : str
@@ -53,6 +61,22 @@ class Row:
         The decision was made by other rules than the record's own.
     outliers : list of str
         Names of the values that are outliers within suffix and site; filled in once all rows are known.
+    record_decision : str
+        The decision without comparison to other scans.
+    acquired : str
+        When the scan was acquired, as ISO date or date and time; empty where not known.
+    protocol : dict of str to str
+        What the sidecar tells of the protocol by its keys, and ``VoxelSize``, ``Matrix``, ``Orientation`` of the image.
+    source : str
+        The image's path within its dataset; empty where not known.
+    origin : str
+        The program whose results were imported, with its version; empty for records of bidsqa's own.
+    participant : dict of str to str
+        What ``participants.tsv`` tells about the participant; filled in once the table has been read.
+    harmonised : dict of str to (float or None)
+        Metrics freed of what differs between sites, by column; filled in on demand.
+    cohort_version : str
+        Version of the rules by which scans were compared.
     """
 
     name: str
@@ -68,6 +92,14 @@ class Row:
     site: str = UNKNOWN_SITE
     judged_anew: bool = False
     outliers: list[str] = field(default_factory=list)
+    record_decision: str = "review"
+    acquired: str = ""
+    protocol: dict[str, str] = field(default_factory=dict)
+    source: str = ""
+    origin: str = ""
+    participant: Mapping[str, str] = field(default_factory=dict)
+    harmonised: dict[str, float | None] = field(default_factory=dict)
+    cohort_version: str = ""
 
 
 def row_of(record: Record, verdict: Mapping[str, Any] | None = None) -> Row:
@@ -91,19 +123,55 @@ def row_of(record: Record, verdict: Mapping[str, Any] | None = None) -> Row:
     if suffix in RESERVED:
         raise ValueError(f"{suffix!r} is no suffix of a scan")
     judged = record.verdict if verdict is None else verdict
+    decision = judged["decision"] if judged.get("decision") in DECISIONS else "review"
     return Row(
         name=record.bids_name,
         suffix=suffix,
         entities=entities,
         status=record.status,
-        decision=judged["decision"] if judged.get("decision") in ("pass", "review", "fail") else "review",
+        decision=decision,
         reasons=[entry for entry in entries(judged.get("reasons")) if isinstance(entry, dict)],
         values={**_score_values(record), **_metric_values(record)},
         background=str(record.image.get("background") or ""),
         scanner=tuple(_plain(record.acquisition.get(key)) for key in SITE_KEYS),
         versions=_versions(record, judged),
         judged_anew=judged.get("rules_version") != record.verdict.get("rules_version"),
+        record_decision=decision,
+        acquired=as_date(str(record.acquisition.get(DATE_KEY) or "")),
+        protocol=_protocol(record),
+        source=_source(record),
+        origin=origin_of(record),
     )
+
+
+def origin_of(record: Record) -> str:
+    """The program, with its version, whose results a record was imported from; empty for bidsqa's own."""
+    told = record.provenance.get("imported")
+    if not isinstance(told, dict):
+        return ""
+    return " ".join(str(told[key]) for key in ("from", "version") if told.get(key))
+
+
+def _source(record: Record) -> str:
+    known = record.provenance.get("input")
+    return str(known.get("path") or "") if isinstance(known, dict) else ""
+
+
+def _protocol(record: Record) -> dict[str, str]:
+    """Plain words for each key; interned, since a study repeats them thousands of times."""
+    found = {key: _words(record.acquisition.get(key)) for key in PROTOCOL_KEYS}
+    for key, place in (("VoxelSize", "spacing"), ("Matrix", "shape")):
+        numbers = [number(value) for value in entries(record.image.get(place))]
+        if len(numbers) == 3 and None not in numbers:
+            found[key] = " x ".join(f"{value:.4g}" for value in numbers)
+    found["Orientation"] = _plain(record.image.get("orientation"))
+    return {key: sys.intern(value) for key, value in found.items() if value}
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(filter(None, map(_plain, value)))
+    return _plain(value)
 
 
 def _score_values(record: Record) -> dict[str, Any]:
@@ -142,10 +210,13 @@ def _versions(record: Record, judged: Mapping[str, Any]) -> dict[str, str]:
     }
     settings = record.provenance.get("settings")
     fraction = settings.get("slice_fraction") if isinstance(settings, dict) else None
+    chosen = sorted(map(str, entries(settings.get("models")))) if isinstance(settings, dict) else []
     return {
         "bidsqa": str(record.provenance.get("bidsqa", "")),
         "rules": str(judged.get("rules_version", "")),
         **({"slice fraction": str(fraction)} if fraction is not None else {}),
+        **({"scores": " and ".join(chosen)} if chosen else {}),
+        "origin": origin_of(record) or "bidsqa",
         **weights,
     }
 

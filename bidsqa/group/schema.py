@@ -51,7 +51,12 @@ def record_schema() -> dict[str, Any]:
             "properties": {"failure": {"type": "object"}, "verdict": {"properties": {"decision": {"const": "fail"}}}}
         },
         "else": {
-            "properties": {"failure": {"type": "null"}, "image": {"required": ["shape", "spacing", "background"]}}
+            "properties": {"failure": {"type": "null"}},
+            # an imported record tells of an image that was not read
+            "anyOf": [
+                {"properties": {"image": {"required": ["shape", "spacing", "background"]}}},
+                {"properties": {"provenance": {"required": ["imported"]}}},
+            ],
         },
     }
 
@@ -180,6 +185,17 @@ def _provenance() -> dict[str, Any]:
                     "sha256": {"type": ["string", "null"], "description": "of the stored image data"},
                     "sidecar": TEXT | {"description": "SHA-256 of what the sidecars give to this record"},
                 },
+            },
+            "imported": OBJECT
+            | {
+                "properties": {
+                    "from": TEXT,
+                    "version": TEXT,
+                    "file": TEXT,
+                    "original": {"type": "object", "additionalProperties": NUMBER_OR_NULL},
+                },
+                "required": ["from", "version", "original"],
+                "description": "where an imported record comes from, and the numbers that were not taken over",
             },
             "software": {"type": "object", "additionalProperties": TEXT},
             "platform": OBJECT,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sites and scanners of a study, and scans that stand out from their own."""
+"""Sites and scanners of a study, and how scans are compared within them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import SCORES
 
 CHIEF_METRICS = ("cjv", "cnr", "snr_total", "efc", "fwhm_avg", "inu_range")
-SMALLEST_GROUP = 8
-OUTLIER_Z = 3.5
 MAD_TO_SD = 1.4826
 # a spread below this is no spread: otherwise a study of equal scans would call every small change an outlier
 SMALLEST_SPREAD_OF_SCORE = 0.05
@@ -50,36 +48,17 @@ def _label(scanner: tuple[str, ...]) -> str:
     return ", ".join(part for part in (institution, " ".join((machine, tesla)).strip()) if part) or UNKNOWN_SITE
 
 
-def mark_outliers(rows: Sequence[Row]) -> None:
-    """Fill in every row's ``outliers``.
-
-    A scan is an outlier in a score or chief metric when, within its suffix and site, its robust z
-    (x - median) / (1.4826 MAD) is beyond 3.5 on the bad side. Groups of fewer than eight scans have none.
-    """
-    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in rows:
-        row.outliers = []
-        if row.status == "ok":
-            groups[row.suffix, row.site].append(row)
-    for members in groups.values():
-        for key in chief_values():
-            known = [row for row in members if isinstance(row.values.get(key), float)]
-            if len(known) < SMALLEST_GROUP:
-                continue
-            values = [float(row.values[key]) for row in known]
-            for row, z in zip(known, robust_z(values, key in SCORES), strict=True):
-                bad = {"higher": -z, "lower": z}.get(direction_of(key), 0.0)
-                if bad > OUTLIER_Z:
-                    row.outliers.append(key)
-
-
 def robust_z(values: Sequence[float], is_score: bool = False) -> list[float]:
-    """Distance of each value from the median in robust standard deviations (1.4826 MAD, with a smallest spread)."""
+    """Distance of each value from the median in robust standard deviations."""
+    middle, spread = statistics.median(values), robust_spread(values, is_score)
+    return [(value - middle) / spread if spread > 0 else 0.0 for value in values]
+
+
+def robust_spread(values: Sequence[float], is_score: bool = False) -> float:
+    """1.4826 times the median absolute deviation from the median, with a smallest spread; 0 where all are 0."""
     middle = statistics.median(values)
     spread = MAD_TO_SD * statistics.median(abs(value - middle) for value in values)
-    floor = SMALLEST_SPREAD_OF_SCORE if is_score else SMALLEST_RELATIVE_SPREAD * abs(middle)
-    spread = max(spread, floor)
-    return [(value - middle) / spread if spread > 0 else 0.0 for value in values]
+    return max(spread, SMALLEST_SPREAD_OF_SCORE if is_score else SMALLEST_RELATIVE_SPREAD * abs(middle))
 
 
 def site_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:

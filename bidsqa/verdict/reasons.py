@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from bidsqa.record import Record
@@ -11,6 +12,8 @@ from bidsqa.verdict.reading import entries, look_up, number
 from bidsqa.verdict.rules import Rule, Rules
 
 WORST_SHARE = 0.2
+UNKNOWN = "not known"
+MOST_LISTED = 3  # the reason's name lists all
 GAP = 2
 
 
@@ -94,11 +97,18 @@ def _compared(rule: Rule, value: float, threshold: float) -> str:
 
 def missing(rules_hit: list[Rule], why: str) -> dict[str, Any]:
     """The reason for values that could not be had, one for all rules with the same cause."""
-    what = ", ".join(rule.quantity for rule in rules_hit)
-    text = f"not known: {what} could not be had: {why}"
+    listed = [rule.quantity for rule in rules_hit]
+    more = len(listed) - MOST_LISTED
+    what = ", ".join(listed[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+    text = f"{UNKNOWN}: {what} could not be had: {why}"
     advice = "look at the scan yourself; a missing value never counts as good"
     names = ", ".join(rule.reads for rule in rules_hit)
     return reason(rules_hit[0].name, names, None, None, text, advice, "review")
+
+
+def is_missing(entry: Mapping[str, Any]) -> bool:
+    """Whether a reason speaks of a value that could not be had, not of one that is bad."""
+    return entry.get("value") is None and str(entry.get("text", "")).startswith(f"{UNKNOWN}: ")
 
 
 def reason(

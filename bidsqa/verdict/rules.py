@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import hashlib
 import json
 import re
@@ -16,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from bidsqa.errors import UsageError
+from bidsqa.verdict.cohort import OutlierRule, ProtocolRule, cohort_rule, overlay_cohort
+from bidsqa.verdict.overlay import Tables, for_suffix, lay_over, near
 from bidsqa.verdict.reading import DERIVED, READABLE, number
 
+PARTS = ("version", "rules", "families", "cohort")
 LIMITS = ("review_above", "review_below", "fail_above", "fail_below")
 MISSING = ("review", "accept")
-Tables = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -80,29 +81,44 @@ class Rules:
     Parameters
     ----------
     version : str
-        The package's version of the rules; with a user's file also that file's version and a digest of the whole.
+        The package's version of the rules on single scans; where a user's file changes these also that file's version
+        and a digest of the whole.
     tables : dict
         The rules as merged from the files.
     families : dict
         The causes that a score can name: ``{about, advice, advice_fail}`` each.
+    cohort : dict
+        The rules that compare scans with others, ``outlier`` and ``protocol``; the group level alone uses them.
+    cohort_version : str
+        As `version`, of the rules in `cohort`.
     """
 
     version: str
     tables: Mapping[str, Mapping[str, Any]]
     families: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    cohort: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    cohort_version: str = ""
 
     def for_suffix(self, suffix: str) -> tuple[Rule, ...]:
         """The rules that apply to a suffix, in the file's order."""
         found = []
         for name, table in self.tables.items():
-            general = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
-            special = table.get(suffix, {})
-            row = {**general, **special} if isinstance(special, Mapping) else general
+            row = for_suffix(dict(table), suffix)
             row["suffixes"] = tuple(row.get("suffixes", ()))
             rule = Rule(name=name, **row)
             if not rule.off and (not rule.suffixes or suffix in rule.suffixes):
                 found.append(rule)
         return tuple(found)
+
+    def outlier_rule(self, suffix: str) -> OutlierRule | None:
+        """How outliers of a suffix are told; None where they aren't."""
+        rule = cohort_rule(self.cohort, "outlier", suffix)
+        return rule if isinstance(rule, OutlierRule) else None
+
+    def protocol_rule(self, suffix: str) -> ProtocolRule | None:
+        """How scans of another protocol are told; None where they aren't."""
+        rule = cohort_rule(self.cohort, "protocol", suffix)
+        return rule if isinstance(rule, ProtocolRule) else None
 
 
 def load_rules(user_file: Path | None = None) -> Rules:
@@ -128,16 +144,26 @@ def load_rules(user_file: Path | None = None) -> Rules:
     text = resources.files("bidsqa.verdict").joinpath("rules.toml").read_text(encoding="utf-8")
     shipped = tomllib.loads(text)
     if user_file is None:
-        return Rules(version=shipped["version"], tables=shipped["rules"], families=shipped["families"])
+        return Rules(shipped["version"], shipped["rules"], shipped["families"], shipped["cohort"], shipped["version"])
     user = _read(Path(user_file))
     _check_top(user, Path(user_file).name)
     rules = _overlay_rules(shipped["rules"], user.get("rules", {}), Path(user_file).name)
     families = copy.deepcopy(shipped["families"])
     for name, table in user.get("families", {}).items():
         families.setdefault(name, {}).update(_family(name, table, Path(user_file).name))
-    digest = hashlib.sha256(json.dumps([rules, families], sort_keys=True).encode()).hexdigest()[:8]
+    cohort = overlay_cohort(shipped["cohort"], user.get("cohort", {}), Path(user_file).name)
+    version = cohort_version = str(shipped["version"])
     label = re.sub(r"[^\w.-]", "-", str(user.get("version", "user")))[:40]
-    return Rules(version=f"{shipped['version']}+{label}.{digest}", tables=rules, families=families)
+    # records know nothing of the cohort: its part changes no record's version
+    if [rules, families] != [shipped["rules"], shipped["families"]]:
+        version = f"{shipped['version']}+{label}.{_digest([rules, families])}"
+    if cohort != shipped["cohort"]:
+        cohort_version = f"{shipped['version']}+{label}.{_digest(cohort)}"
+    return Rules(version, rules, families, cohort, cohort_version)
+
+
+def _digest(tables: Any) -> str:
+    return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _read(path: Path) -> Tables:
@@ -153,31 +179,22 @@ def _read(path: Path) -> Tables:
 
 def _check_top(user: Tables, file: str) -> None:
     for key, value in user.items():
-        if key not in ("version", "rules", "families"):
-            raise UsageError(
-                f"{file}: unknown key {key!r}", _near(key, ("version", "rules", "families")) or "rules go under [rules]"
-            )
+        if key not in PARTS:
+            raise UsageError(f"{file}: unknown key {key!r}", near(key, PARTS) or "rules go under [rules]")
         if key == "version" and not isinstance(value, (str, int, float)):
             raise UsageError(f"{file}: version must be a text", 'for example version = "our-lab-1"')
         if key != "version" and not (isinstance(value, dict) and all(isinstance(row, dict) for row in value.values())):
-            raise UsageError(f"{file}: [{key}] must hold tables", f"for example [{key}.ssim]")
+            example = {"rules": "ssim", "cohort": "outlier"}.get(key, "noise")
+            raise UsageError(f"{file}: [{key}] must hold tables", f"for example [{key}.{example}]")
 
 
 def _overlay_rules(shipped: Tables, user: Tables, file: str) -> Tables:
     merged = copy.deepcopy(shipped)
     for name, table in user.items():
         if name not in merged and "reads" not in table:
-            raise UsageError(f"{file}: there is no rule {name!r}", _near(name, merged) or "a new rule needs `reads`")
+            raise UsageError(f"{file}: there is no rule {name!r}", near(name, merged) or "a new rule needs `reads`")
         row = merged.setdefault(name, {})
-        general = {key: value for key, value in table.items() if not isinstance(value, dict)}
-        for special in row.values():
-            if isinstance(special, dict):
-                for key in general:
-                    special.pop(key, None)
-        row.update(general)
-        for suffix, special in table.items():
-            if isinstance(special, dict):
-                row.setdefault(suffix, {}).update(special)
+        lay_over(row, table)
         row.setdefault("quantity", str(row.get("reads", "")).rpartition(".")[2])
         _check_rule(name, row, file)
     return merged
@@ -195,7 +212,7 @@ def _check_rule(name: str, row: Tables, file: str) -> None:
         raise UsageError(f"{where} reads {row.get('reads')!r}, which is no place in a record", hint)
     known = _known(parts[0])
     if known and parts[1] not in known:
-        raise UsageError(f"{where} reads {row['reads']!r}: nothing has that name", _near(parts[1], known))
+        raise UsageError(f"{where} reads {row['reads']!r}: nothing has that name", near(parts[1], known))
     tables = [row, *(entry for entry in row.values() if isinstance(entry, dict))]
     if not any(key in table for table in tables for key in LIMITS):
         raise UsageError(f"{where} has no limit", "give one of " + ", ".join(LIMITS))
@@ -205,7 +222,7 @@ def _check_values(where: str, row: Tables) -> None:
     kinds = {part.name for part in fields(Rule)} - {"name"}
     for key, value in row.items():
         if key not in kinds:
-            raise UsageError(f"{where} has an unknown key {key!r}", _near(key, kinds) or "see docs/verdicts")
+            raise UsageError(f"{where} has an unknown key {key!r}", near(key, kinds) or "see docs/verdicts")
         if key in LIMITS:
             good, wanted = number(value) is not None, "a finite number"
         elif key == "off":
@@ -239,8 +256,3 @@ def _known(part: str) -> set[str]:
 
         return set(SCORES)
     return set(DERIVED) if part == "derived" else set()
-
-
-def _near(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {close[0]!r}?" if close else ""

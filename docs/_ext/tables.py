@@ -187,6 +187,23 @@ def rules() -> str:
     return text
 
 
+def cohort_rules() -> str:
+    """Every rule that compares scans, with its keys."""
+    from bidsqa.verdict import load_rules
+
+    text = ""
+    for name, row in load_rules().cohort.items():
+        text += heading(f"cohort.{name}", "-", f"rule-cohort-{name}")
+        words = ("about", "advice", "basis")
+        limits = {key: value for key, value in row.items() if key not in words and not isinstance(value, dict)}
+        pairs = [
+            (key, ", ".join(f"``{entry}``" for entry in value) if isinstance(value, list) else f"``{value}``")
+            for key, value in limits.items()
+        ]
+        text += fields([*pairs, ("Advice", escape(row["advice"])), ("Why these limits", escape(row["basis"]))])
+    return text
+
+
 def _rule_limits(row: dict[str, Any]) -> str:
     keys = ("review_above", "review_below", "fail_above", "fail_below")
     return ", ".join(f"{key.replace('_', ' ')} {row[key]:g}" for key in keys if key in row)
@@ -256,6 +273,7 @@ SOURCES: dict[str, Callable[[], str]] = {
     "models": models,
     "artifacts": artifacts,
     "rules": rules,
+    "cohort_rules": cohort_rules,
     "options": options,
     "train_options": train_options,
     "evaluate_options": evaluate_options,

@@ -359,7 +359,7 @@ def test_both_levels_at_once(
 
     asked: list[object] = []
 
-    def group(out: Path, rules: object = None) -> GroupResult:
+    def group(out: Path, rules: object = None, **options: object) -> GroupResult:
         asked.append(rules)
         return GroupResult([out / "group_T1w.tsv", out / "group.html"], scans=4)
 

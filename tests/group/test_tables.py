@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import bidsqa
 from bidsqa.bids import names
 from bidsqa.errors import UsageError
 from bidsqa.group import read, read_records, sites
+from bidsqa.group.cohort import judge_cohort
 from bidsqa.group.dictionaries import dictionary
 from bidsqa.group.rows import Row, row_of
 from bidsqa.group.tables import tsv
@@ -56,7 +58,15 @@ def study(tmp_path: Path) -> Path:
 
 def test_files(study: Path) -> None:
     result = run_group(study)
-    stems = ("group_T1w", "group_T2w", "group_exclusions", "group_sites")
+    stems = (
+        "group_T1w",
+        "group_T2w",
+        "group_exclusions",
+        "group_sites",
+        "group_site_effects",
+        "group_protocols",
+        "group_scans",
+    )
     assert {path.name for path in result.paths} == {f"{stem}.{end}" for stem in stems for end in ("tsv", "json")} | {
         "group.html"
     }
@@ -241,7 +251,7 @@ def rows_with(values: list[float], key: str = "cjv") -> list[Row]:
     for row, value in zip(found, values, strict=True):
         row.values[key] = value
     sites.name_sites(found)
-    sites.mark_outliers(found)
+    judge_cohort(found, RULES)
     return found
 
 
@@ -294,3 +304,37 @@ def test_pybids_reads_the_folder_and_its_subjects(study: Path) -> None:
     layout = BIDSLayout(study, validate=False, is_derivative=True)
     assert sorted(layout.get_subjects()) == ["01", "02"]
     assert len(layout.get(suffix="T1w", desc="qa", extension=".json")) == 3
+
+
+def test_scans_proposal_names_file_and_row(study: Path) -> None:
+    record = example_record("sub-05_T1w", rules=RULES)
+    record.provenance["input"]["path"] = "sub-05/anat/sub-05_T1w.nii"
+    write(study, record)
+    run_group(study)
+    rows = {(row["scans_file"], row["filename"]): row for row in table(study / "group_scans.tsv")}
+    assert len(rows) == 6
+    assert rows["sub-05/sub-05_scans.tsv", "anat/sub-05_T1w.nii"]["bidsqa_decision"] == "pass"
+    bad = rows["sub-01/ses-b/sub-01_ses-b_scans.tsv", "anat/sub-01_ses-b_acq-x_run-2_T1w.nii.gz"]
+    assert (bad["participant_id"], bad["session_id"], bad["bidsqa_decision"]) == ("sub-01", "ses-b", "fail")
+    assert bad["bidsqa_reasons"] != "n/a"
+
+
+def test_the_documented_lines_add_the_columns(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_group(study)
+    text = (Path(__file__).parents[2] / "docs" / "outputs.rst").read_text(encoding="utf-8")
+    code = textwrap.dedent(text.split(".. code-block:: python\n", 1)[1].split("\n\n\n")[0])
+    dataset = tmp_path / "BIDS_DIR"
+    for place in ("sub-01/ses-a", "sub-01/ses-b", "sub-02/ses-a"):
+        (dataset / place).mkdir(parents=True)
+    mine = dataset / "sub-01/ses-a/sub-01_ses-a_scans.tsv"
+    mine.write_text(
+        "filename\tacq_time\tbidsqa_decision\nanat/sub-01_ses-a_T1w.nii.gz\t1877-01-01\told\nfunc/x_bold.nii.gz\tn/a\tn/a\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "OUT_DIR").symlink_to(study)
+    exec(compile(code, "outputs.rst", "exec"), {})
+    rows = table(mine)
+    assert [row["bidsqa_decision"] for row in rows] == ["pass", "n/a"]
+    assert [row["acq_time"] for row in rows] == ["1877-01-01", "n/a"]
+    (other,) = table(dataset / "sub-01/ses-b/sub-01_ses-b_scans.tsv")
+    assert other["bidsqa_decision"] == "fail"

@@ -274,3 +274,16 @@ def test_the_suffix_is_the_assessed_one() -> None:
     assert suffix_of(Record("sub-01_T2w")) == "T2w"
     assert suffix_of(Record("scan", provenance={"suffix": "T1w"})) == "T1w"
     assert suffix_of(Record("scan", provenance={"suffix": "../x"})) == ""
+
+
+def test_many_missing_values_are_told_in_few_words() -> None:
+    record = example_record("sub-01_T1w")
+    for name in ("severity", "ssim"):
+        del record.scores[name]
+    for name in ("severity", "ssim", "cjv", "snr_total", "inu_range"):
+        record.reasons_missing[name] = "the image was not read"
+        record.metrics.pop(name, None)
+    (entry,) = decide(record, RULES)["reasons"]
+    assert "severity, predicted SSIM, the joint variation" in entry["text"]
+    assert "and 2 more could not be had: the image was not read" in entry["text"]
+    assert entry["name"].count("metrics.") == 3
