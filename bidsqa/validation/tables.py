@@ -53,7 +53,7 @@ class Table:
         path.write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def write_csv(self, path: Path) -> None:
-        """For programs; an interval ``value [low, high]`` becomes three columns, in percent where the table's cells are."""
+        """For programs; an interval ``value [low, high]`` becomes three columns, percent stay percent."""
         cells = [[_cell(value) for value in row] for row in self.rows]
         spans = [any(INTERVAL.fullmatch(row[place]) for row in cells) for place in range(len(self.columns))]
         path.parent.mkdir(parents=True, exist_ok=True)
