@@ -152,7 +152,7 @@ def table_of(copies: Sequence[Copy], note: str = "") -> Table:
             )
     columns = [
         "score", "scans", "copies", "median uncertainty", "SD between seeds", "score - truth, mean ± SD",
-        "truth within 1 uncertainty",        "truth within 2", "two seeds within 1 of their difference", "two seeds within 2",
+        "truth within 1 uncertainty", "truth within 2", "two seeds within 1 of their difference", "two seeds within 2",
     ]  # fmt: skip
     return Table("How far the uncertainties of the scores hold", columns, rows, note, COMMAND)
 
