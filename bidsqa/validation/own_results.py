@@ -133,13 +133,17 @@ def read_results(path: Path, weights: Mapping[str, str]) -> list[Result]:
 
 
 def _parsed(row: Sequence[str], weights: Mapping[str, str], names: Sequence[str]) -> Result:
-    words, cells = row[:WORDS], row[WORDS:]
+    (scan, subject, site, contrast, artifact), cells = row[:WORDS], row[WORDS:]
     strength, damage, paper, truth = (float(cell) if cell else NAN for cell in cells[: len(FIXED) - WORDS])
     cells = cells[len(FIXED) - WORDS :]
     measures = {name: float(cell) for name, cell in zip(names, cells, strict=False)}
     own = {name: cells[len(names) + 3 * place :] for place, name in enumerate(weights)}
     return Result(
-        *words,
+        scan=scan,
+        subject=subject,
+        site=site,
+        contrast=contrast,
+        artifact=artifact,
         strength=strength,
         damage=damage,
         scores={name: float(part[0]) for name, part in own.items()},
