@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bidsqa.training.own_scans import Split
     from bidsqa.training.own_training import Job
     from bidsqa.training.pool import Clean
+    from bidsqa.validation.own_results import Result
 
 NAME = "bidsqa-train"
 MOST_THREADS = 4
@@ -264,9 +265,12 @@ def _evaluate(asked: Asked) -> int:
     from bidsqa.cli.train_progress import TrainingProgress
     from bidsqa.models import load
     from bidsqa.validation import own_dataset
+    from bidsqa.validation.own_results import as_csv, read_results
 
     options = asked.options
     strengths = _strengths(options["strengths"]) or own_dataset.STRENGTHS
+    artifacts = tuple(dict.fromkeys(options["artifacts"])) or own_dataset.ARTIFACTS
+    copies = own_dataset.copies_of(strengths, artifacts, not options["no_paper_protocol"])
     check_device(options["device"])
     files = _weights_of(options["models"], options["weights"])
     scorers = {name: load(name, options["device"], path) for name, path in files.items()}
@@ -275,31 +279,41 @@ def _evaluate(asked: Asked) -> int:
     own_dataset.check_subjects({scan.subject for scan in scans})
     make_folder(asked.output_dir, "output")
     path = asked.output_dir / "results.csv"
-    results = own_dataset.read_results(path, digests)
+    results = read_results(path, digests)
+    names = {scan.bids_name for scan in scans}
+    done = sum(row.scan in names and (row.artifact, row.strength) in copies for row in results)
     progress = TrainingProgress(sys.stderr, live=sys.stderr.isatty())
-    total = len(scans) * (1 + len(own_dataset.ARTIFACTS) * len(strengths)) - len(results)
-    number = 0
+    number, total = 0, len(scans) * len(copies) - done
     try:
-        clean = _unlearned(asked, scans, files, progress)
-        for result in own_dataset.judge(clean, scorers, strengths, list(results), own_dataset.ARTIFACTS):
+        for result in own_dataset.judge(_unlearned(asked, scans, files, progress), scorers, copies, list(results)):
             results.append(result)
-            write_atomic(path, own_dataset.as_csv(results, digests))
+            write_atomic(path, as_csv(results, digests))
             number += 1
             progress.count("judged", number, max(total, number), f"{result.scan} {result.artifact}")
     finally:
         progress.close()
-    asked_for = {scan.bids_name for scan in scans}
-    results = [row for row in results if row.scan in asked_for and (row.clean or row.strength in strengths)]
+    results = [row for row in results if row.scan in names and (row.artifact, row.strength) in copies]
     own_dataset.check_subjects({result.subject for result in results})
-    for name, digest in digests.items():
-        note = own_dataset.describe(results, name, digest)
-        for key, table in own_dataset.tables(results, name, note).items():
-            table.write(asked.output_dir / f"{key}.json")
-            print(replace(table, note="").text(), flush=True)
-        print(f"{note}\n")
-        own_dataset.draw(results, name, asked.output_dir / f"{name}.svg")
-    print(f"Every result: {path}; tables (JSON) and plots (SVG) lie beside it.")
+    _tell(results, digests, strengths, asked.output_dir)
+    print(f"Every result: {path}; tables (JSON, CSV) and plots (SVG) lie beside it.")
     return FINE
+
+
+def _tell(results: Sequence[Result], digests: dict[str, str], strengths: Sequence[float], folder: Path) -> None:
+    """Print and write tables and plots."""
+    from bidsqa.validation import own_dataset
+
+    note = own_dataset.describe(results, digests)
+    made = own_dataset.shared_tables(results, list(digests), note, strengths)
+    for name in digests:
+        made |= own_dataset.tables(results, name, note, strengths)
+    for key, table in made.items():
+        table.write(folder / f"{key}.json")
+        if key.endswith("_strengths"):
+            table.write_csv(folder / f"{key}.csv")
+        print(replace(table, note=table.note.removeprefix(note).strip()).text(), flush=True)
+    print(f"{note}\n")
+    own_dataset.draw(results, list(digests), strengths, folder)
 
 
 def _strengths(words: Sequence[str]) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bidsqa.cli.options import INTEGER, LIST, NUMBER, OPTIONS, RUN, SELECT, TEXT, Option
+from bidsqa.cli.options import FLAG, INTEGER, LIST, NUMBER, OPTIONS, RUN, SELECT, TEXT, Option
 
 # the first word of the command
 TASKS = {
@@ -27,6 +27,8 @@ ARTIFACTS = (
     "spike",
     "noise",
 )
+# as bidsqa.validation.severity_cases.JUDGED
+JUDGED = ("motion", "noise", "blur", "ghosting", "bias", "anisotropy")
 MINUTES = 30.0
 
 _SHARED = {option.name: option for option in OPTIONS}
@@ -134,11 +136,26 @@ EVALUATE_OPTIONS: tuple[Option, ...] = (
     Option("models", JUDGE, LIST, "models to judge (severity ssim)", metavar="NAME", choices=("severity", "ssim")),
     replace(_SHARED["weights"], group=JUDGE),
     Option(
+        "artifacts",
+        JUDGE,
+        LIST,
+        "artifacts that are simulated (motion noise blur ghosting bias anisotropy)",
+        metavar="NAME",
+        choices=JUDGED,
+    ),
+    Option(
         "strengths",
         JUDGE,
         LIST,
         "strengths that each artifact is simulated at, above 0 and up to 1 (0.1 0.3 0.5 0.75 1)",
         metavar="NUMBER",
+    ),
+    Option(
+        "no-paper-protocol",
+        JUDGE,
+        FLAG,
+        "leave out the further copies (up to three a scan) that the protocol of Hays et al. wants",
+        default=False,
     ),
     *_RUN,
     _SHARED["config-file"],

@@ -65,8 +65,8 @@ class SeverityScorer:
             ``value`` near 0 (clean) and up, 1 = the review threshold; slices are on the same scale (field and echo are
             no slice's, so that only the volume's value counts them). ``extra``: ``median``, ``p90``, ``sd``,
             ``n_slices``, ``planes`` (mean by plane), and for the compact network ``families`` (severity by kind on the
-            same scale), ``probabilities`` (of ``none`` and each kind), ``family`` (the most probable kind) and
-            ``readings`` (raw values).
+            same scale, of the kinds that count), ``probabilities`` (of ``none`` and each kind), ``family`` (the most
+            probable kind) and ``readings`` (raw values).
         """
         return self.score_prepared(prepare(volume, slice_fraction, "scalars" in self._network.inputs, head))
 
@@ -114,7 +114,7 @@ class SeverityScorer:
         )
         families = scale.families(readings)
         probabilities = scale.probabilities(readings)
-        worst = max(families, key=lambda name: families[name])
+        worst = max(families, key=lambda name: families[name], default="none")
         likeliest = max(probabilities, key=lambda name: probabilities[name], default=worst)
         extra = {
             **_spread(slices, np.concatenate([np.asarray(part.value) for part in slices])),

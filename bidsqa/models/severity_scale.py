@@ -176,8 +176,10 @@ class Scale:
         return compressed(self.uncompressed(readings, names))
 
     def families(self, readings: Mapping[str, float]) -> dict[str, float]:
-        """Severity by family, 0 and more."""
-        return {name: float(self.joined(readings, READINGS_OF[name])) for name in FAMILIES}
+        """Severity by family, 0 and more, from the readings that count; families that none stands for are left out."""
+        used = self.used(readings)
+        own = {name: [reading for reading in READINGS_OF[name] if reading in used] for name in FAMILIES}
+        return {name: float(self.joined(readings, names)) for name, names in own.items() if names}
 
     def error(self, readings: Mapping[str, float], errors: Mapping[str, float]) -> float:
         """Standard error of the severity from those of the readings, to first order, taken as independent."""

@@ -135,15 +135,46 @@ class Artifact:
         Returns
         -------
         tensor, same shape and dtype
-            Computed in float32. Elements of strength 0 are returned bit for bit; all-zero images stay zero.
+            Computed in float32, at a scale near 1, so that no unit is too small or large. Elements of strength 0 are
+            returned bit for bit; all-zero images stay zero.
         """
         if not image.is_floating_point():
             raise TypeError(f"images must be floating point, got {image.dtype}: whole numbers can't hold the result")
         here = {key: value.to(image.device) for key, value in parameters.items()}
-        mask = rough_foreground(image) if head is None else head
-        degraded = self.act(image.float(), here, mask).to(image.dtype)
+        exponent = binary_exponent(image)
+        plain = rescaled(image, -exponent).float()
+        mask = rough_foreground(plain) if head is None else head
+        degraded = rescaled(self.act(plain, here, mask), exponent, image.dtype)
         touched = (here["strength"] > 0).reshape(-1, *[1] * (image.ndim - 1))
         return torch.where(touched & (image.abs().amax(dim=spatial(image), keepdim=True) > 0), degraded, image)
+
+
+def binary_exponent(image: Tensor) -> Tensor:
+    """Power of two that brings the largest magnitude of each element to 0.5-1, shape (B,); 0 for empty elements."""
+    top = image.abs().flatten(1).amax(dim=1).double()
+    exponent = torch.frexp(top).exponent
+    return torch.where(torch.isfinite(top) & (top > 0), exponent, torch.zeros_like(exponent))
+
+
+def rescaled(image: Tensor, exponent: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Elements (B, 1, ...) times two to the power of their exponents (B,), which changes no digit.
+
+    Parameters
+    ----------
+    image : floating tensor, shape (B, 1, ...)
+    exponent : tensor of int, shape (B,)
+    dtype : torch.dtype, optional
+        Of the result; that of the image, and at least float32, if not given.
+    """
+    if not bool(exponent.any()):
+        return image if dtype is None else image.to(dtype)
+    kind = torch.promote_types(torch.promote_types(image.dtype, torch.float32), dtype or torch.float32)
+    # in two steps: two to the power of the whole may lie beyond what a float holds
+    first = exponent // 2
+    result = image.to(kind)
+    for part in (first, exponent - first):
+        result = result * per_sample(torch.exp2(part.to(kind)), image)
+    return result if dtype is None else result.to(dtype)
 
 
 def spatial(image: Tensor) -> tuple[int, ...]:

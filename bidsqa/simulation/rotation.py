@@ -16,8 +16,12 @@ from torch.nn import functional
 
 # voxels beyond the grid over which what lies at its border fades, besides those that a shear reaches
 FADE = 6
+# wider for slices that move in their plane: what lies at their border rings ten times less
+PLANE_FADE = 16
 # rad; a smaller turn moves no voxel
 SMALLEST = 1e-7
+# voxels at the border
+SMALLEST_SQUEEZE = 1e-3
 
 
 def rotation_matrix(angles: Tensor) -> Tensor:
@@ -97,19 +101,83 @@ def _in_space(image: Tensor, turn: Tensor, spacing: Tensor) -> Tensor:
 
 def _shear(data: Tensor, along: int, across: int, slope: float, spacing: Tensor) -> Tensor:
     """The image at u + slope·v instead of u, for the axes u (``along``) and v (``across``), in mm from the centre."""
-    size, width = data.shape[along], data.shape[across]
+    width = data.shape[across]
     offset = (torch.arange(width, device=data.device) - (width - 1) / 2) * (slope * spacing[across] / spacing[along])
-    margin = math.ceil(float(offset.abs().max())) + FADE
-    rows = _faded(data.movedim((across, along), (1, 2)), margin)
-    frequency = torch.fft.rfftfreq(rows.shape[2], device=data.device)
-    angle = 2 * math.pi * offset[:, None] * frequency[None]
+    return _shifted(data.movedim((across, along), (1, 2)), offset).movedim((1, 2), (across, along)).contiguous()
+
+
+def _shifted(rows: Tensor, offset: Tensor, fade: int = FADE) -> Tensor:
+    """Rows (..., K, L) at l + offset instead of l, with an offset (K,) or (..., K) for each, in samples."""
+    size = rows.shape[-1]
+    margin = math.ceil(float(offset.abs().max())) + fade
+    padded = _faded(rows, margin, fade)
+    frequency = torch.fft.rfftfreq(padded.shape[-1], device=rows.device)
+    angle = 2 * math.pi * offset[..., None] * frequency
     ramp = torch.polar(torch.ones_like(angle), angle)
-    moved = torch.fft.irfft(torch.fft.rfft(rows, dim=2) * ramp, n=rows.shape[2], dim=2)
-    return moved[..., margin : margin + size].movedim((1, 2), (across, along)).contiguous()
+    moved = torch.fft.irfft(torch.fft.rfft(padded, dim=-1) * ramp, n=padded.shape[-1], dim=-1)
+    return moved[..., margin : margin + size]
 
 
-def _faded(rows: Tensor, margin: int) -> Tensor:
+def resample_planes(planes: Tensor, matrix: Tensor, offset: Tensor, spacing: Tensor) -> Tensor:
+    """Each plane at A r + b instead of r, r in mm from the centre, by shears: noise keeps its power.
+
+    A = Q T, a rotation of up to 90 degrees times an upper triangle. Q is three shears; T shears once more, which goes
+    into the last of them as b does into all, and squeezes the axes by the little that a tilted plane looks shorter.
+
+    Parameters
+    ----------
+    planes : tensor of float32, shape (N, U, V)
+    matrix : tensor of float32, shape (N, 2, 2)
+        Near a rotation.
+    offset : tensor of float32, shape (N, 2)
+        mm.
+    spacing : tensor, shape (2,)
+        mm.
+
+    Returns
+    -------
+    tensor of float32, shape (N, U, V)
+        What lies at the border fades over sixteen voxels beyond it.
+    """
+    angle = torch.atan2(matrix[:, 1, 0], matrix[:, 0, 0])
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    squeeze = torch.stack(
+        [torch.hypot(matrix[:, 0, 0], matrix[:, 1, 0]), cosine * matrix[:, 1, 1] - sine * matrix[:, 0, 1]], dim=1
+    )
+    skew = (cosine * matrix[:, 0, 1] + sine * matrix[:, 1, 1]) / squeeze[:, 1]
+    slide = torch.stack([cosine * offset[:, 0] + sine * offset[:, 1], cosine * offset[:, 1] - sine * offset[:, 0]], 1)
+    steep = -torch.tan(angle / 2)
+    edges = [
+        (torch.arange(size, device=planes.device) - (size - 1) / 2) * spacing[place]
+        for place, size in enumerate(planes.shape[1:])
+    ]
+
+    def along(data: Tensor, axis: int, slope: Tensor, shift: Tensor) -> Tensor:
+        ahead = (slope[:, None] * edges[1 - axis] + shift[:, None]) / spacing[axis]
+        return _shifted(data, ahead, PLANE_FADE) if axis == 1 else _shifted(data.mT, ahead, PLANE_FADE).mT
+
+    data = along(planes, 0, steep, torch.zeros_like(steep))
+    data = along(data, 1, sine, slide[:, 1])
+    data = along(data, 0, steep + skew, slide[:, 0] + steep * slide[:, 1])
+    for axis in (0, 1):
+        reach = float((squeeze[:, axis] - 1).abs().max()) * planes.shape[axis + 1] / 2
+        if reach > SMALLEST_SQUEEZE:
+            data = _squeezed(data.mT, squeeze[:, axis]).mT if axis == 0 else _squeezed(data, squeeze[:, axis])
+    return data.contiguous()
+
+
+def _squeezed(rows: Tensor, factor: Tensor) -> Tensor:
+    """Rows (N, K, L) at factor · l instead of l, from the centre, for factors (N,) near 1; band-limited."""
+    size = rows.shape[-1]
+    margin = math.ceil(float((factor - 1).abs().max()) * size / 2) + PLANE_FADE
+    padded = _faded(rows, margin, PLANE_FADE)
+    wanted = (torch.arange(size, device=rows.device) - (size - 1) / 2) * factor[:, None] + (size - 1) / 2 + margin
+    source = torch.arange(padded.shape[-1], device=rows.device)
+    return padded @ torch.sinc(wanted[:, None, :] - source[:, None])
+
+
+def _faded(rows: Tensor, margin: int, fade: int = FADE) -> Tensor:
     """With a margin on both sides of the last axis, into which the border fades: a step there would ring far inside."""
-    place = (torch.arange(margin, device=rows.device) + 1) / FADE
+    place = (torch.arange(margin, device=rows.device) + 1) / fade
     fading = (0.5 + 0.5 * torch.cos(math.pi * place.clamp(max=1))).to(rows.dtype)
     return torch.cat([rows[..., :1] * fading.flip(0), rows, rows[..., -1:] * fading], dim=-1)

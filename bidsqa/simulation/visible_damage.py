@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bidsqa.simulation.artifact import per_sample, quantile
+from bidsqa.simulation.artifact import binary_exponent, per_sample, quantile, rescaled
 from bidsqa.simulation.resolution import gaussian_operator
 
 SIGMA = 1.5
@@ -62,6 +62,7 @@ def damage_batch(clean: Tensor, degraded: Tensor, head: Tensor) -> dict[str, Ten
     Parameters
     ----------
     clean, degraded : tensor of float32, shape (B, 1, H, W)
+        In any positive scale.
     head : tensor of bool, shape (B, 1, H, W)
         Of the clean image; dilated by two pixels for the SSIM.
 
@@ -71,6 +72,9 @@ def damage_batch(clean: Tensor, degraded: Tensor, head: Tensor) -> dict[str, Ten
         ``ssim_head`` (-1 to 1), ``nrmse`` (0 and more, relative to the clean head's root mean square) and
         ``damage`` = 1 - ssim_head. An empty head gives no damage.
     """
+    # near 1, where squares neither vanish nor overflow, whatever the unit
+    exponent = binary_exponent(clean)
+    clean, degraded = rescaled(clean, -exponent), rescaled(degraded, -exponent)
     matched = gain_matched(clean, degraded, head)
     weight = head.to(clean.dtype)
     axes = tuple(range(1, clean.ndim))
@@ -112,6 +116,9 @@ def damage(
         planes = [(clean[None], degraded[None], head[None])]
     else:
         planes = []
+        top = float(np.abs(clean).max(initial=0.0))
+        exponent = int(np.frexp(top)[1]) if 0 < top < np.inf else 0
+        clean, degraded = np.ldexp(clean, -exponent), np.ldexp(degraded, -exponent)
         inside = clean[head].astype(np.float64) if head.any() else clean.ravel().astype(np.float64)
         other = degraded[head].astype(np.float64) if head.any() else degraded.ravel().astype(np.float64)
         gain = float(inside @ other / max(inside @ inside, 1e-12))

@@ -79,6 +79,8 @@ def dose_response(cases: Scored, path: Path, label: str, limit: float) -> None:
                 )
             axis.axhline(limit, color="grey", linewidth=0.8, linestyle=":")
             axis.set(title=artifact, xlabel="strength", ylabel=label)
+        for axis in axes.flat[len(artifacts) :]:
+            axis.set_axis_off()
         for number, name in enumerate(names):
             style = {"marker": "os^Dv"[number % 5], "color": COLOURS[number % len(COLOURS)]}
             axes.flat[0].plot([], [], markersize=3, linewidth=0.9, label=name.removeprefix("sub-"), **style)
@@ -124,6 +126,45 @@ def areas_by_strength(result: Mapping[str, Any], path: Path, shown: Sequence[str
             axis.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
             axis.set(title=artifact, xlabel="strength", ylabel="AUC", ylim=(0, 1.03))
         axes.flat[0].legend(fontsize=6, frameon=False)
+
+
+def area_bars(bars: Mapping[str, Mapping[str, tuple[float, float, float]]], path: Path, learned: int) -> None:
+    """AUC of each score by artifact with its interval; learned scores are filled, classical measures hatched.
+
+    Parameters
+    ----------
+    bars : Mapping of Mapping of (value, low, high)
+        By score, then by artifact; NaN values are left out.
+    path : Path
+    learned : int
+        How many scores, from the first, are learned.
+    """
+    artifacts = list(next(iter(bars.values()), {}))
+    width = 0.8 / max(len(bars), 1)
+    with drawing(path, 1, 1, width=max(3.5, 1.3 * len(artifacts) + 1.6), height=3.0) as axes:
+        axis = axes.flat[0]
+        for number, (name, parts) in enumerate(bars.items()):
+            shown = [(place, *parts[kind]) for place, kind in enumerate(artifacts) if not np.isnan(parts[kind][0])]
+            if not shown:
+                continue
+            place, value, low, high = (np.array(column, dtype=float) for column in zip(*shown, strict=True))
+            axis.bar(
+                place + (number - (len(bars) - 1) / 2) * width,
+                value,
+                0.92 * width,
+                yerr=np.maximum([value - low, high - value], 0),
+                color=COLOURS[number % len(COLOURS)],
+                alpha=1.0 if number < learned else 0.55,
+                hatch="" if number < learned else ("//", "..", "xx", "--", "++")[(number - learned) % 5],
+                edgecolor="white",
+                linewidth=0.3,
+                error_kw={"elinewidth": 0.8, "ecolor": "#333333"},
+                label=name,
+            )
+        axis.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
+        axis.set(xticks=range(len(artifacts)), ylabel="AUC, clean against strong copies", ylim=(0, 1.03))
+        axis.set_xticklabels(artifacts)
+        axis.legend(fontsize=6, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def predicted_against_true(truth: Array, predicted: Array, groups: Sequence[str], path: Path) -> None:

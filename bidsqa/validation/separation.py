@@ -83,15 +83,15 @@ def summarise(cases: Scored, threshold: float | None = None) -> dict[str, Any]:
     return result
 
 
-def separation(bad: Scored, good: Scored) -> float:
-    """Area under the ROC curve, 0-1; NaN where one side is empty."""
-    return area(np.array([value for _, value in bad]), np.array([value for _, value in good]))
+def separation(bad: Scored, good: Scored, allowed: Array | None = None) -> float:
+    """Area under the ROC curve, 0-1, of the pairs that are allowed (all by default); NaN where there is none."""
+    return area(np.array([value for _, value in bad]), np.array([value for _, value in good]), allowed)
 
 
-def separation_interval(bad: Scored, good: Scored) -> tuple[float, float]:
+def separation_interval(bad: Scored, good: Scored, allowed: Array | None = None) -> tuple[float, float]:
     """95 % interval of :func:`separation` by bootstrap over subjects."""
     pairs = [[(case.subject, value) for case, value in part] for part in (bad, good)]
-    return area_interval(pairs[0], pairs[1])
+    return area_interval(pairs[0], pairs[1], allowed=allowed)
 
 
 def _orders(rows: Scored, origin: dict[str, float]) -> dict[str, float]:

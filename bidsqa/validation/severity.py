@@ -18,16 +18,15 @@ from typing import Any
 import numpy as np
 
 from bidsqa.models.severity import SeverityScorer
-from bidsqa.models.severity_scale import KINDS
 from bidsqa.validation import separation
+from bidsqa.validation.paper_protocol import paper_protocol, protocol_table
 from bidsqa.validation.separation import Scored, percent, ranged
-from bidsqa.validation.severity_cases import PAPER, STRENGTHS, build_cases
+from bidsqa.validation.severity_cases import STRENGTHS, build_cases
 from bidsqa.validation.severity_judging import Found, Judged, clean_left_out, judge, kinds_of, left_out
+from bidsqa.validation.severity_kinds import count_kinds, kinds_table
 from bidsqa.validation.severity_targets import target_table
-from bidsqa.validation.statistics import bootstrap
 from bidsqa.validation.tables import Table
 
-NAMED = 0.5
 COMMAND = "python -m bidsqa.validation.severity --data ../shared/data --out checkpoints/severity"
 
 
@@ -40,46 +39,9 @@ def summarise(cases: Scored, threshold: float | None = None) -> dict[str, Any]:
     return {**separation.summarise(graded, threshold), "pearson": paper_protocol(cases)}
 
 
-def paper_protocol(cases: Scored) -> dict[str, Any]:
-    """Hays et al., Table 2: one severity for each kind, Pearson's r of score and severity over all images together.
-
-    Returns
-    -------
-    dict
-        ``r`` and ``interval`` (bootstrap over subjects), ``n``, ``means`` ((mean, SD) by kind).
-    """
-    wanted = {("none", 0.0), *PAPER.items()}
-    own = [(case, value) for case, value in cases if (case.artifact, case.strength) in wanted]
-    if len({case.artifact for case, _ in own}) < 3:
-        return {"r": float("nan"), "interval": (float("nan"), float("nan")), "n": len(own), "means": {}}
-    levels = np.array([case.strength for case, _ in own])
-    values = np.array([value for _, value in own])
-
-    def correlation(rows: np.ndarray[Any, Any]) -> float:
-        if np.ptp(levels[rows]) == 0 or np.ptp(values[rows]) == 0:
-            return 0.0
-        return float(np.corrcoef(levels[rows], values[rows])[0, 1])
-
-    kinds = np.array([case.artifact for case, _ in own])
-    means = {name: (float(values[kinds == name].mean()), float(values[kinds == name].std())) for name in set(kinds)}
-    subjects = [case.subject for case, _ in own]
-    everything = np.arange(len(own))
-    return {
-        "r": correlation(everything),
-        "interval": bootstrap(subjects, correlation),
-        "n": len(own),
-        "means": means,
-    }
-
-
 def confusion(rows: Sequence[Found]) -> dict[str, dict[str, int]]:
     """How often each kind is named, by true kind: clean scans and copies at 0.5 and more."""
-    counts = {kind: dict.fromkeys(KINDS, 0) for kind in KINDS}
-    for found in rows:
-        case = found.row.case
-        if found.row.clean or case.strength >= NAMED:
-            counts[case.family][found.kind] += 1
-    return counts
+    return count_kinds((found.row.case.artifact, found.row.case.strength, found.kind) for found in rows)
 
 
 def evaluate(rows: Sequence[Found], clean: Sequence[Found] = ()) -> dict[str, Any]:
@@ -105,7 +67,8 @@ def evaluate(rows: Sequence[Found], clean: Sequence[Found] = ()) -> dict[str, An
         result["scores"]["published network"] = summarise([(row.case, row.plain or 0.0) for row in cases])
     for name in (name for name in cases[0].readings if not name.endswith("_presence")):
         result["scores"][f"reading: {name}"] = summarise([(row.case, row.readings[name]) for row in cases])
-    for name in cases[0].case.baselines:
+    # cases that an earlier version prepared lack what was added since
+    for name in (name for name in cases[0].case.baselines if all(name in row.case.baselines for row in cases)):
         result["scores"][name] = summarise([(row.case, row.case.baselines[name]) for row in cases])
     result["scores"]["constant"] = summarise([(row.case, 0.0) for row in cases])
     return result
@@ -118,8 +81,10 @@ def tables(result: dict[str, Any], note: str) -> dict[str, Table]:
         "severity_auc": _areas(result, note),
         "severity_strength": _by_strength(result, note),
         "severity_clean": _clean(result),
-        "severity_kinds": _kinds(result, note),
-        "severity_protocol": _protocol(result, note),
+        "severity_kinds": kinds_table(result["kinds"], note, COMMAND),
+        "severity_protocol": protocol_table(
+            {name: part["pearson"] for name, part in result["scores"].items()}, note, COMMAND
+        ),
     }
 
 
@@ -186,40 +151,6 @@ def _clean(result: dict[str, Any]) -> Table:
     )
     columns = ["contrast", "clean scans", "median severity", "largest", "above 1"]
     return Table("Severity of clean scans by contrast", columns, rows, note, COMMAND)
-
-
-def _kinds(result: dict[str, Any], note: str) -> Table:
-    rows, right, total = [], 0, 0
-    for kind, counts in result["kinds"].items():
-        number = sum(counts.values())
-        rows.append([kind, number, *(counts[name] for name in KINDS), percent((counts[kind], number))])
-        if kind != "none":
-            right, total = right + counts[kind], total + number
-    title = "Which kind of artifact the severity names: clean scans, and copies of strength 0.5 and more"
-    columns = ["true kind", "scans", *(f"named {name}" for name in KINDS), "right"]
-    return Table(title, columns, rows, f"{note} Kind right in all degraded copies: {percent((right, total))}.", COMMAND)
-
-
-def _protocol(result: dict[str, Any], note: str) -> Table:
-    order = ("none", *PAPER)
-    rows = []
-    for name, summary in result["scores"].items():
-        part = summary["pearson"]
-        means = [part["means"].get(kind, (float("nan"),) * 2) for kind in order]
-        rows.append(
-            [
-                name,
-                ranged(part["r"], part["interval"]),
-                *(f"{mean:.2f} ± {spread:.2f}" for mean, spread in means),
-            ]
-        )
-    columns = ["score", "Pearson r", "none", *(f"{name} {strength:g}" for name, strength in PAPER.items())]
-    count = result["scores"]["severity"]["pearson"]["n"]
-    text = (
-        f"{note} {count} images. Kind and severity are confounded in this protocol (one severity a kind): a constant "
-        "for each kind would do well. Severities are strengths of our simulators."
-    )
-    return Table("The protocol of Hays et al., Table 2: one severity for each kind", columns, rows, text, COMMAND)
 
 
 def write(result: dict[str, Any], folder: Path, note: str) -> list[Table]:

@@ -16,6 +16,7 @@ from bidsqa.image import Volume, rough_head
 from bidsqa.models.severity_inputs import Prepared, prepare
 from bidsqa.simulation import degrade_volume
 from bidsqa.training.pool import Clean, drawn_scans, real_scans
+from bidsqa.validation.baselines import baselines
 
 Array = np.ndarray[Any, Any]
 STRENGTHS = (1.0, 0.5, 0.3, 0.75, 0.1)
@@ -87,39 +88,6 @@ def cropped(volume: Volume) -> Volume:
     small = Volume.from_array(volume.data[cut], volume.spacing)
     facts = replace(small.facts, dtype=volume.facts.dtype, slope=volume.facts.slope, intercept=volume.facts.intercept)
     return replace(small, facts=facts)
-
-
-def entropy_focus(data: Array) -> float:
-    """Entropy focus criterion of the volume (Atkinson et al. 1997, doi 10.1109/42.650886), 0-1, higher is worse."""
-    values = np.abs(data.astype(np.float64)).ravel()
-    total = np.sqrt((values**2).sum())
-    share = values[values > 0] / max(total, 1e-12)
-    most = np.sqrt(values.size) * np.log(1 / np.sqrt(values.size))
-    return float((share * np.log(share)).sum() / most)
-
-
-def baselines(volume: Volume) -> dict[str, float]:
-    """Classical measures with the sign that makes higher worse for loss of detail."""
-    head = rough_head(volume)
-    data = volume.data
-    level = max(float(np.abs(data[head]).mean()), 1e-12)
-    scaled = data / level
-    gradient, laplace = np.zeros_like(scaled), np.zeros_like(scaled)
-    for axis in range(3):
-        after, before = np.roll(scaled, -1, axis), np.roll(scaled, 1, axis)
-        gradient += (0.5 * (after - before)) ** 2
-        laplace += after + before - 2 * scaled
-    inside = head.copy()
-    for axis in range(3):
-        edge: list[slice | int] = [slice(None)] * 3
-        for place in (0, -1):
-            edge[axis] = place
-            inside[tuple(edge)] = False
-    return {
-        "efc": entropy_focus(data),
-        "edge strength (negated)": -float(np.sqrt(gradient[inside]).mean()),
-        "laplacian (negated)": -float(np.log(laplace[inside].var() + 1e-12)),
-    }
 
 
 def sources(data: Path) -> Iterator[Clean]:

@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -154,8 +154,17 @@ def weighted_kappa(truth: Array, predicted: Array) -> float:
     return 1.0 if chance == 0 else 1 - float((distance * observed).sum()) / chance
 
 
-def summarise(name: str, rows: Sequence[SliceResult], predicted: Array) -> list[Any]:
-    """One line of the slice table."""
+class Known(Protocol):
+    """A slice or scan of a subject whose true SSIM is known."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def truth(self) -> float: ...
+
+
+def summarise(name: str, rows: Sequence[Known], predicted: Array) -> list[Any]:
+    """One line of a table of predicted against true SSIM: the columns of ``SLICE_COLUMNS``."""
     truth = np.array([row.truth for row in rows])
     error = predicted - truth
     accuracies = [class_accuracy(truth, predicted, count) for count in CLASS_COUNTS]
@@ -168,7 +177,7 @@ def summarise(name: str, rows: Sequence[SliceResult], predicted: Array) -> list[
         len({row.subject for row in rows}),
         f"{error.mean():+.3f} [{bias[0]:+.3f}, {bias[1]:+.3f}]",
         f"{error.std():.3f} [{spread[0]:.3f}, {spread[1]:.3f}]",
-        f"{np.corrcoef(truth, predicted)[0, 1]:.3f}" if predicted.std() > 0 else "",
+        f"{np.corrcoef(truth, predicted)[0, 1]:.3f}" if min(predicted.std(), truth.std()) > 0 else "",
         *[f"{right:.2f} ({most:.2f})" for right, most in accuracies],
         f"{weighted_kappa(truth, predicted):.2f}",
     ]

@@ -12,15 +12,26 @@ Array = np.ndarray[Any, Any]
 DRAWS = 1000
 
 
-def area(bad: Array, good: Array) -> float:
-    """Area under the ROC curve: chance that a bad value lies above a good one; ties count half; NaN without both."""
-    if not len(bad) or not len(good):
+def area(bad: Array, good: Array, allowed: Array | None = None) -> float:
+    """Area under the ROC curve: chance that a bad value lies above a good one; ties count half; NaN without both.
+
+    Parameters
+    ----------
+    bad, good : ndarray, shapes (N,) and (M,)
+    allowed : ndarray of bool, shape (N, M), optional
+        Pairs that count; all by default.
+    """
+    if not len(bad) or not len(good) or (allowed is not None and not allowed.any()):
         return float("nan")
-    return float((bad[:, None] > good[None]).mean() + 0.5 * (bad[:, None] == good[None]).mean())
+    above = (bad[:, None] > good[None]) + 0.5 * (bad[:, None] == good[None])
+    return float(above.mean() if allowed is None else above[allowed].mean())
 
 
 def area_interval(
-    bad: Sequence[tuple[str, float]], good: Sequence[tuple[str, float]], seed: int = 0
+    bad: Sequence[tuple[str, float]],
+    good: Sequence[tuple[str, float]],
+    seed: int = 0,
+    allowed: Array | None = None,
 ) -> tuple[float, float]:
     """95 % bootstrap interval of the area; subjects are drawn, with all that belongs to them.
 
@@ -28,6 +39,8 @@ def area_interval(
     ----------
     bad, good : sequence of (subject, value)
     seed : int
+    allowed : ndarray of bool, shape (bad, good), optional
+        Pairs that count; all by default.
     """
     if not bad or not good:
         return float("nan"), float("nan")
@@ -38,7 +51,11 @@ def area_interval(
         weights.append(drawn[:, [subjects.index(name) for name, _ in part]].astype(float))
         values.append(np.array([value for _, value in part]))
     above = (values[0][:, None] > values[1][None]) + 0.5 * (values[0][:, None] == values[1][None])
-    totals = weights[0].sum(axis=1) * weights[1].sum(axis=1)
+    counted = np.ones(above.shape) if allowed is None else allowed.astype(float)
+    above = above * counted
+    totals = ((weights[0] @ counted) * weights[1]).sum(axis=1)
+    if not (totals > 0).any():
+        return float("nan"), float("nan")
     areas = ((weights[0] @ above) * weights[1]).sum(axis=1)[totals > 0] / totals[totals > 0]
     low, high = np.percentile(areas, (2.5, 97.5))
     return float(low), float(high)

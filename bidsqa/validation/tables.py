@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+INTERVAL = re.compile(r"(-?[\d.]+)(?: %)? \[(-?[\d.]+), (-?[\d.]+)\]")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,28 @@ class Table:
         path.parent.mkdir(parents=True, exist_ok=True)
         plain = {**asdict(self), "rows": [[_cell(value) for value in row] for row in self.rows]}
         path.write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def write_csv(self, path: Path) -> None:
+        """For programs; an interval ``value [low, high]`` becomes three columns, percent stay percent."""
+        cells = [[_cell(value) for value in row] for row in self.rows]
+        spans = [any(INTERVAL.fullmatch(row[place]) for row in cells) for place in range(len(self.columns))]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.writer(handle, lineterminator="\n")
+            parts = [
+                [name, f"{name} low", f"{name} high"] if span else [name]
+                for name, span in zip(self.columns, spans, strict=True)
+            ]
+            writer.writerow([name for part in parts for name in part])
+            for row in cells:
+                split = [_split(text) if span else [text] for text, span in zip(row, spans, strict=True)]
+                writer.writerow([text for part in split for text in part])
+
+
+def _split(text: str) -> list[str]:
+    """Value, low and high of an interval, without the sign of percent; empty where there is none."""
+    found = INTERVAL.fullmatch(text)
+    return list(found.groups()) if found else ["", "", ""]
 
 
 def _cell(value: Any) -> str:

@@ -24,7 +24,8 @@ class Level:
         from types import SimpleNamespace
 
         spread = float(volume.data[:4].std() / volume.data.mean())
-        return SimpleNamespace(value=spread if self.name == "severity" else 1 - spread)
+        extra = {"family": "noise" if spread > 0.1 else "none"} if self.name == "severity" else {}
+        return SimpleNamespace(value=spread if self.name == "severity" else 1 - spread, uncertainty=0.1, extra=extra)
 
     def provenance(self) -> dict[str, str]:
         return {"name": self.name, "version": "0", "sha256": "ab" * 32}
@@ -50,17 +51,22 @@ def test_evaluate_prints_and_writes_tables(
     with_sites({"01": "A", "02": "A", "03": "B", "04": "B", "05": "B"}, "place")
     out = tmp_path / "tables"
     words = ["evaluate", str(study), str(out), "--site-column", "place", "--strengths", "0.3", "1"]
+    words += ["--no-paper-protocol"]
     assert main([*words, "--modalities", "T1w", "--device", "cpu"]) == 0
     told = capsys.readouterr()
     assert judging == ["severity", "ssim"]
     assert "judged 15 of 15" in told.err
-    assert told.out.count("5 clean scans (T1w) of 5 subjects and 2 sites, and 10 degraded copies") == 2
-    for part in ("by artifact and strength", "by contrast and artifact", "by site", "of the clean scans", "AUC at 0.3"):
+    assert told.out.count("5 clean scans (T1w) of 5 subjects and 2 sites, and 10 degraded copies") == 1
+    for part in (
+        "by artifact and strength", "by contrast and artifact", "by contrast, artifact and strength", "by site",
+        "of the clean scans", "AUC at 0.3", "beside classical measures", "Which kind of artifact",
+    ):  # fmt: skip
         assert part in told.out
+    kinds = ("artifacts", "contrasts", "strengths", "sites", "clean")
     assert {path.name for path in out.iterdir()} == {
-        "results.csv", "severity.svg", "ssim.svg",
-        *(f"severity_{kind}.json" for kind in ("artifacts", "contrasts", "sites", "clean")),
-        *(f"ssim_{kind}.json" for kind in ("artifacts", "contrasts", "sites", "clean")),
+        "results.csv", "severity.svg", "ssim.svg", "scores_auc.json", "scores_auc.svg", "scores_rank.json",
+        *(f"{model}_{kind}.json" for model in ("severity", "ssim") for kind in kinds), "severity_kinds.json",
+        *(f"{model}_strengths.csv" for model in ("severity", "ssim")),
     }  # fmt: skip
     assert len((out / "results.csv").read_text().splitlines()) == 16
     # again: nothing is judged twice; other models: another folder
@@ -70,6 +76,24 @@ def test_evaluate_prints_and_writes_tables(
     assert "other models or weights" in capsys.readouterr().err
 
 
+def test_artifacts_are_chosen_and_the_papers_copies_added(study: Path, tmp_path: Path, judging: list[str]) -> None:
+    import csv
+
+    out = tmp_path / "tables"
+    words = ["evaluate", str(study), str(out), "--participant-label", "01", "02", "--strengths", "0.5"]
+    assert main([*words, "--artifacts", "noise", "motion", "--models", "severity"]) == 0
+    with (out / "results.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert {(row["artifact"], row["strength"]) for row in rows if row["subject"] == "01"} == {
+        ("none", "0"), ("noise", "0.5"), ("motion", "0.5"), ("noise", "0.9"), ("motion", "0.3"),
+    }  # fmt: skip
+    assert (out / "scores_protocol.json").is_file()
+    # fewer artifacts later: the others stay in the file, and out of the tables
+    assert main([*words, "--artifacts", "noise", "--models", "severity", "--no-paper-protocol"]) == 0
+    assert "motion" not in (out / "severity_artifacts.json").read_text()
+    assert len((out / "results.csv").read_text().splitlines()) == len(rows) + 1
+
+
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
@@ -77,6 +101,7 @@ def test_evaluate_prints_and_writes_tables(
         (["--strengths", "0"], "above 0"),
         (["--strengths", "1.5"], "not above 1"),
         (["--models", "sim"], "'sim'"),
+        (["--artifacts", "gibbs"], "'gibbs'"),
         (["--weights", "severity"], "no pair"),
         (["--weights", "severity=nowhere.onnx"], "doesn't exist"),
         (["--participant-label", "01", "--skip-bids-validation", "--omp-nthreads", "1"], "at least 2 subjects"),
@@ -92,7 +117,9 @@ def test_evaluate_says_what_is_wrong(
 def test_weights_choose_the_model_that_is_judged(study: Path, tmp_path: Path, judging: list[str]) -> None:
     from bidsqa.models import MODELS
 
-    (tmp_path / "evaluate.toml").write_text(f'weights = ["ssim={MODELS["ssim"].path}"]\nstrengths = ["1"]\n')
+    (tmp_path / "evaluate.toml").write_text(
+        f'weights = ["ssim={MODELS["ssim"].path}"]\nstrengths = ["1"]\nno-paper-protocol = true\n'
+    )
     words = ["evaluate", str(study), str(tmp_path / "tables"), "--config-file", str(tmp_path / "evaluate.toml")]
     assert main(words) == 0
     assert judging == ["ssim=ssim.onnx"]

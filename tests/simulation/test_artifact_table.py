@@ -112,6 +112,26 @@ def test_brightness_scale_passes_through(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("factor", [1e-20, 1e-12, 1e-6, 1e6, 1e12, 1e18, 1e20])
+def test_no_unit_is_too_small_or_too_large(name: str, factor: float) -> None:
+    image = fitting(name, 48)
+    plain, scaled = degraded(name, image, 0.7), degraded(name, image * factor, 0.7)
+    assert torch.allclose(scaled / factor, plain, rtol=1e-4, atol=1e-4)
+    assert not torch.equal(plain, image)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_powers_of_two_change_no_digit_and_elements_have_units_of_their_own(name: str) -> None:
+    image = fitting(name, 48)
+    units = torch.tensor([1.0, 2.0**-60, 2.0**70]).reshape(-1, *[1] * (image.ndim - 1))
+    batch = torch.cat([image] * 3)
+    parameters = drawn(name, batch, [0.7] * 3)
+    same = {key: value[:1].expand_as(value) for key, value in parameters.items()}
+    made = ARTIFACTS[name].apply(batch * units, same) / units
+    assert torch.equal(made[1], made[0]) and torch.equal(made[2], made[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_comes_from_nothing(name: str) -> None:
     empty = torch.zeros_like(fitting(name, 40))
     assert torch.equal(degraded(name, empty, 1.0), empty)

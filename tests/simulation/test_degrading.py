@@ -122,6 +122,17 @@ def test_double_precision_and_scale() -> None:
     assert float(larger.damage) == pytest.approx(float(once.damage), abs=1e-4)
 
 
+@pytest.mark.parametrize("name", ["coil_noise", "motion", "spike", "bias"])
+@pytest.mark.parametrize("factor", [1e-20, 1e-12, 1e18])
+def test_severities_do_not_depend_on_the_unit(name: str, factor: float) -> None:
+    plain = degrade(head(), name, 0.6, seed=2)
+    scaled = degrade(head() * np.float32(factor), name, 0.6, seed=2)
+    assert np.allclose(scaled.image / np.float32(factor), plain.image, rtol=1e-4, atol=1e-3)
+    for key in ("s_visible", "damage", "nrmse", "ssim"):
+        assert float(getattr(scaled, key)) == pytest.approx(float(getattr(plain, key)), abs=1e-5), key
+    assert float(plain.damage) > 0.01
+
+
 def test_the_order_of_the_lines_can_be_chosen() -> None:
     image = head()
     results = {

@@ -70,22 +70,88 @@ def test_a_shift_across_the_slices_repeats_a_slice() -> None:
     assert torch.allclose(moved[..., :10], image[..., :10], atol=1e-4)
 
 
+SPACING = (1.0, 1.0, 3.0)
+
+
+def places() -> list[Any]:
+    """Position of every voxel, mm from the centre."""
+    axes = [(torch.arange(float(size)) - (size - 1) / 2) * edge for size, edge in zip(SHAPE, SPACING, strict=True)]
+    return list(torch.meshgrid(*axes, indexing="ij"))
+
+
+def blob(first: Any, second: Any, third: Any) -> Any:
+    """A smooth blob off the centre of every slice, brighter in higher ones; 0 at the border of the slices."""
+    shape = torch.exp(-(((first - 1.5) / 2.5) ** 2) - ((second + 2) / 3) ** 2)
+    return shape * (100 + third)
+
+
 def test_without_motion_across_a_slice_is_turned_as_a_picture() -> None:
-    axes = torch.meshgrid(*[torch.arange(float(size)) for size in SHAPE], indexing="ij")
-    image = torch.exp(-(((axes[0] - 7) / 7) ** 2) - ((axes[1] - 16) / 4) ** 2)[None, None]
     angle = 0.3
-    moved = apply_multislice(image, late_step(still(), "rotation", 2, angle), image > 0)
-    flat = rotate(image[..., 14], rotation_matrix(torch.tensor([[angle]]))[0], torch.ones(2))
-    assert float((flat - image[..., 14]).abs().max()) > 0.1
-    assert float((moved[..., 14] - flat).abs().max()) < 0.03  # linear here, cubic there
+    first, second, third = places()
+    moved = apply_multislice(
+        blob(first, second, third)[None, None], late_step(still(), "rotation", 2, angle), torch.ones(1, 1, *SHAPE) > 0
+    )[0, 0]
+    cosine, sine = math.cos(angle), math.sin(angle)
+    expected = blob(cosine * first + sine * second, cosine * second - sine * first, third)
+    late = slice(13, None)
+    assert float((expected - blob(first, second, third))[..., late].abs().max()) > 20
+    assert torch.allclose(moved[..., late], expected[..., late], atol=0.1)
+    flat = rotate(
+        blob(first, second, third)[None, None, ..., 14], rotation_matrix(torch.tensor([[angle]]))[0], torch.ones(2)
+    )
+    assert float((moved[..., 14] - flat).abs().max()) < 3  # cubic there, blunter
+
+
+@pytest.mark.parametrize(
+    ("turn", "shift"),
+    [((0.0, 0.0, 0.0), (0.4, -1.3, 0.0)), ((0.0, 0.0, 0.2), (0.4, -1.3, 1.1)), ((0.06, -0.04, 0.1), (0.7, 0.2, -0.5))],
+)
+def test_any_pose_is_the_rigid_motion_of_the_head(turn: Any, shift: Any) -> None:
+    """The blob is linear across the slices, as the profile is: turns, tilts and shifts are exact."""
+    grid = places()
+    parameters = still()
+    parameters["rotation"][0, 12:], parameters["shift"][0, 12:] = torch.tensor(turn), torch.tensor(shift)
+    moved = apply_multislice(blob(*grid)[None, None], parameters, torch.ones(1, 1, *SHAPE) > 0)[0, 0]
+    inverse = rotation_matrix(torch.tensor([turn]))[0].T
+    ahead = [part - step for part, step in zip(grid, shift, strict=True)]
+    origin = [sum(inverse[place, other] * ahead[other] for other in range(3)) for place in range(3)]
+    for late in (12, 13):  # of 15; the last one may lie beyond the scan
+        assert torch.allclose(moved[..., late], blob(*origin)[..., late], atol=0.1)
+        assert float((moved - blob(*grid))[..., late].abs().max()) > 5
+    assert torch.allclose(moved[..., :9], blob(*grid)[..., :9], atol=1e-3)
+
+
+def test_noise_keeps_its_power_in_the_plane_and_loses_some_between_slices() -> None:
+    shape = (64, 72, 15)
+    image = 20 + torch.randn((1, 1, *shape), generator=torch.Generator().manual_seed(0))
+
+    def power(key: str, place: int, size: float) -> float:
+        moved = apply_multislice(image, late_step(still(), key, place, size), image > 0)[0, 0]
+        return float(moved[12:-12, 12:-12, 13].var() / image[0, 0, 12:-12, 12:-12, 13].var())
+
+    for key, place, size in (("rotation", 2, 0.08), ("shift", 0, 0.5), ("shift", 1, 2.4)):
+        assert power(key, place, size) == pytest.approx(1, abs=0.05), (key, place)
+    # half way between two slices: the mean of both, which has half the power
+    assert power("shift", 2, 1.5) == pytest.approx(0.5, abs=0.05)
+
+
+def test_what_was_never_in_view_is_black() -> None:
+    image = textured()
+    moved = apply_multislice(image, late_step(still(), "shift", 0, -4.0), image > 0)
+    assert float(moved[:, :, -4:, :, 13:].abs().max()) == 0
+    up = apply_multislice(image, late_step(still(), "shift", 2, -9.0), image > 0)
+    assert float(up[..., 13:].abs().max()) == 0
+    assert float(up[..., 11].min()) > 0
 
 
 def test_a_tilt_takes_the_slice_askew() -> None:
     ramp = torch.arange(float(SHAPE[2])).expand(SHAPE)[None, None] * 3.0  # height in mm
     angle = 0.1
-    moved = apply_multislice(ramp, late_step(still(), "rotation", 1, angle), ramp >= 0)[0, 0]
-    slope = moved[2:-2, 12, 13].diff()
-    assert torch.allclose(slope.abs(), torch.full_like(slope, math.sin(angle)), atol=1e-3)
+    moved = apply_multislice(ramp, late_step(still(), "rotation", 1, angle), ramp >= 0)[0, 0, :, 12, 13]
+    across = torch.arange(float(SHAPE[0])) - (SHAPE[0] - 1) / 2
+    # the slice lies 6 slices above the middle one, that of the height 21
+    expected = 21 + 18 * math.cos(angle) - across * math.sin(angle)
+    assert torch.allclose(moved[2:-4], expected[2:-4], atol=5e-3)
 
 
 @pytest.mark.parametrize("speed", [0.5, 2.0])

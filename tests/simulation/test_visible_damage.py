@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 metrics = pytest.importorskip("skimage.metrics")
 
-from bidsqa.simulation.visible_damage import damage_batch, ssim_map  # noqa: E402
+from bidsqa.simulation.visible_damage import damage, damage_batch, ssim_map  # noqa: E402
 
 
 def test_ssim_map_equals_scikit_image() -> None:
@@ -36,3 +36,28 @@ def test_an_empty_head_has_no_damage() -> None:
     image = torch.rand(1, 1, 40, 40)
     harm = damage_batch(image, image + 1, torch.zeros_like(image, dtype=torch.bool))
     assert float(harm["damage"]) == 0 and float(harm["nrmse"]) == 0
+
+
+@pytest.mark.parametrize("factor", [1e-20, 1e-12, 1e-6, 1e6, 1e18, 1e20])
+def test_damage_does_not_depend_on_the_unit(factor: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    image = torch.rand(2, 1, 40, 40, generator=generator) + 0.2
+    other = image + 0.2 * torch.rand(2, 1, 40, 40, generator=generator)
+    head = image > 0.3
+    plain, scaled = damage_batch(image, other, head), damage_batch(image * factor, other * factor, head)
+    assert plain["damage"].min() > 0.02
+    for key, values in plain.items():
+        assert torch.allclose(scaled[key], values, atol=1e-5), key
+    volume = torch.rand(16, 18, 20, generator=generator).numpy() + np.float32(0.2)
+    worse = volume + np.float32(0.2) * torch.rand(16, 18, 20, generator=generator).numpy()
+    inside, unit = volume > 0.3, np.float32(factor)
+    expected = damage(volume, worse, inside)
+    assert expected["damage"] > 0.02
+    assert damage(volume * unit, worse * unit, inside) == pytest.approx(expected, abs=1e-5)
+
+
+def test_an_empty_image_has_no_damage_at_all() -> None:
+    nothing = torch.zeros(1, 1, 20, 20)
+    assert float(damage_batch(nothing, nothing, nothing == 0)["damage"]) == pytest.approx(0, abs=1e-6)
+    empty = np.zeros((12, 12, 12), dtype=np.float32)
+    assert damage(empty, empty, empty > 0)["nrmse"] == 0

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from bidsqa.errors import UsageError  # noqa: E402
+from bidsqa.image import Volume  # noqa: E402
 from bidsqa.models.loading import load_network  # noqa: E402
+from bidsqa.models.severity import SeverityScorer  # noqa: E402
 from bidsqa.models.severity_inputs import WINDOW, Prepared  # noqa: E402
-from bidsqa.models.severity_scale import Scale  # noqa: E402
+from bidsqa.models.severity_scale import READINGS_OF, Scale  # noqa: E402
+from bidsqa.simulation import degrade_volume  # noqa: E402
 from bidsqa.training.own_severity import compare, families_of, graded, mix_of, own_scale  # noqa: E402
 from bidsqa.training.severity_batches import MIX, make_batch  # noqa: E402
 from bidsqa.training.severity_data import Slices  # noqa: E402
@@ -95,3 +99,34 @@ def test_the_comparison_knows_a_good_network_from_a_blind_one(pool: Callable[...
     assert table.rows[0][1] == "0.50 / 0.50 / 0.50"
     assert table.rows[0][3] == "1.00 / 1.00 / 1.00"
     assert "4 slices of 4 scans" in table.note
+
+
+@pytest.mark.parametrize("names", [(), ("noise",), ("noise", "ghosting"), ("bias", "blur", "motion")])
+def test_families_agree_with_the_score_and_hold_only_what_was_learned(names: tuple[str, ...]) -> None:
+    mix = mix_of(names)
+    scale = own_scale(judged(3), mix)
+    spoiled = {name: 0.1 + 0.9 * place for place, name in enumerate(READINGS)}
+    for readings in (judged(1)[0].readings, spoiled):
+        families = scale.families(readings)
+        assert list(families) == families_of(mix)
+        # the score joins the families (and the network's estimate of all together, where all were learned)
+        value = float(scale.joined(readings))
+        assert value >= max(families.values()) - 1e-9
+        plain = [float(scale.uncompressed(readings, [n for n in READINGS_OF[f] if n in scale.use])) for f in families]
+        rest = float(scale.uncompressed(readings, [n for n in ("overall",) if n in scale.use]))
+        whole = float(scale.uncompressed(readings))
+        assert whole**6 == pytest.approx(sum(part**6 for part in (*plain, rest)), rel=1e-6)
+    # what wasn't learned moves neither
+    others = {name: 9.0 for name in READINGS if name not in scale.use}
+    assert scale.families({**spoiled, **others}) == scale.families(spoiled)
+
+
+def test_own_weights_name_no_kind_that_they_have_not_learned(t1w: Volume) -> None:
+    """A scorer with the shipped network on the scale of a training with noise alone."""
+    shipped = load_network("severity")
+    scale = own_scale(judged(3), mix_of(("noise",)))
+    scorer = SeverityScorer(replace(shipped, settings={**shipped.settings, "calibration": scale.to_json()}))
+    for artifact in ("motion", "noise"):
+        extra = scorer.score(degrade_volume(t1w, artifact, 1.0, seed=1)[0]).extra
+        assert set(extra["families"]) == {"noise"}
+        assert extra["family"] in ("none", "noise")

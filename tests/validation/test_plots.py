@@ -13,6 +13,7 @@ pytest.importorskip("matplotlib")
 
 from bidsqa.models.severity_inputs import Prepared
 from bidsqa.validation.plots import (
+    area_bars,
     areas_by_strength,
     dose_response,
     learning_curves,
@@ -77,3 +78,22 @@ def test_learning_curves_are_read_from_the_trainings_files(tmp_path: Path) -> No
     assert texts(tmp_path / "out.svg").count("<path") > 10
     (tmp_path / "b.csv").write_text("step,watch_auc\n1,0.7\n", encoding="utf-8")
     assert read_curve(tmp_path / "b.csv", batch=42, column="watch_auc") == [(42.0, 0.7)]
+
+
+def test_area_bars_leave_out_what_is_not_known(tmp_path: Path) -> None:
+    bars = {
+        "severity": {"noise": (0.9, 0.8, 1.0), "bias": (0.7, 0.5, 0.8)},
+        "efc": {"noise": (0.6, 0.5, 0.7), "bias": (float("nan"),) * 3},
+        "missing": {"noise": (float("nan"),) * 3, "bias": (float("nan"),) * 3},
+    }
+    area_bars(bars, tmp_path / "bars.svg", learned=1)
+    area_bars(bars, tmp_path / "again.svg", learned=1)
+    assert (tmp_path / "bars.svg").read_bytes() == (tmp_path / "again.svg").read_bytes()
+    assert texts(tmp_path / "bars.svg").count("<pattern") == 1
+
+
+def test_panels_without_an_artifact_are_left_blank(tmp_path: Path) -> None:
+    chosen = [row for row in study() if row.row.case.artifact in ("none", *JUDGED[:4])]
+    dose_response(scored(chosen), tmp_path / "dose.svg", "severity", 1.0)
+    assert texts(tmp_path / "dose.svg").count('id="matplotlib.axis_1"') == 1
+    assert texts(tmp_path / "dose.svg").count('id="matplotlib.axis_') == 2 * 4
