@@ -31,6 +31,7 @@ MARKS = {
 # the same where many are one path: relative to the point that the path has moved to
 SMALL_MARKS = {"review": "m0-4l4 7h-8z", "fail": "m-3-3l6 6m0-6l-6 6"}
 MOST_LINKS = 20  # in a group
+WILD_SHARE = 0.02  # not more may be drawn at the border
 
 
 def slice_chart(
@@ -212,6 +213,7 @@ def _view(ordered: Sequence[float]) -> tuple[float, float]:
     low, high = ordered[0], ordered[-1]
     quarter, three = ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
     reach = 20 * (three - quarter)
-    if len(ordered) >= 20 and reach > 0:
+    wild = sum(not quarter - reach <= value <= three + reach for value in ordered)
+    if len(ordered) >= 20 and reach > 0 and wild <= max(2, WILD_SHARE * len(ordered)):
         low, high = max(low, quarter - reach), min(high, three + reach)
     return low, high

@@ -76,8 +76,7 @@ def render(
     allowed = " ".join(f"'{_digest(text)}'" for text in run)
     policy = [
         "default-src 'none'",
-        # 'self' is the folder's server; a page opened as a file has no such self in every browser
-        "img-src data: 'self' file:" if pictures_beside else "img-src data:",
+        "img-src data: 'self'" if pictures_beside else "img-src data:",
         "style-src 'unsafe-inline'" if inline_styles else f"style-src '{_digest(styles)}'",
         f"script-src {allowed}" if run else "script-src 'none'",
         "base-uri 'none'",

@@ -103,7 +103,7 @@ def _figure(rows: int, panels: int) -> tuple[Figure, list[Axes]]:
 
     columns = min(panels, 2)
     lines = -(-panels // columns)
-    height = lines * (0.9 + ROW_INCHES * max(rows, 2))
+    height = lines * (1.0 + ROW_INCHES * max(rows, 2))
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(lines, columns, squeeze=False, sharey=True).flat)
@@ -163,14 +163,14 @@ def _decisions(scans: Sequence[StudyScan]) -> Figure:
 
 def _by_rows(scans: Sequence[StudyScan], values: Sequence[StudyValue]) -> Figure:
     """One panel for each value: every scan a point, the median a bar, the limits dashed."""
-    rows = _rows(scans)
+    rows = _rows([scan for scan in scans if any(finite(scan.values.get(value.key)) is not None for value in values)])
     figure, axes = _figure(len(rows), len(values))
     for axis, value in zip(axes, values, strict=True):
         _points(axis, rows, value, len(scans) > MANY_POINTS)
         for limit in sorted({limit.value for limit in value.drawn_limits}):
             axis.axvline(limit, color="0.35", linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
-        unit, direction = f" ({value.unit})" if value.unit else "", f", {value.direction}" if value.direction else ""
-        axis.set_xlabel(f"{value.title}{unit}{direction}")
+        unit = f" ({value.unit})" if value.unit else ""
+        axis.set_xlabel("\n".join(part for part in (f"{value.title}{unit}", value.direction) if part))
         _name_rows(axis, list(rows))
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(DECISIONS) + 1, frameon=False)

@@ -37,7 +37,7 @@ def figures() -> dict[str, Any]:
 
 
 def _figure(view: str) -> Any:
-    """An empty figure: boxes, lines, words and points, each with a source that has its name."""
+    """An empty figure: boxes, points, lines and words, each with a source that has its name."""
     from bokeh.models import BoxZoomTool, ColumnDataSource, HoverTool, PanTool, Range1d, ResetTool, TapTool
     from bokeh.models import WheelZoomTool
     from bokeh.plotting import figure
@@ -62,18 +62,16 @@ def _figure(view: str) -> Any:
     drawn.ygrid.visible = view != "groups"
     boxes = ColumnDataSource({name: [] for name in ("left", "right", "top", "bottom")}, name="boxes")
     lines = ColumnDataSource({name: [] for name in ("xs", "ys", "color", "dash", "width")}, name="lines")
-    words = ColumnDataSource({name: [] for name in ("x", "y", "text", "align", "baseline")}, name="words")
-    points = ColumnDataSource({name: [] for name in ("x", "y", "scan", "color", "marker", "size")}, name="points")
+    words = ColumnDataSource({name: [] for name in ("x", "y", "text", "align", "baseline", "color")}, name="words")
+    points = ColumnDataSource({name: [] for name in ("x", "y", "scan", "color", "marker", "size", "width")}, name="points")
     drawn.quad("left", "right", "top", "bottom", source=boxes, name="box", fill_alpha=0.35, line_alpha=0.7)
+    look = {"size": "size", "marker": "marker", "color": "color", "line_width": "width"}
+    marks = drawn.scatter("x", "y", source=points, fill_alpha=0.45, line_alpha=0.85, **look)
     drawn.multi_line("xs", "ys", source=lines, line_color="color", line_dash="dash", line_width="width")
-    drawn.text(
-        "x", "y", "text", source=words, name="word", text_align="align", text_baseline="baseline", text_font_size="12px"
-    )
-    marks = drawn.scatter(
-        "x", "y", source=points, size="size", marker="marker", color="color", fill_alpha=0.6, line_width=1.4
-    )
+    style = {"text_align": "align", "text_baseline": "baseline", "text_color": "color", "text_font_size": "12px"}
+    drawn.text("x", "y", "text", source=words, name="word", background_fill_alpha=0.7, **style)
     marks.nonselection_glyph = marks.selection_glyph = None
-    zoom = BoxZoomTool()
+    zoom = BoxZoomTool(name="zoom")
     drawn.add_tools(zoom, PanTool(), WheelZoomTool(), ResetTool())
     drawn.add_tools(HoverTool(renderers=[marks], tooltips=None, visible=False), TapTool(renderers=[marks], visible=False))
     # dragging draws a box, and the wheel scrolls the page until it is switched on

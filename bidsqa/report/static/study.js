@@ -9,7 +9,7 @@
   const links = rows.map(row => row.cells[0].firstElementChild);
   const firstReason = rows.map(row => { const told = row.cells[2].firstElementChild; return told ? told.textContent : ""; });
   const DECISIONS = ["fail", "review", "pass"];
-  const CARDS = 12, MORE = 48;
+  const CARDS = 12, MORE = 48, ROWS = 100, MORE_ROWS = 400;
   const chief = data.values.filter(value => value.chief);
   document.querySelectorAll(".needs-script").forEach(part => { part.hidden = false; });
 
@@ -24,6 +24,11 @@
     odd: at => data.outliers[at] || [],
     set(change) { Object.assign(study.state, change); remember(); apply(change); },
   };
+
+  // says so where columns are hidden, and only there
+  const box = table.parentElement, sideways = by("sideways");
+  const look = () => { sideways.hidden = table.scrollWidth <= box.clientWidth; };
+  window.addEventListener("resize", look);
 
   // ---- what is shown, kept behind the address' # so that a view can be sent on
   const FILTERS = ["find", "decision", "suffix", "site", "odd"], MARK = "#view:";
@@ -59,10 +64,31 @@
       const kept = (!state.decision || row.dataset.decision === state.decision)
         && (site < 0 || data.site[at] === site) && (suffix < 0 || data.suffix[at] === suffix)
         && (!state.odd || study.odd(at).length > 0) && words.every(word => texts[at].includes(word));
-      if (row.hidden === kept) row.hidden = !kept;
       if (kept) study.shown.push(at);
     });
+    limit = ROWS;
+    lines();
   };
+
+  // ---- the table: laying out thousands of rows takes a browser long, so only the first are there until more are asked for
+  let order = rows.map((_, at) => at), limit = 0;
+  const further = by("more-rows");
+  const lines = () => {
+    const shown = new Set(study.shown);
+    let left = 0, count = 0;
+    order.forEach(at => {
+      const kept = shown.has(at) && count < limit;
+      if (rows[at].hidden === kept) rows[at].hidden = !kept;
+      count += kept;
+      left += shown.has(at) && !kept;
+    });
+    further.hidden = left === 0;
+    further.textContent = "Show " + Math.min(left, MORE_ROWS) + " more of " + left + " rows";
+    look();
+  };
+  further.addEventListener("click", () => { limit += MORE_ROWS; lines(); });
+  window.addEventListener("beforeprint", () => { limit = Infinity; lines(); });
+  window.addEventListener("afterprint", () => { limit = ROWS; lines(); });
 
   // ---- counts
   const share = (count, total) => {
@@ -203,8 +229,10 @@
       // missing values stay at the end in both directions
       : (a, b) => (isNaN(values[a]) - isNaN(values[b])) || sign * (values[a] - values[b]) || a - b;
     const all = document.createDocumentFragment();
-    rows.map((_, place) => place).sort(compare).forEach(place => all.appendChild(rows[place]));
+    order = rows.map((_, place) => place).sort(compare);
+    order.forEach(place => all.appendChild(rows[place]));
     body.appendChild(all);
+    lines();
   };
   heads.forEach((head, column) => {
     const button = element("button", "", head.textContent);
@@ -235,10 +263,4 @@
   const restore = () => { recall(); reflect(); apply({find: true}); };
   window.addEventListener("hashchange", () => { if (!location.hash || location.hash.startsWith(MARK)) restore(); });
   restore();
-
-  // says so where columns are hidden, and only there
-  const box = table.parentElement, sideways = by("sideways");
-  const look = () => { sideways.hidden = table.scrollWidth <= box.clientWidth; };
-  window.addEventListener("resize", look);
-  look();
 })();

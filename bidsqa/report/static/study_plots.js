@@ -5,11 +5,11 @@
   if (!data.values.length) { by("plots").hidden = true; return; }
   const EMPTY = JSON.parse(by("empty-figures").textContent);
   const MARKERS = {pass: "circle", review: "triangle", fail: "x"}, SIZES = {pass: 7, review: 9, fail: 9};
-  const WORST_FIRST = ["fail", "review", "pass"], ROW = 52, DENSE_ROW = 34, MANY_ROWS = 40, HEIGHT = 440;
-  const MOST_LINES = 8, LEAST_FOR_LINE = 5, NAMED = 10, DASHES = ["solid", "dashed", "dotdash", "dotted"];
+  const WORST_FIRST = ["fail", "review", "pass"], ROW = 52, DENSE_ROW = 34, LINE = 0.3, MANY_ROWS = 40, HEIGHT = 440;
+  const MOST_LINES = 8, LONGEST_NAME = 48, LEAST_FOR_LINE = 5, NAMED = 10, MANY = 600, WILD = 0.02, ROOM = 3, DASHES = ["solid", "dashed", "dotdash", "dotted"];
   const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07800", "#3a94cf", "#7a7a7a", "#7b5fc4"];
   const figures = {}, box = by("figures"), tip = by("tip");
-  Bokeh.set_log_level("error");
+  Bokeh.logger.set_level("error");
   const controls = {view: by("view"), value: by("value"), against: by("against"), grouping: by("grouping")};
 
   // ---- numbers in words
@@ -58,15 +58,16 @@
   // the axis: all values, or without the wildest where they would squeeze the rest; limits where there is room for them
   const range = (sorted, limits) => {
     let low = sorted[0], high = sorted[sorted.length - 1];
-    const reach = 20 * (quantile(sorted, 0.75) - quantile(sorted, 0.25));
-    if (sorted.length >= 20 && reach > 0) {
-      low = Math.max(low, quantile(sorted, 0.25) - reach);
-      high = Math.min(high, quantile(sorted, 0.75) + reach);
+    const first = quantile(sorted, 0.25), third = quantile(sorted, 0.75), reach = 20 * (third - first);
+    const wild = sorted.filter(value => value < first - reach || value > third + reach).length;
+    if (sorted.length >= 20 && reach > 0 && wild <= Math.max(2, WILD * sorted.length)) {
+      low = Math.max(low, first - reach);
+      high = Math.min(high, third + reach);
     }
     const span = (high - low) || Math.abs(high) || 1;
     limits.forEach(([limit]) => {
-      if (limit < low && low - limit < span) low = limit;
-      if (limit > high && limit - high < span) high = limit;
+      if (limit < low && low - limit < ROOM * span) low = limit;
+      if (limit > high && limit - high < ROOM * span) high = limit;
     });
     const pad = 0.04 * ((high - low) || Math.abs(high) || 1);
     return {low: low - pad, high: high + pad, edge: [low - pad / 2, high + pad / 2], clamp: value => Math.min(Math.max(value, low - pad / 2), high + pad / 2)};
@@ -79,12 +80,14 @@
   const points = (known, x, y) => {
     const order = [...known].sort((a, b) => WORST_FIRST.indexOf(study.decision(b)) - WORST_FIRST.indexOf(study.decision(a)));
     return {x: order.map(x), y: order.map(y), scan: order, color: order.map(at => colours[study.decision(at)]),
-      marker: order.map(at => MARKERS[study.decision(at)]), size: order.map(at => SIZES[study.decision(at)])};
+      marker: order.map(at => MARKERS[study.decision(at)]), size: order.map(at => SIZES[study.decision(at)] - (order.length > MANY ? 2 : 0)),
+      width: order.map(at => study.decision(at) === "fail" ? 2.2 : 1)};
   };
   const noLines = () => ({xs: [], ys: [], color: [], dash: [], width: []});
-  const noWords = () => ({x: [], y: [], text: [], align: [], baseline: []});
+  const noWords = () => ({x: [], y: [], text: [], align: [], baseline: [], color: []});
   const line = (lines, xs, ys, color, dash, width) => { lines.xs.push(xs); lines.ys.push(ys); lines.color.push(color); lines.dash.push(dash); lines.width.push(width); };
-  const word = (words, x, y, text, align, baseline) => { words.x.push(x); words.y.push(y); words.text.push(text); words.align.push(align); words.baseline.push(baseline); };
+  const word = (words, x, y, text, align, baseline, color = colours.ink) => { words.x.push(x); words.y.push(y); words.text.push(text); words.align.push(align); words.baseline.push(baseline); words.color.push(color); };
+  const brief = name => name.length > LONGEST_NAME ? name.slice(0, LONGEST_NAME - 1) + "…" : name;
 
   const groups = (known, value, now) => {
     const numbers = value.numbers, view = range(sort(known.map(at => numbers[at])), limitsOf(value, known));
@@ -94,16 +97,17 @@
     known.forEach(at => { const name = nameOf(at); if (!members.has(name)) members.set(name, []); members.get(name).push(at); });
     const names = [...members.keys()].sort(), rowOf = new Map(names.map((name, row) => [name, row]));
     const boxes = {left: [], right: [], top: [], bottom: []}, lines = noLines(), words = noWords();
-    const top = 0.75, bottom = -names.length + 0.4;
-    limitsOf(value, known).forEach((limit, nth) => {
-      if (limit[0] < view.low || limit[0] > view.high) return;
+    // words on limits have lines of their own: limits may lie close together
+    const drawn = limitsOf(value, known).filter(limit => limit[0] >= view.low && limit[0] <= view.high);
+    const top = 0.75 + LINE * Math.max(drawn.length - 1, 0), bottom = -names.length + 0.4;
+    drawn.forEach((limit, nth) => {
       line(lines, [limit[0], limit[0]], [bottom, top], colours.quiet, "dashed", 1);
-      word(words, limit[0], top - 0.02 - 0.0 * nth, limitWords(limit, true), limit[0] > (view.low + view.high) / 2 ? "right" : "left", "top");
+      word(words, limit[0], top - LINE * nth, limitWords(limit, true), limit[0] > (view.low + view.high) / 2 ? "right" : "left", "top");
     });
     names.forEach((name, row) => {
       const sorted = sort(members.get(name).map(at => numbers[at])), middle = quantile(sorted, 0.5);
       if (row) line(lines, [view.low, view.high], [-row + 0.52, -row + 0.52], colours.rule, "solid", 1);
-      word(words, view.low, -row + 0.4, " " + name + "  (" + sorted.length + (sorted.length > 1 ? ", median " + plain(middle) : "") + ")", "left", "middle");
+      word(words, view.low, -row + 0.4, " " + brief(name) + "  (" + sorted.length + (sorted.length > 1 ? ", median " + plain(middle) : "") + ")", "left", "middle");
       if (sorted.length >= LEAST_FOR_LINE) {
         boxes.left.push(view.clamp(quantile(sorted, 0.25))); boxes.right.push(view.clamp(quantile(sorted, 0.75)));
         boxes.top.push(-row + 0.22); boxes.bottom.push(-row - 0.38);
@@ -112,7 +116,7 @@
     });
     const jitter = at => ((at + 0.5) * 0.618034 % 1 - 0.5) * 0.5 - 0.08;
     return {points: points(known, at => view.clamp(numbers[at]), at => jitter(at) - rowOf.get(nameOf(at))), boxes, lines, words,
-      x: [view.low, view.high], y: [bottom, top + 0.15], height: 95 + names.length * (names.length > MANY_ROWS ? DENSE_ROW : ROW), titles: [titled(value), ""],
+      x: [view.low, view.high], y: [bottom, top + 0.15], height: 95 + (names.length + LINE * drawn.length) * (names.length > MANY_ROWS ? DENSE_ROW : ROW), titles: [titled(value), ""],
       beyond: known.filter(at => numbers[at] < view.edge[0] || numbers[at] > view.edge[1]).length,
       says: "bar: median; box: the middle half of a row"};
   };
@@ -148,13 +152,13 @@
       members.sort((a, b) => data.acquired[a] - data.acquired[b]);
       const middle = running(members, numbers).map(y.clamp), colour = COLOURS[nth];
       line(lines, members.map(at => data.acquired[at]), middle, colour, DASHES[nth % DASHES.length], 2.5);
-      ends.push([middle[middle.length - 1], name]);
+      ends.push([middle[middle.length - 1], name, colour]);
     });
     // names at the lines' ends, moved apart
     ends.sort((a, b) => a[0] - b[0]);
     const apart = 17 * (y.high - y.low) / (HEIGHT - 90);
     let under = -Infinity;
-    ends.forEach(([at, name]) => { under = Math.max(at, under + apart); word(words, last + pad, under, name, "right", "bottom"); });
+    ends.forEach(([at, name, colour]) => { under = Math.max(at, under + apart); word(words, last + pad, under, brief(name), "right", "bottom", colour); });
     const left = known.length - dated.length;
     return {points: points(dated, at => data.acquired[at], at => y.clamp(numbers[at])), lines, words, x: [first - pad, last + pad], y: [y.low, Math.max(y.high, under + apart)], height: HEIGHT, titles: ["date of acquisition", titled(value)],
       beyond: dated.filter(at => numbers[at] < y.edge[0] || numbers[at] > y.edge[1]).length,
@@ -171,7 +175,7 @@
       axis_label_text_font_size: "13px", major_label_text_font_size: "12px"}));
     model.center.forEach(grid => { if (grid.type.includes("Grid")) grid.grid_line_color = colours.rule; });
     const glyph = name => figure.document.get_model_by_name(name).glyph;
-    glyph("word").text_color = colours.ink;
+    glyph("word").background_fill_color = colours.paper;
     glyph("box").setv({fill_color: colours.rule, line_color: colours.quiet});
   };
   const embed = async view => {
@@ -189,6 +193,8 @@
       const [over] = figure.points.inspected.indices.slice(-1);
       over === undefined ? hide() : show(figure, over);
     });
+    // a finger on the plot must scroll the page
+    if (matchMedia("(hover:none)").matches) figure.document.get_model_by_name("zoom").active = false;
     figures[view] = figure;
     return figure;
   };
@@ -219,9 +225,10 @@
       });
       return [head, all];
     };
-    const few = ordered.slice(0, NAMED);
+    const few = ordered.slice(0, NAMED), others = odd.length < NAMED ? known.filter(at => !odd.includes(at)).sort((a, b) => sign * (numbers[b] - numbers[a]) || a - b) : [];
     by("extremes").replaceChildren(...(odd.length
-      ? list(odd.length + " scan" + (odd.length > 1 ? "s stand" : " stands") + " out in " + value.title + " within suffix and site" + (odd.length > NAMED ? "; the first " + NAMED : ""), few)
+      ? [...list(odd.length + " scan" + (odd.length > 1 ? "s stand" : " stands") + " out in " + value.title + " within suffix and site" + (odd.length > NAMED ? "; the first " + NAMED : ""), few),
+        ...(value.bad && others.length ? list("Next on the bad side", others.slice(0, NAMED / 2)) : [])]
       : value.bad ? list("Farthest on the bad side in " + value.title, few)
         : [...list("Highest in " + value.title, few.slice(0, NAMED / 2)), ...list("Lowest in " + value.title, ordered.slice(-NAMED / 2).reverse())]));
   };
@@ -261,8 +268,9 @@
   let touched = false, keyed = -1;
   box.addEventListener("pointerdown", event => { touched = event.pointerType === "touch"; }, true);
   const hide = () => { tip.hidden = true; keyed = -1; };
+  study.figure = () => figures[state().view];
   study.pixel = nth => {
-    const figure = figures[state().view], frame = figure.root.frame, area = figure.root.canvas_view.el.getBoundingClientRect();
+    const figure = study.figure(), frame = figure.root.frame, area = figure.root.canvas_view.el.getBoundingClientRect();
     return {x: area.left + frame.x_scale.compute(figure.points.data.x[nth]), y: area.top + frame.y_scale.compute(figure.points.data.y[nth])};
   };
   const show = (figure, nth) => {
@@ -279,7 +287,9 @@
     tip.style.left = Math.max(4, Math.min(point.x + 14, document.documentElement.clientWidth - size.width - 4)) + "px";
     tip.style.top = (point.y + 14 + size.height < window.innerHeight ? point.y + 14 : Math.max(4, point.y - size.height - 14)) + "px";
   };
-  box.addEventListener("pointerleave", hide);
+  // a finger that leaves the screen leaves the words about its point
+  box.addEventListener("pointerleave", event => { if (event.pointerType !== "touch") hide(); });
+  document.addEventListener("pointerdown", event => { if (!tip.contains(event.target) && !box.contains(event.target)) hide(); });
   window.addEventListener("scroll", () => { if (!tip.hidden && keyed < 0) hide(); }, {passive: true});
   box.addEventListener("keydown", event => {
     const figure = figures[state().view];
