@@ -49,7 +49,7 @@ class GroupResult:
 
 
 def run_group(out: Path, rules: Rules | None = None) -> GroupResult:
-    """Write ``group_<suffix>``, ``group_exclusions`` and ``group_sites`` (each TSV and JSON), pictures and ``group.html``.
+    """Write ``group_<suffix>``, ``group_exclusions`` and ``group_sites`` (TSV and JSON), pictures and ``group.html``.
 
     Parameters
     ----------

@@ -120,7 +120,7 @@ def _numbers(scans: Sequence[StudyScan], value: StudyValue) -> list[tuple[StudyS
 def _rows(scans: Sequence[StudyScan]) -> dict[str, list[StudyScan]]:
     """Scans by suffix and site, or by suffix alone where there are too many sites for one picture."""
     suffixes, sites = {scan.suffix for scan in scans}, {scan.site for scan in scans}
-    by_site = 1 < len(sites) and len({(scan.suffix, scan.site) for scan in scans}) <= MOST_ROWS
+    by_site = len(sites) > 1 and len({(scan.suffix, scan.site) for scan in scans}) <= MOST_ROWS
     found: dict[str, list[StudyScan]] = defaultdict(list)
     for scan in scans:
         parts = [scan.suffix] if len(suffixes) > 1 or not by_site else []

@@ -42,7 +42,7 @@ class Card:
 
 
 def cards(ordered: Sequence[StudyScan]) -> tuple[list[Card], list[Card]]:
-    """Cards of scans that were not assessed, and of the worst of the others that bring a picture; not more than 60 each.
+    """Cards of scans that were not assessed, and of the worst others that bring a picture; at most 60 of each.
 
     Parameters
     ----------

@@ -38,8 +38,16 @@ def figures() -> dict[str, Any]:
 
 def _figure(view: str) -> Any:
     """An empty figure: boxes, points, lines and words, each with a source that has its name."""
-    from bokeh.models import BoxZoomTool, ColumnDataSource, HoverTool, PanTool, Range1d, ResetTool, TapTool
-    from bokeh.models import WheelZoomTool
+    from bokeh.models import (
+        BoxZoomTool,
+        ColumnDataSource,
+        HoverTool,
+        PanTool,
+        Range1d,
+        ResetTool,
+        TapTool,
+        WheelZoomTool,
+    )
     from bokeh.plotting import figure
 
     drawn = figure(
@@ -63,7 +71,9 @@ def _figure(view: str) -> Any:
     boxes = ColumnDataSource({name: [] for name in ("left", "right", "top", "bottom")}, name="boxes")
     lines = ColumnDataSource({name: [] for name in ("xs", "ys", "color", "dash", "width")}, name="lines")
     words = ColumnDataSource({name: [] for name in ("x", "y", "text", "align", "baseline", "color")}, name="words")
-    points = ColumnDataSource({name: [] for name in ("x", "y", "scan", "color", "marker", "size", "width")}, name="points")
+    points = ColumnDataSource(
+        {name: [] for name in ("x", "y", "scan", "color", "marker", "size", "width")}, name="points"
+    )
     drawn.quad("left", "right", "top", "bottom", source=boxes, name="box", fill_alpha=0.35, line_alpha=0.7)
     look = {"size": "size", "marker": "marker", "color": "color", "line_width": "width"}
     marks = drawn.scatter("x", "y", source=points, fill_alpha=0.45, line_alpha=0.85, **look)
@@ -73,7 +83,9 @@ def _figure(view: str) -> Any:
     marks.nonselection_glyph = marks.selection_glyph = None
     zoom = BoxZoomTool(name="zoom")
     drawn.add_tools(zoom, PanTool(), WheelZoomTool(), ResetTool())
-    drawn.add_tools(HoverTool(renderers=[marks], tooltips=None, visible=False), TapTool(renderers=[marks], visible=False))
+    drawn.add_tools(
+        HoverTool(renderers=[marks], tooltips=None, visible=False), TapTool(renderers=[marks], visible=False)
+    )
     # dragging draws a box, and the wheel scrolls the page until it is switched on
     drawn.toolbar.active_drag, drawn.toolbar.active_scroll = zoom, None
     return drawn
@@ -92,10 +104,10 @@ def numbers(ordered: Sequence[StudyScan], values: Sequence[StudyValue]) -> dict[
     Returns
     -------
     dict
-        ``suffixes``, ``sites`` (names), ``suffix``, ``site`` (their places, a number a scan), ``acquired``
-        (milliseconds since 1970 or None), ``pictures`` (addresses, empty for none), ``reasons`` (all but the first of each), ``values``
-        (``key``, ``title``, ``says``, ``direction``, ``unit``, ``score``, ``chief``, ``bad``, ``limits``, ``numbers``), ``outliers``
-        (for each scan the places of values in which it stands out).
+        ``suffixes``, ``sites`` (names); ``suffix``, ``site`` (a scan's place in these), ``acquired`` (milliseconds
+        since 1970 or None) and ``pictures`` (addresses, empty for none), one entry a scan each; ``reasons`` (all but
+        the first) and ``outliers`` (places of the values in which a scan stands out) by a scan's place; ``values``,
+        each with its words, ``limits`` and ``numbers``.
     """
     suffixes = sorted({scan.suffix for scan in ordered})
     sites = sorted({scan.site for scan in ordered})

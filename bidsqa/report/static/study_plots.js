@@ -7,7 +7,9 @@
   const MARKERS = {pass: "circle", review: "triangle", fail: "x"}, SIZES = {pass: 7, review: 9, fail: 9};
   const WORST_FIRST = ["fail", "review", "pass"], ROW = 52, DENSE_ROW = 34, LINE = 0.3, MANY_ROWS = 40, HEIGHT = 440;
   const MOST_LINES = 8, LONGEST_NAME = 48, LEAST_FOR_LINE = 5, NAMED = 10, MANY = 600, WILD = 0.02, ROOM = 3, DASHES = ["solid", "dashed", "dotdash", "dotted"];
-  const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07800", "#3a94cf", "#7a7a7a", "#7b5fc4"];
+  const DARK = matchMedia("(prefers-color-scheme:dark)");
+  const COLOURS = () => DARK.matches ? ["#56b4e9", "#ff9d4d", "#35c9a0", "#e59fc6", "#e6c84d", "#9fc5ff", "#bbbbbb", "#b9a3f0"]
+    : ["#0072b2", "#b84f00", "#00795a", "#b0508a", "#8a6000", "#2a7ab0", "#666666", "#6a4fb5"];
   const figures = {}, box = by("figures"), tip = by("tip");
   Bokeh.logger.set_level("error");
   const controls = {view: by("view"), value: by("value"), against: by("against"), grouping: by("grouping")};
@@ -150,7 +152,7 @@
     const ends = [];
     long.slice(0, MOST_LINES).forEach(([name, members], nth) => {
       members.sort((a, b) => data.acquired[a] - data.acquired[b]);
-      const middle = running(members, numbers).map(y.clamp), colour = COLOURS[nth];
+      const middle = running(members, numbers).map(y.clamp), colour = COLOURS()[nth];
       line(lines, members.map(at => data.acquired[at]), middle, colour, DASHES[nth % DASHES.length], 2.5);
       ends.push([middle[middle.length - 1], name, colour]);
     });
@@ -262,6 +264,7 @@
     figure.words.data = drawn.words;
     figure.points.data = drawn.points;
     box.dataset.drawn = now.view;
+    study.drawnAt = study.drawnAt || performance.now();
   };
 
   // ---- a point in words, under the pointer or the keys
@@ -307,7 +310,7 @@
 
   // ---- dark and light; printing shows the small distributions instead
   const dress = () => { theme(); draw(); };
-  matchMedia("(prefers-color-scheme:dark)").addEventListener("change", dress);
+  DARK.addEventListener("change", dress);
   study.watchers.push(draw);
   dress();
 })();

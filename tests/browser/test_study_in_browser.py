@@ -19,7 +19,9 @@ from bidsqa.report.study_scan import Limit, ProtocolRow, StudyProtocols, StudySc
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-HOSTILE = "<img src=x onerror=alert(1)></script>$$\\frac{1}{2}$$<script>document.title='owned'</script>\"'@{name}{{7*7}}"
+HOSTILE = (
+    "<img src=x onerror=alert(1)></script>$$\\frac{1}{2}$$<script>document.title='owned'</script>\"'@{name}{{7*7}}"
+)
 SITES = ("Harbour", "Hill", HOSTILE)
 VALUES = [
     StudyValue(
@@ -48,7 +50,9 @@ def made_up(at: int) -> StudyScan:
         entities={"sub": f"{at:02d}"},
         status="failed" if lost else "ok",
         decision="fail" if bad or lost else "review" if at % 10 == 3 else "pass",
-        reasons=[(f"artifacts: {HOSTILE}", "repeat it"), ("noise: much", "")] if bad else [("not assessed: cut", "")] * lost,
+        reasons=[(f"artifacts: {HOSTILE}", "repeat it"), ("noise: much", "")]
+        if bad
+        else [("not assessed: cut", "")] * lost,
         outliers=["severity"] if bad else [],
         values={} if lost else values,
         page=f"{name}.html",
@@ -126,7 +130,10 @@ def words(page: Page) -> list[str]:
 def test_the_plot_shows_every_value_by_site(browser: Browser, study: Path) -> None:
     with opened(browser, study) as page:
         assert len(drawn_scans(page)) == 84
-        assert [word for word in words(page) if word.startswith(("review", "fail"))] == ["review above 1", "fail above 2"]
+        assert [word for word in words(page) if word.startswith(("review", "fail"))] == [
+            "review above 1",
+            "fail above 2",
+        ]
         assert sum(word.startswith(("T1w · ", "T2w · ")) for word in words(page)) == 6
         assert any(word.startswith(f"T1w · {HOSTILE}"[:40]) for word in words(page))
         page.locator("#value").select_option(label="fber")
@@ -266,7 +273,9 @@ def test_drift_over_time(browser: Browser, study: Path) -> None:
         assert sum(len(line) > 2 and line == sorted(line) for line in lines) == 3
         assert "have no date" in page.locator("#legend-more").inner_text()
         page.locator("#by-suffix").select_option("T2w")
-        page.wait_for_function("() => document.querySelector('#legend-more').textContent.includes('No scan shown here has a date')")
+        page.wait_for_function(
+            "() => document.querySelector('#legend-more').textContent.includes('No scan shown here has a date')"
+        )
         assert page.locator(".figure:visible").count() == 0
 
 
