@@ -137,6 +137,8 @@ def _name_rows(axis: Axes, names: Sequence[str]) -> None:
 
 def _decisions(scans: Sequence[StudyScan]) -> Figure:
     """Bars of counts, one for each row."""
+    from matplotlib.ticker import MaxNLocator
+
     rows = _rows(scans)
     figure, (axis,) = _figure(len(rows), 1)
     starts = [0] * len(rows)
@@ -155,7 +157,7 @@ def _decisions(scans: Sequence[StudyScan]) -> Figure:
         )
         starts = [start + count for start, count in zip(starts, counts, strict=True)]
     axis.set_xlabel("scans")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     _name_rows(axis, list(rows))
     figure.legend(loc="outside upper center", ncols=len(DECISIONS), frameon=False)
     return figure
