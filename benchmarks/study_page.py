@@ -16,9 +16,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from group import write_study
+
 from bidsqa.bids import names
 from bidsqa.validation.tables import Table
-from group import write_study
 
 COLUMNS = (
     "scans",
