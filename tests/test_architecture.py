@@ -43,7 +43,18 @@ FLOORS = {
 SIDE_HOUSES = {"training": 6, "validation": 7}
 # the console script of the side houses: the one module above that may import them, and that no other imports
 SIDE_DOOR = "bidsqa.cli.train"
-HEAVY = {"torch", "torchio", "nipype", "bids", "pandas", "SimpleITK", "matplotlib", "onnxruntime", "templateflow"}
+HEAVY = {
+    "torch",
+    "torchio",
+    "nipype",
+    "bids",
+    "bokeh",
+    "pandas",
+    "SimpleITK",
+    "matplotlib",
+    "onnxruntime",
+    "templateflow",
+}
 DISTRIBUTIONS = {
     "bids": "pybids",
     "PIL": "Pillow",

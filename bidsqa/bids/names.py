@@ -70,6 +70,13 @@ def figure_paths(out: Path, scan: Scan | str) -> dict[str, Path]:
     return {name: path for name, path in found if _FIGURE.fullmatch(name)}
 
 
+def study_figure_path(out: Path, name: str) -> Path:
+    """``OUT/figures/group_<name>``: a picture of the whole study, `name` with extension, e.g. ``severity.svg``."""
+    if not _FIGURE.fullmatch(name):
+        raise ValueError(f"{name!r} can't be the name of a figure")
+    return out / "figures" / f"group_{name}"
+
+
 def mask_path(out: Path, scan: Scan | str, kind: str) -> Path:
     """Masks as BIDS derivatives in the scan's own grid.
 

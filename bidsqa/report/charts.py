@@ -28,6 +28,10 @@ MARKS = {
     "review": "M0-4L3.8 3H-3.8z",
     "fail": "M-3.4-3.4L3.4 3.4M-3.4 3.4L3.4-3.4",
 }
+# the same where many are one path: relative to the point that the path has moved to
+SMALL_MARKS = {"review": "m0-4l4 7h-8z", "fail": "m-3-3l6 6m0-6l-6 6"}
+MOST_LINKS = 20  # in a group
+WILD_SHARE = 0.02  # not more may be drawn at the border
 
 
 def slice_chart(
@@ -156,7 +160,8 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
 
     Notes
     -----
-    Passing scans are one path without links, so that thousands stay light; the others are links to their pages.
+    Passing scans are one path without links, so that thousands stay light; the others are links to their pages, unless
+    there are too many of them in a group.
     Groups of two and more have their median as an upright bar.
     """
     from markupsafe import Markup
@@ -164,7 +169,8 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
     values = sorted(float(scan["value"]) for scans in rows.values() for scan in scans)
     if not values:
         return Markup("")
-    low, high = (min(values[0], *limits), max(values[-1], *limits)) if limits else _view(values)
+    low, high = _view(values)
+    low, high = min(low, *limits, high), max(high, *limits, low)
     pad = 0.03 * ((high - low) or 1.0)
     low, high = low - pad, high + pad
     above = NAME_HEIGHT if any(len(name) > SIDE_NAME for name in rows) else 0
@@ -198,14 +204,19 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
 
 
 def _strip_row(scans: Sequence[Mapping[str, Any]], y: float, x: Any) -> str:
-    """One group: its median, passing scans as one path, the others as links."""
+    """One group: its median, passing scans as one path, the others as links while they are few."""
     passing, links = [], []
+    merged: dict[str, list[str]] = {"review": [], "fail": []}
+    many = sum(scan["decision"] != "pass" for scan in scans) > MOST_LINKS
     for place, scan in enumerate(scans):
         at, jitter = x(float(scan["value"])), ((place + 0.5) * 0.618034 % 1.0 - 0.5) * 14 if len(scans) > 1 else 0.0
         if scan["decision"] == "pass":
             passing.append(f"M{at:.1f} {y + jitter:.1f}h0")
         else:
             kind = scan["decision"] if scan["decision"] in MARKS else "review"
+            if many:
+                merged[kind].append(f"M{at:.0f} {y + jitter:.0f}{SMALL_MARKS[kind]}")
+                continue
             told = escape(f"{scan['name']}: {plain(float(scan['value']))} ({kind})")
             links.append(
                 f'<a href="{escape(scan["page"], quote=True)}"><path class="mark {kind}" '
@@ -216,7 +227,8 @@ def _strip_row(scans: Sequence[Mapping[str, Any]], y: float, x: Any) -> str:
         middle = statistics.median(float(scan["value"]) for scan in scans)
         bar = f'<path class="median" d="M{x(middle):.1f} {y - 10:.1f}v20"><title>median {plain(middle)}</title></path>'
     dots = f'<path class="dots" d="{"".join(passing)}"/>' if passing else ""
-    return "".join([bar, dots, *links])
+    paths = [f'<path class="mark {kind}" d="{"".join(parts)}"/>' for kind, parts in merged.items() if parts]
+    return "".join([bar, dots, *paths, *links])
 
 
 def _view(ordered: Sequence[float]) -> tuple[float, float]:
@@ -224,6 +236,7 @@ def _view(ordered: Sequence[float]) -> tuple[float, float]:
     low, high = ordered[0], ordered[-1]
     quarter, three = ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
     reach = 20 * (three - quarter)
-    if len(ordered) >= 20 and reach > 0:
+    wild = sum(not quarter - reach <= value <= three + reach for value in ordered)
+    if len(ordered) >= 20 and reach > 0 and wild <= max(2, WILD_SHARE * len(ordered)):
         low, high = max(low, quarter - reach), min(high, three + reach)
     return low, high

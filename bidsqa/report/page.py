@@ -7,6 +7,7 @@ import base64
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -40,19 +41,44 @@ def static(name: str) -> str:
     return resources.files("bidsqa.report").joinpath("static", name).read_text(encoding="utf-8")
 
 
-def render(template: str, styles: str, script: str = "", **values: Any) -> str:
+def render(
+    template: str,
+    styles: str,
+    script: str = "",
+    *,
+    scripts: Sequence[str] = (),
+    inline_styles: bool = False,
+    pictures_beside: bool = False,
+    **values: Any,
+) -> str:
     """A whole page from a template.
 
-    The page's security policy lets it load nothing from outside and run nothing but this style sheet and script,
+    The page's security policy lets it load nothing from outside and run nothing but this style sheet and the scripts,
     which it names by their checksums.
+
+    Parameters
+    ----------
+    template, styles : str
+    script : str
+        Run at the end of the page.
+    scripts : sequence of str
+        Further ones, run in this order after it.
+    inline_styles : bool
+        Let scripts make style sheets; for pages with a library of plots, which brings its styles within its script.
+    pictures_beside : bool
+        Let the page show pictures from the folder that it lies in, opened as a file or served.
+    **values
+        For the template.
     """
     from markupsafe import Markup
 
+    run = [text for text in (script, *scripts) if text]
+    allowed = " ".join(f"'{_digest(text)}'" for text in run)
     policy = [
         "default-src 'none'",
-        "img-src data:",
-        f"style-src '{_digest(styles)}'",
-        f"script-src '{_digest(script)}'" if script else "script-src 'none'",
+        "img-src data: 'self'" if pictures_beside else "img-src data:",
+        "style-src 'unsafe-inline'" if inline_styles else f"style-src '{_digest(styles)}'",
+        f"script-src {allowed}" if run else "script-src 'none'",
         "base-uri 'none'",
         "form-action 'none'",
     ]
@@ -62,7 +88,7 @@ def render(template: str, styles: str, script: str = "", **values: Any) -> str:
         .render(
             policy="; ".join(policy),
             styles=Markup(styles),
-            script=Markup(script),
+            scripts=[Markup(text) for text in run],
             symbols=SYMBOLS,
             words=WORDS,
             **values,

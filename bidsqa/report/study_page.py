@@ -5,125 +5,77 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import bidsqa
-from bidsqa.models import SCORES
-from bidsqa.report import charts, page
+from bidsqa.report import charts, page, study_gallery, study_plots
+from bidsqa.report.study_scan import DECISIONS, StudyProtocols, StudyScan, StudyValue, worst_first
 from bidsqa.verdict.reading import number as finite
 from bidsqa.verdict.reasons import plain
 
-DECISIONS = ("fail", "review", "pass")
 MOST_GROUPS = 12
-MOST_CARDS = 60
-LONGEST_CHIP = 40
-FILES = ("group_exclusions.tsv", "group_sites.tsv")
-
-
-@dataclass(frozen=True)
-class StudyValue:
-    """A score or metric that is compared between scans.
-
-    Parameters
-    ----------
-    key : str
-        Its name in :attr:`StudyScan.values`.
-    title, says, direction : str
-        For the reader; ``direction`` in words, e.g. ``higher is better``.
-    """
-
-    key: str
-    title: str
-    says: str
-    direction: str
-
-
-@dataclass(frozen=True)
-class StudyScan:
-    """What the study's page shows of one scan.
-
-    Parameters
-    ----------
-    name, suffix, site, status, decision : str
-    entities : dict of str to str
-        BIDS key to label.
-    reasons : list of (text, advice)
-        The gravest first.
-    outliers : list of str
-        Keys of the values in which the scan stands out.
-    values : dict of str to (float or None)
-    page : str
-        Relative address of the scan's page.
-    thumbnail : bytes or None
-        A small picture.
-    """
-
-    name: str
-    suffix: str
-    site: str
-    entities: Mapping[str, str]
-    status: str
-    decision: str
-    reasons: Sequence[tuple[str, str]]
-    outliers: Sequence[str]
-    values: Mapping[str, Any]
-    page: str
-    thumbnail: bytes | None = None
-
-
-@dataclass(frozen=True)
-class _Card:
-    """A scan in the gallery: what is wrong in a word each, the gravest reason and what to do."""
-
-    scan: StudyScan
-    picture: dict[str, Any] | None = None
-    chips: Sequence[str] = ()
-    reason: str = ""
-    advice: str = ""
+FILES = tuple(f"group_{name}.tsv" for name in ("exclusions", "sites", "site_effects", "protocols", "scans"))
 
 
 def render_study(
-    scans: Sequence[StudyScan], values: Sequence[StudyValue], *, notes: Sequence[str] = (), problems: Sequence[str] = ()
+    scans: Sequence[StudyScan],
+    values: Sequence[StudyValue],
+    *,
+    notes: Sequence[str] = (),
+    problems: Sequence[str] = (),
+    protocols: StudyProtocols | None = None,
+    figures: Mapping[str, str] | None = None,
 ) -> str:
-    """The study's page: one HTML file; sorting and filtering the table need JavaScript, reading it does not.
+    """The study's page: one HTML file that reads without JavaScript; with it, plots, filters and the whole gallery.
 
     Parameters
     ----------
     scans : sequence of StudyScan
         All texts in them are data.
     values : sequence of StudyValue
-        Columns of the table and distributions, in this order.
+        What can be chosen in the plots, in this order; the chief ones are columns of the table and small distributions.
     notes, problems : sequence of str
         What makes scans hard to compare; records that could not be used.
+    protocols : StudyProtocols, optional
+        Scanners and protocols, with what deviates and what is missing.
+    figures : dict of str to str, optional
+        Title and relative address of pictures of the main plots for a paper.
 
     Returns
     -------
     str
     """
-    ordered = sorted(scans, key=lambda scan: (DECISIONS.index(scan.decision), scan.name))
-    failed = [scan for scan in ordered if scan.status == "failed"]
+    ordered = worst_first(scans)
     decisions = Counter(scan.decision for scan in scans)
+    chief = [value for value in values if value.chief]
+    unassessed, shown = study_gallery.cards(ordered)
     return page.render(
         "study.html",
-        page.static("page.css") + page.static("study.css"),
-        page.static("study.js"),
+        page.static("page.css") + page.static("study.css") + page.static("study_plots.css"),
+        # the table and the filters answer before the plots' library has been read
+        scripts=[page.static("study.js"), study_plots.library(), page.static("study_plots.js")],
+        inline_styles=True,
+        pictures_beside=True,
         total=len(scans),
         decisions=[(name, decisions[name]) for name in DECISIONS],
         percent={name: _percent(decisions[name], len(scans)) for name in DECISIONS},
         by_suffix=_counts(scans, lambda scan: scan.suffix),
         by_site=_counts(scans, lambda scan: scan.site),
-        rows=[_row(scan, values) for scan in ordered],
-        columns=[(value.key, value.title, f"{value.says} {value.direction}".strip()) for value in values],
+        rows=[_row(scan, chief) for scan in ordered],
+        columns=[(value.title, f"{value.says} {value.direction}".strip()) for value in chief],
         suffixes=sorted({scan.suffix for scan in scans}),
         sites=sorted({scan.site for scan in scans}),
-        unassessed=[_card(scan) for scan in failed[:MOST_CARDS]],
-        unassessed_more=len(failed) - len(failed[:MOST_CARDS]),
-        flagged=_gallery(ordered),
-        distributions=_distributions(scans, values),
+        unassessed=unassessed,
+        unassessed_more=sum(scan.status == "failed" for scan in scans) - len(unassessed),
+        gallery=shown,
+        distributions=_distributions(scans, chief),
         outliers=sum(bool(scan.outliers) for scan in scans),
+        data=page.data_block(study_plots.numbers(ordered, values)),
+        empty_figures=page.data_block(study_plots.figures()),
         notes=notes,
         problems=problems,
+        protocols=protocols,
+        figures=figures or {},
         files=[*(f"group_{suffix}.tsv" for suffix in sorted({scan.suffix for scan in scans})), *FILES],
         version=bidsqa.__version__,
     )
@@ -144,43 +96,17 @@ def _counts(scans: Sequence[StudyScan], group_of: Any) -> list[tuple[str, dict[s
 
 
 def _row(scan: StudyScan, values: Sequence[StudyValue]) -> dict[str, Any]:
-    """One row of the table as texts and sort keys."""
+    """One row of the table as texts."""
     cells = []
     for value in values:
         number = finite(scan.values.get(value.key))
-        text, sort = (plain(number), f"{number:.6g}") if number is not None else ("–", "")
-        cells.append({"text": text, "sort": sort, "odd": value.key in scan.outliers})
+        cells.append({"text": "–" if number is None else plain(number), "odd": value.key in scan.outliers})
     return {
         "scan": scan,
-        "rank": DECISIONS.index(scan.decision),
         "reason": scan.reasons[0][0] if scan.reasons else "",
         "more": len(scan.reasons) - 1,
         "cells": cells,
     }
-
-
-def _gallery(ordered: Sequence[StudyScan]) -> list[_Card]:
-    """Pictures of the assessed scans that have one, worst first."""
-    found = []
-    for scan in ordered:
-        if scan.thumbnail is None or scan.status == "failed":
-            continue
-        try:
-            picture = page.picture(scan.thumbnail)
-        except ValueError:
-            continue
-        found.append(_card(scan, picture))
-    return found
-
-
-def _card(scan: StudyScan, picture: dict[str, Any] | None = None) -> _Card:
-    """A scan's card; a chip is what stands before the colon of a reason."""
-    reason, advice = scan.reasons[0] if scan.reasons else ("", "")
-    if scan.status == "failed":
-        told = reason.removeprefix("not assessed:").strip() or "the cause was not recorded"
-        return _Card(scan, None, ("not assessed",), told, advice)
-    words = dict.fromkeys(text.partition(":")[0].strip() for text, _ in scan.reasons if ":" in text)
-    return _Card(scan, picture, [word for word in words if len(word) <= LONGEST_CHIP], reason, advice)
 
 
 def _distributions(scans: Sequence[StudyScan], values: Sequence[StudyValue]) -> list[dict[str, Any]]:
@@ -204,15 +130,7 @@ def _distributions(scans: Sequence[StudyScan], values: Sequence[StudyValue]) -> 
             continue
         counted = sum(len(entries) for entries in rows.values())
         title = f"{value.title} of {counted} scans"
-        chart = charts.strip_chart(dict(sorted(rows.items())), title, _limits(value.key))
+        limits = sorted({limit.value for limit in value.drawn_limits})
+        chart = charts.strip_chart(dict(sorted(rows.items())), title, limits)
         found.append({"value": value, "chart": chart, "missing": len(scans) - counted})
     return found
-
-
-def _limits(key: str) -> list[float]:
-    """Where one reading of a score ends and the next begins."""
-    if key not in SCORES:
-        return []
-    low, high = SCORES[key].bounds
-    edges = {edge for reading in SCORES[key].readings for edge in (reading.low, reading.high)}
-    return sorted(edge for edge in edges if low < edge < high)

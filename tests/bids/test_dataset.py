@@ -48,6 +48,8 @@ def filled(out: Path, raw: Path) -> Path:
             write_atomic(out / table, "{}" if table.endswith("json") else "bids_name\n")
     for other in ("group_exclusions.tsv", "group_sites.tsv", "group.html", "logs/bidsqa-1.log", "logs/bidsqa-1.toml"):
         write_atomic(out / other, "x\n")
+    for picture in ("severity.png", "severity.svg"):
+        write_atomic(names.study_figure_path(out, picture), b"x")
     return out
 
 

@@ -67,9 +67,17 @@ def test_files(study: Path) -> None:
         "group_protocols",
         "group_scans",
     )
-    assert {path.name for path in result.paths} == {f"{stem}.{end}" for stem in stems for end in ("tsv", "json")} | {
-        "group.html"
+    pictures = [
+        f"group_{name}.{end}" for name in ("decisions", "severity", "ssim", "metrics") for end in ("png", "svg")
+    ]
+    assert {path.name for path in result.paths} == {
+        *(f"{stem}.{end}" for stem in stems for end in ("tsv", "json")),
+        *pictures,
+        "group.html",
     }
+    assert all((study / "figures" / name).stat().st_size > 1000 for name in pictures)
+    page = result.paths[-1].read_text(encoding="utf-8")
+    assert all(f'href="figures/{name}"' in page for name in pictures)
     assert all(path.is_file() for path in result.paths)
     assert (result.problems, result.scans) == ([], 5)
 
