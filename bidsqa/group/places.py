@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from bidsqa.group.rows import Row
-from bidsqa.group.sites import SMALLEST_GROUP
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import SCORES
 
 Array = np.ndarray[Any, Any]
 LONGEST_TEXT = 500
+# scans of a site below which a place among them tells nothing
+SMALLEST_GROUP = 8
 
 
 def ranks(values: Array) -> tuple[Array, Array, Array]:
