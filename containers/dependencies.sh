@@ -9,7 +9,7 @@
 #   DEVICE       cpu (default) or cuda: which builds of torch and ONNX Runtime
 #   TRAINING     yes (default) or no: with torch and what bidsqa-train needs, or without
 #   TORCH_INDEX  package index with the CPU builds of torch; empty for none
-#   PIP_ARGS     further arguments of pip, for example --no-index --find-links /wheels
+#   PIP_ARGS     further arguments of pip, for example --no-index --find-links /mnt
 set -eu
 source=$1
 venv=$2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Boutiques descriptor: up to date, valid by Boutiques' own judgement, and what it builds is what the parser takes."""
+"""The Boutiques descriptor: up to date, valid by Boutiques' own judgement; the parser takes what it builds."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 
     python tests/containers/compare_records.py OUT OTHER_OUT [--tolerance 1e-6]
 
-Prints the largest difference, relative to the larger of the two numbers (absolute below 1), and where it is. Exit code 1
-if it is above the tolerance, or if words, missing values or scans differ.
+Prints the largest difference, relative to the larger of the two numbers (absolute below 1), and where it is. Exit
+code 1 if it is above the tolerance, or if words, missing values or scans differ.
 """
 
 from __future__ import annotations
