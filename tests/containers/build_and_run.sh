@@ -6,7 +6,7 @@
 #   bash tests/containers/engines.sh                          # once, as root
 #   PYTHON=.venv/bin/python bash tests/containers/build_and_run.sh [WORK]
 #
-# Needs root, 12 GB in WORK, about 20 minutes; PYTHON has bidsqa and the same versions as constraints.txt. Bases come from
+# Needs root, 12 GB in WORK, about 30 minutes; PYTHON has bidsqa and the same versions as constraints.txt. Bases come from
 # debootstrap and wheels from the machine's pip, since an image registry may not be within reach; with one, the
 # Dockerfile's own base is used by BASE=python:3.11.13-slim-bookworm. BIDSQA_CASES="docker apptainer" picks cases.
 set -euo pipefail
