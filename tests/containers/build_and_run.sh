@@ -7,8 +7,8 @@
 #   PYTHON=.venv/bin/python bash tests/containers/build_and_run.sh [WORK]
 #
 # Needs root, 12 GB in WORK, about 30 minutes; PYTHON has bidsqa and the same versions as constraints.txt. Bases come from
-# debootstrap and wheels from the machine's pip, since an image registry may not be within reach; with one, the
-# Dockerfile's own base is used by BASE=python:3.11.13-slim-bookworm. BIDSQA_CASES="docker apptainer" picks cases.
+# debootstrap and wheels from the machine's pip, since an image registry may not be within reach.
+# BIDSQA_CASES="docker apptainer" picks cases.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -38,7 +38,6 @@ timed() { # timed COMMAND...: sets $seconds
 }
 
 make_base() {
-    [ -z "${BASE:-}" ] || return 0
     BASE=localhost/bidsqa-base:1
     [ -d "$work/rootfs/usr" ] || {
         debootstrap --variant=minbase --include=ca-certificates,python3,python3-venv bookworm "$work/rootfs" \
