@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 from collections.abc import Mapping
@@ -163,6 +164,9 @@ def failure_record(
         cause, hint = error.cause, error.hint
     elif isinstance(error, MemoryError):
         cause, hint = "not enough memory for this scan", "give the job more memory or fewer processes"
+    elif _lacks_room(error):
+        cause = "no room left on the disk for intermediate files or outputs"
+        hint = "make room there, or give a folder with more: --work-dir DIR"
     else:
         cause = f"unexpected {type(error).__name__}: {str(error)[:300]}"
         hint = "this is a fault of bidsqa; please report it together with the crash file"
@@ -175,6 +179,11 @@ def failure_record(
         provenance=_provenance(source, settings, None, {}, Ledger()),
     )
     return judged(record, settings.thresholds)
+
+
+def _lacks_room(error: BaseException) -> bool:
+    # NumPy gives no number: "8388608 requested and 123 written"
+    return isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT) or "requested and" in str(error))
 
 
 def judged(record: Record, thresholds: str | None = None) -> Record:

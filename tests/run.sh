@@ -11,10 +11,11 @@ have_chromium() {
     command -v chromium || command -v chromium-browser || command -v google-chrome
 }
 
-install_system_packages() { # chromium shows the pages to the browser tests, dot draws --write-graph
+install_system_packages() { # chromium shows the pages to the browser tests, dot draws --write-graph, shellcheck reads scripts
     local missing=()
     have_chromium >/dev/null || missing+=(chromium)
     command -v dot >/dev/null || missing+=(graphviz)
+    command -v shellcheck >/dev/null || missing+=(shellcheck)
     if [ ${#missing[@]} -eq 0 ]; then return; fi
     local root=()
     if [ "$(id -u)" -ne 0 ]; then root=(sudo -n); fi

@@ -19,6 +19,7 @@ from bidsqa.record import Record
 from bidsqa.stopping import keeping_interruptions, raise_interruption
 
 from .job import Job
+from .room import bytes_needed, folder_with_room
 
 if TYPE_CHECKING:
     from bidsqa.bids import Scan
@@ -39,13 +40,13 @@ class Event:
     Parameters
     ----------
     kind : str
-        ``scan_started``, ``step``, ``scan_done`` or ``scan_failed``.
+        ``scan_started``, ``step``, ``scan_done`` or ``scan_failed``; ``notice`` about the whole run.
     bids_name : str
     step : str
     seconds : float
         Since the scan started.
     message : str
-        Cause and hint of a failure; the decision of a scan that is done.
+        Cause and hint of a failure; the decision of a scan that is done; a notice's sentence.
     """
 
     kind: str
@@ -161,6 +162,7 @@ def run_scans(
     plugin: dict[str, Any] | None = None,
     keep_work: bool = False,
     stop_on_first_crash: bool = False,
+    work_is_fixed: bool = True,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> RunResult:
     """Assess the scans, each in a graph of its own, and write their records and pages.
@@ -183,6 +185,8 @@ def run_scans(
         Leave the work directory as it is.
     stop_on_first_crash : bool
         End the run with the first failed scan.
+    work_is_fixed : bool
+        False: where ``work`` has too little room, a hidden folder in ``out`` is used instead, and removed at the end.
     on_event : callable
         Told of each scan's progress, in this process.
 
@@ -194,25 +198,32 @@ def run_scans(
 
     _prepare_nipype(work, stop_on_first_crash)
     result = RunResult()
+
+    def tell(sentence: str) -> None:
+        on_event(Event("notice", "", message=sentence))
+
     with keeping_interruptions():
         for start in range(0, len(scans), BATCH):
             jobs = [(Job.of(scan, out, settings), need_of(Path(scan.path))) for scan in scans[start : start + BATCH]]
             workers = _workers(nprocs, mem_gb, [need for _, need in jobs])
             # in one process Nipype would start every scan of a graph before it finishes one
             alone = plugin is None and workers == 1
-            for graph in [[job] for job in jobs] if alone else [jobs]:
-                labels = {scan_wf_name(job.source["bids_name"]): job for job, _ in graph}
-                watcher = _Watcher(labels, work, keep_work, on_event, result)
-                with _tidy_when_stopped(watcher):
-                    try:
-                        init_scans_wf(jobs=graph, base_dir=work).run(**_plugin(plugin, workers, mem_gb, watcher))
-                    except Exception as error:
-                        if not result.failed and not watcher.jobs:
-                            raise
-                        log.debug("Nipype ended with: %s", error)
-                    watcher.clear()
-                if stop_on_first_crash and result.failed:
-                    return result
+            needed = bytes_needed([need for _, need in jobs], workers)
+            with folder_with_room(work, None if work_is_fixed else out, needed, keep=keep_work, tell=tell) as place:
+                for graph in [[job] for job in jobs] if alone else [jobs]:
+                    labels = {scan_wf_name(job.source["bids_name"]): job for job, _ in graph}
+                    watcher = _Watcher(labels, place, keep_work, on_event, result)
+                    with _tidy_when_stopped(watcher):
+                        try:
+                            workflow = init_scans_wf(jobs=graph, base_dir=place)
+                            workflow.run(**_plugin(plugin, workers, mem_gb, watcher))
+                        except Exception as error:
+                            if not result.failed and not watcher.jobs:
+                                raise
+                            log.debug("Nipype ended with: %s", error)
+                        watcher.clear()
+                    if stop_on_first_crash and result.failed:
+                        return result
     return result
 
 

@@ -214,10 +214,11 @@ def _code_url() -> str | None:
 
 
 def _container(environment: Mapping[str, str]) -> dict[str, str] | None:
-    """The container that this runs in: by its own variables (set in our images), else by what Apptainer sets."""
+    """The container that this runs in: by what Apptainer sets, else by its own variables (set in our images)."""
     tag, uri = environment.get("BIDSQA_CONTAINER_TAG"), environment.get("BIDSQA_CONTAINER_URI")
     kind = environment.get("BIDSQA_CONTAINER_TYPE")
-    if not kind and (environment.get("APPTAINER_CONTAINER") or environment.get("SINGULARITY_CONTAINER")):
+    # first, since a Docker image may have become an Apptainer image
+    if environment.get("APPTAINER_CONTAINER") or environment.get("SINGULARITY_CONTAINER"):
         kind = "apptainer"
     if not kind:
         return None

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _start(arguments: Sequence[str] | None) -> int:
     given = build_parser().parse_args(arguments)
+    if find_spec("torch") is None:
+        raise UsageError(
+            "The demo needs torch, which is not installed here.",
+            "Lean container images leave it out; take the usual one, or: pip install torch",
+        )
     write_demo(Path(given.dir).expanduser(), given.seed)
     return FINE
 

@@ -58,7 +58,7 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
             plan = _plan(settings, chosen)
         _describe(plan, settings, memory, [*warnings, *plan.warnings])
         return 0
-    with work_folder(settings.work_dir, settings.keep_work) as work:
+    with work_folder(settings.work_dir, settings.keep_work, settings.output_dir) as work:
         prepare_environment(work)
         plugin = load_plugin(settings.use_plugin) if settings.use_plugin else None
         plan = _plan(settings, chosen)
@@ -189,6 +189,7 @@ def _judge(
             plugin=plugin,
             keep_work=settings.keep_work,
             stop_on_first_crash=settings.stop_on_first_crash,
+            work_is_fixed=settings.work_dir is not None,
             on_event=notice,
         )
     finally:
@@ -281,7 +282,7 @@ def _redraw(settings: RunSettings) -> int:
     out = settings.output_dir
     if not record_paths(out):
         raise UsageError(f"The output folder {out} has no records yet.", "Run the participant level first.")
-    with work_folder(None, keep=False) as work:
+    with work_folder(None, keep=False, spare=out) as work:
         prepare_environment(work)
         paths, warnings = choose_records(out, settings.selection())
     for warning in warnings:

@@ -69,6 +69,8 @@ class Progress:
         elif event.kind in ("scan_done", "scan_failed"):
             self._running.pop(name, None)
             self._finish(event, name)
+        elif event.kind == "notice":
+            self.tell(f"Note: {printable(event.message)}")
         if self._live:
             self._draw()
 

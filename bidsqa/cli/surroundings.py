@@ -16,16 +16,27 @@ from pathlib import Path
 from bidsqa.cli.checks import make_folder
 from bidsqa.errors import UsageError
 
+# engines give it to every container, but small: it serves --dry-run, which must not write elsewhere
+SHARED_MEMORY = Path("/dev/shm")
 CACHES = {"TEMPLATEFLOW_HOME": "templateflow", "MPLCONFIGDIR": "matplotlib", "XDG_CACHE_HOME": "cache"}
 
 
 @contextlib.contextmanager
-def work_folder(asked: Path | None, keep: bool) -> Iterator[Path]:
+def work_folder(asked: Path | None, keep: bool, spare: Path | None = None) -> Iterator[Path]:
     """The folder for intermediate files.
 
     The user's own, which stays; by default one in the system's temporary folder, which is removed at the end whatever
     happens, unless it is to be kept: results, logs and crash files lie in the output folder, and finished
     scans are known by their records, so nothing in it is ever needed again.
+
+    Parameters
+    ----------
+    asked : Path or None
+        The user's.
+    keep : bool
+        Leave it.
+    spare : Path or None
+        Where it is made, hidden, if the system has no temporary folder that can be written.
 
     Raises
     ------
@@ -40,15 +51,26 @@ def work_folder(asked: Path | None, keep: bool) -> Iterator[Path]:
                 with contextlib.suppress(OSError):
                     (asked / name).rmdir()  # only where nothing was put in
         return
-    try:
-        made = Path(tempfile.mkdtemp(prefix="bidsqa-"))
-    except OSError as error:
-        raise UsageError(f"No temporary folder can be written: {error}.", "Give one: --work-dir DIR") from error
+    made = _make_temporary(spare)
     try:
         yield made
     finally:
         if not keep:
             shutil.rmtree(made, ignore_errors=True)
+
+
+def _make_temporary(spare: Path | None) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="bidsqa-"))
+    except OSError as error:
+        for place in (spare, SHARED_MEMORY):
+            with contextlib.suppress(OSError, UsageError):
+                if place is not None and place != SHARED_MEMORY:
+                    make_folder(place, "output")
+                if place is not None:
+                    return Path(tempfile.mkdtemp(prefix=".bidsqa-work-", dir=place))
+        hint = "Give one: --work-dir DIR, or set the variable TMPDIR."
+        raise UsageError(f"No temporary folder can be written: {error}.", hint) from error
 
 
 def prepare_environment(work: Path) -> None:
@@ -64,6 +86,10 @@ def prepare_environment(work: Path) -> None:
     usual = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "templateflow")
     if not os.environ.get("TEMPLATEFLOW_HOME") and os.path.isdir(usual):
         os.environ["TEMPLATEFLOW_HOME"] = usual
+    try:
+        tempfile.gettempdir()
+    except OSError:  # a read-only container: libraries and worker processes ask for one all the same
+        os.environ["TMPDIR"] = str(work)
     for variable, name in CACHES.items():
         if not os.environ.get(variable):
             os.environ[variable] = str(work / name)

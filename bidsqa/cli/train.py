@@ -59,7 +59,7 @@ def _start(given: list[str]) -> int:
     check_packages(tensorboard=asked.options.get("log") == "tensorboard")
     for warning in warnings:
         print(f"Warning: {warning}", file=sys.stderr)
-    with work_folder(None, keep=False) as work:
+    with work_folder(None, keep=False, spare=asked.output_dir) as work:
         prepare_environment(work)
         _set_threads(asked.options["omp_nthreads"])
         return _evaluate(asked) if asked.task == "evaluate" else _train(asked)

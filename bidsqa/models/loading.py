@@ -287,6 +287,8 @@ def _providers(device: str) -> list[str]:
     if device == "cuda" and not has_cuda:
         raise UsageError("device 'cuda' was asked for, but ONNX Runtime has no CUDA here", "use --device cpu")
     first = ["CUDAExecutionProvider"] if has_cuda and device != "cpu" else []
+    if first and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # CUDA's libraries may lie in packages of their own, where the system doesn't look
     return [*first, "CPUExecutionProvider"]
 
 

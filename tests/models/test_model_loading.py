@@ -196,6 +196,18 @@ def test_unknown_and_internal_models_and_devices(onnx_file: Path, monkeypatch: p
         models.load("masks")
 
 
+@pytest.mark.parametrize(("device", "loaded"), [("auto", 1), ("cuda", 1), ("cpu", 0)])
+def test_cuda_libraries_that_came_as_packages_are_loaded_first(
+    device: str, loaded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: providers)
+    monkeypatch.setattr("onnxruntime.preload_dlls", lambda: calls.append(1))
+    assert loading._providers(device) == (providers if loaded else providers[1:])
+    assert len(calls) == loaded
+
+
 def test_inputs_that_the_model_does_not_have_are_told(tmp_path: Path) -> None:
     network = half_rounded(SsimMap((4, 4, 8, 8)))
     content = to_onnx(network, {"slices": SLICES[:2], "mask": HEADS[:2]}, ("score", "map"), SETTINGS)
