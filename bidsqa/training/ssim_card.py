@@ -62,9 +62,9 @@ budget: a repetition gives a network of the same kind, not the same bytes.
 ## Limits
 * {limits} What noise, field, blur and ghosts do to it stands in the validation.
 * The errors are far from the paper's (-0.0009 ± 0.0139 on its own data, 4 million slices seen; here {seen:,}). They
-  are nearly as large on the scans trained on as on sites not trained on. 361,408 further slices, tried from here, lowered
-  the error on the site trained on and not on the others (`docs/validation_tables/ssim_networks.json`): what would lift
-  it is more sites. Part of the error has no cure: where the head lies elsewhere at the centre of
+  are nearly as large on the scans trained on as on sites not trained on. 361,408 further slices, tried from here,
+  lowered the error on the site trained on and not on the others (`docs/validation_tables/ssim_networks.json`): what
+  would lift it is more sites. Part of the error has no cure: where the head lies elsewhere at the centre of
   k-space than during most of the scan the image is displaced, which lowers its SSIM to the clean one and can't be seen
   (how much: `docs/validation_tables/ssim_displacement.json`).
 * Estimates shrink towards the middle: strong motion is scored too high, none slightly too low. Half a millimetre and
