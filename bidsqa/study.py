@@ -263,8 +263,8 @@ def _write_page(
         paths.append(path)
         addresses[path.name] = path.relative_to(out).as_posix()
     page = out / PAGE
-    told = {"notes": notes, "problems": problems, "figures": addresses, "protocols": settings}
-    write_atomic(page, render_study(scans, values, **told))
+    shown = render_study(scans, values, notes=notes, problems=problems, protocols=settings, figures=addresses)
+    write_atomic(page, shown)
     return [*paths, page]
 
 
