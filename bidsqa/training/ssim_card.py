@@ -83,7 +83,8 @@ Licence: Apache-2.0, as the code. Method: {citation}, {source}.
 """
 # what version 2, which the training went on from, had seen
 BEFORE, SLICES_A_STEP = 181_632, 16
-NOT_COMPARED = "ResNet-18, trained anew on the same data\n  with 64,000 slices, stands among the networks side by side; ResNet-101 was not trained."
+NOT_COMPARED = """ResNet-18, trained anew on the same data
+  with 64,000 slices, stands among the networks side by side; ResNet-101 was not trained."""
 
 
 def export_checkpoint(checkpoint: Path, architecture: str, version: str, more: Mapping[str, str]) -> bytes:
