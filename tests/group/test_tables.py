@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import textwrap
 from collections.abc import Callable
@@ -330,7 +331,8 @@ def test_scans_proposal_names_file_and_row(study: Path) -> None:
 def test_the_documented_lines_add_the_columns(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_group(study)
     text = (Path(__file__).parents[2] / "docs" / "outputs.rst").read_text(encoding="utf-8")
-    code = textwrap.dedent(text.split(".. code-block:: python\n", 1)[1].split("\n\n\n")[0])
+    lines = text.split(".. code-block:: python\n", 1)[1].splitlines()
+    code = textwrap.dedent("\n".join(itertools.takewhile(lambda line: not line or line.startswith(" "), lines)))
     dataset = tmp_path / "BIDS_DIR"
     for place in ("sub-01/ses-a", "sub-01/ses-b", "sub-02/ses-a"):
         (dataset / place).mkdir(parents=True)
