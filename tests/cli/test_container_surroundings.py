@@ -98,3 +98,11 @@ def test_the_demo_without_torch(
     assert demo.main([str(tmp_path / "demo")]) == 2
     assert "The demo needs torch" in capsys.readouterr().err
     assert not (tmp_path / "demo").exists()
+
+
+def test_a_templateflow_home_at_its_usual_place_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"HOME": str(tmp_path / "home"), "LOGNAME": "someone"})
+    (tmp_path / "home" / ".cache" / "templateflow").mkdir(parents=True)
+    surroundings.prepare_environment(tmp_path / "work")
+    assert os.environ["TEMPLATEFLOW_HOME"] == str(tmp_path / "home" / ".cache" / "templateflow")
+    assert os.environ["XDG_CACHE_HOME"].startswith(str(tmp_path / "work"))

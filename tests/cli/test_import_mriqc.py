@@ -18,7 +18,6 @@ import pytest
 from bidsqa.bids import names
 from bidsqa.bids.participants import keep_copy
 from bidsqa.cli.import_mriqc import build_parser, main
-from bidsqa.group.mriqc_faults import parse_version, why_not
 from bidsqa.group.mriqc_import import IMPORTED
 from bidsqa.group.schema import record_schema
 from bidsqa.metrics import METRIC_KEYS
@@ -201,13 +200,6 @@ def test_faulty_numbers_are_null_with_the_fault(place: Place, tmp_path: Path, ve
         assert f"it tells {iqms()[key]:.5g}" in record.reasons_missing[key]
         assert original[key] == pytest.approx(iqms()[key])
     assert not set(original) & {key for key, value in record.metrics.items() if value is not None}
-
-
-@pytest.mark.parametrize(("version", "mixed_up"), [("22.0.6", True), ("23.1.0", False)])
-def test_tissues_of_old_t2w_scans(version: str, mixed_up: bool) -> None:
-    assert bool(why_not("snr_wm", iqms(), "T2w", parse_version(version))) is mixed_up
-    assert why_not("snr_total", iqms(), "T2w", parse_version(version)) == ""
-    assert why_not("snr_wm", iqms(), "T1w", parse_version(version)) == ""
 
 
 @pytest.mark.parametrize(

@@ -141,16 +141,6 @@ def test_caches_go_to_the_work_folder(run, tmp_path: Path, monkeypatch: pytest.M
     assert os.environ["LOGNAME"]
 
 
-def test_a_templateflow_home_at_its_usual_place_is_used(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TEMPLATEFLOW_HOME", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    (tmp_path / "home" / ".cache" / "templateflow").mkdir(parents=True)
-    run("--work-dir", tmp_path / "work")
-    assert os.environ["TEMPLATEFLOW_HOME"] == str(tmp_path / "home" / ".cache" / "templateflow")
-    assert os.environ["XDG_CACHE_HOME"].startswith(str(tmp_path / "work"))
-
-
 def test_resume_does_only_what_is_missing_or_changed(
     run, fake_run, empty_scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
