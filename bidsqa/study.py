@@ -23,6 +23,10 @@ from bidsqa.study_view import write_page
 from bidsqa.verdict import Rules, load_rules
 
 
+MISSING_KIND = {"Description": "BIDS suffix that most visits have and this one lacks"}
+FEW = 3  # scans named in a note
+
+
 @dataclass(frozen=True)
 class GroupResult:
     """What the group level wrote and found.
@@ -109,6 +113,7 @@ def run_group(
     extra = {**site, **dictionaries.EFFECTS}
     paths += _write(out, "group_site_effects", *effects_table(effects), extra=extra)
     paths += _write(out, "group_protocols", *protocols.protocol_table(rows, chosen), extra=site)
+    paths += _write(out, "group_missing", *protocols.missing_table(rows), extra={"modality": MISSING_KIND})
     paths += _write(out, "group_scans", *tables.scans_table(rows))
     paths += write_page(out, rows, rules, notes=notes, problems=problems)
     fill_pages(zip((names.page_path(out, row.name) for row in rows), places.told_to_pages(rows), strict=True))
@@ -182,8 +187,16 @@ def _mixed(rows: Sequence[Row]) -> list[str]:
             told = ", ".join(
                 f"{version} ({count} scan{'s' if count > 1 else ''})" for version, count in sorted(counts.items())
             )
-            found.append(f"The scans differ in {kind}: {told}. Assess them again before comparing them.")
+            found.append(f"The scans differ in {kind}: {told}. {_remedy(kind)}")
     return found
+
+
+def _remedy(kind: str) -> str:
+    if kind == "origin":
+        return "Compare only scans of one origin."
+    if kind == "rules":
+        return "Judge all of them by the same rules: run group with --thresholds."
+    return "Assess them again before comparing them."
 
 
 def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
@@ -193,8 +206,24 @@ def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
     if rules is not None and anew:
         which = "Decisions here were" if anew == len(rows) else f"Decisions on {anew} of {len(rows)} scans were"
         found.append(f"{which} made anew by rules {rules.version}; a scan's own page keeps its record's verdict.")
-    worse = sum(row.decision != row.record_decision for row in rows)
+    worse = [row for row in rows if row.decision != row.record_decision]
     if worse:
-        which = "1 scan" if worse == 1 else f"{worse} scans"
-        found.append(f"{which} judged worse here than on the scan's own page: unlike the other scans of the site.")
+        which = "1 scan is" if len(worse) == 1 else f"{len(worse)} scans are"
+        found.append(
+            f"{which} unlike the other scans of the same suffix and site (an outlier, or another protocol) and so got a "
+            f"graver decision here than from the scan alone: {_some(worse)}."
+        )
+    unjudged = sum(tables.proposal(row) == tables.UNJUDGED for row in rows)
+    if unjudged:
+        which = "1 scan is" if unjudged == 1 else f"{unjudged} scans are"
+        found.append(
+            f"{which} unjudged: imported without scores, so that none can pass, and nothing that was imported speaks "
+            "against it. They stand last among those to review."
+        )
     return found
+
+
+def _some(rows: Sequence[Row]) -> str:
+    """The first few names."""
+    more = len(rows) - FEW
+    return ", ".join(row.name for row in rows[:FEW]) + (f" and {more} more" if more > 0 else "")

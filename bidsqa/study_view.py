@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bidsqa.bids import names
 from bidsqa.bids.writing import write_atomic
-from bidsqa.group import protocols, sites
+from bidsqa.group import cohort, protocols, sites, tables
 from bidsqa.group.rows import Row
 from bidsqa.verdict import Rules, load_rules
 
@@ -51,7 +51,8 @@ def write_page(
     from bidsqa.report.study_scan import worst_first
 
     values = _values(rows, rules)
-    scans = worst_first(_scan(out, row, values) for row in rows)
+    far = sites.distances(rows)
+    scans = worst_first(_scan(out, row, values, distance) for row, distance in zip(rows, far, strict=True))
     carried = [scan for scan in scans if scan.picture and scan.status == "ok"][:THUMBNAILS]
     pictures = {scan.name: _thumbnail(out / scan.picture) for scan in carried}
     scans = [replace(scan, thumbnail=pictures.get(scan.name)) for scan in scans]
@@ -63,10 +64,26 @@ def write_page(
         paths.append(path)
         addresses[path.name] = path.relative_to(out).as_posix()
     page = out / PAGE
-    shown = _protocols(rows, rules or load_rules())
-    content = render_study(scans, values, notes=notes, problems=problems, protocols=shown, figures=addresses)
+    content = render_study(
+        scans,
+        values,
+        notes=notes,
+        problems=problems,
+        protocols=_protocols(rows, rules or load_rules()),
+        figures=addresses,
+        comparison=_comparison(rows, rules or load_rules()),
+    )
     write_atomic(page, content)
     return [*paths, page]
+
+
+def _comparison(rows: Sequence[Row], rules: Rules) -> str:
+    """For whom there was no comparison; empty where there was one for all."""
+    few, least = cohort.uncompared(rows, rules)
+    if not few:
+        return ""
+    whom = "1 scan was" if few == 1 else f"{few} scans were"
+    return f"{whom} compared with no others: that takes {least} scans of a suffix at a site."
 
 
 def _protocols(rows: Sequence[Row], rules: Rules) -> StudyProtocols:
@@ -80,7 +97,7 @@ def _protocols(rows: Sequence[Row], rules: Rules) -> StudyProtocols:
     columns = protocols.protocol_columns(found)
     missing = [scan.sentence() for scan in protocols.missing_scans(rows)]
     notes = [f"{len(found) - len(kept)} further rows stand in group_protocols.tsv."] if len(kept) < len(found) else []
-    notes += [f"{len(missing) - MOST_MISSING} more scans are missing."] if len(missing) > MOST_MISSING else []
+    notes += [f"{len(missing) - MOST_MISSING} more stand in group_missing.tsv."] if len(missing) > MOST_MISSING else []
     return StudyProtocols(
         columns=columns,
         rows=[
@@ -95,10 +112,11 @@ def _protocols(rows: Sequence[Row], rules: Rules) -> StudyProtocols:
             for row in kept
         ],
         missing=[*missing[:MOST_MISSING], *notes],
+        units=protocols.UNITS,
     )
 
 
-def _scan(out: Path, row: Row, values: Sequence[StudyValue]) -> StudyScan:
+def _scan(out: Path, row: Row, values: Sequence[StudyValue], distance: float) -> StudyScan:
     """A row as the page shows it."""
     from bidsqa.report.study_scan import StudyScan
 
@@ -116,6 +134,8 @@ def _scan(out: Path, row: Row, values: Sequence[StudyValue]) -> StudyScan:
         page=names.page_path(Path(), row.name).as_posix(),
         picture=picture.as_posix() if (out / picture).is_file() else "",
         acquired=row.acquired,
+        distance=distance,
+        unjudged=tables.proposal(row) == tables.UNJUDGED,
     )
 
 
@@ -131,7 +151,7 @@ def _values(rows: Sequence[Row], rules: Rules | None) -> list[StudyValue]:
     found = []
     for key in [*chief, *(key for key in METRIC_KEYS if key in present and key not in chief)]:
         title, says, direction = _described(key)
-        unit = SCORES[key].unit if key in SCORES else METRIC_KEYS[key].unit
+        unit = SCORES[key].unit if key in SCORES else METRIC_KEYS[key].unit_of(key)
         found.append(StudyValue(key, title, says, direction, unit, key in chief, limits.get(key, ())))
     return found
 

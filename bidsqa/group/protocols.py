@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bidsqa.bids.sidecar import UNITS as SIDECAR_UNITS
 from bidsqa.group.rows import Row, table_label
 from bidsqa.verdict import ProtocolRule, Rules, load_rules
 
@@ -19,6 +20,7 @@ CANDIDATES = 4
 SMALLEST_COHORT = 4
 MOST = 0.5  # a suffix is expected where more than this share of the visits of one kind have it
 VARIES = "varies"
+UNITS = {**SIDECAR_UNITS, "VoxelSize": "mm"}
 _AXES = str.maketrans("RLAPSI", "xxyyzz")
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
 
@@ -96,6 +98,13 @@ class MissingScan:
         return f"{visit} has no {self.suffix} scan; {self.having} of {self.visits} visits have one."
 
 
+def missing_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
+    """``group_missing.tsv``: header and body."""
+    header = ["participant_id", "session_id", "modality", "having", "visits"]
+    found = missing_scans(rows)
+    return header, [[gap.participant, gap.session, gap.suffix, gap.having, gap.visits] for gap in found]
+
+
 def group_of(row: Row) -> Group:
     """Suffix, site and labels of the scans that a scan's protocol is compared with."""
     labels = " ".join(f"{key}-{row.entities[key]}" for key in VARIANT_KEYS if key in row.entities)
@@ -162,6 +171,11 @@ def deviations(row: Row, usual: Mapping[str, Usual], rule: ProtocolRule) -> dict
         for key, known in usual.items()
         if key in row.protocol and not same(key, row.protocol[key], known.value, rule.tolerance)
     }
+
+
+def with_unit(key: str, value: str) -> str:
+    """A value as the reader needs it: numbers with the unit of their key."""
+    return f"{value} {UNITS[key]}" if key in UNITS and _numbers(value) else value
 
 
 def protocol_rows(rows: Sequence[Row], rules: Rules | None = None) -> list[ProtocolRow]:

@@ -183,9 +183,10 @@ def test_the_place_among_the_studys_scans_is_told(visit: Visit, scan: Path, tmp_
         }
         assert not page.locator("tr[data-key=qi_2] .place").is_visible()
         note = page.inner_text("#group-note")
-        assert "The study's group level made this a fail" in note
+        assert "Compared with the study's other scans this is a fail" in note
         assert "outlier: snr_total is far from its site's" in note
         assert page.locator("#verdict-title").inner_text() == "Review", "the record's own verdict stays"
+        assert page.locator("#headline").inner_text() == "Judged by itself: Look at this scan before using it."
         for width in (360, 1280):
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth") <= width

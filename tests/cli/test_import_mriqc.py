@@ -97,7 +97,7 @@ def test_no_scan_passes_and_what_stands_out_comes_first(
     first = {row["bids_name"][:6]: row["reasons"] for row in rows}
     assert first["sub-07"].startswith("contrast: ")
     assert first["sub-08"].startswith("unlike its site: snr_total")
-    assert "EchoTime 0.0045, but 0.0029 in 19 of 20" in first["sub-09"]
+    assert "EchoTime 0.0045 s, but 0.0029 s in 19 of 20" in first["sub-09"]
     assert first["sub-00"].count("not known") == 2, "one reason for the image, one for the bias field"
 
 

@@ -143,7 +143,7 @@ def test_another_protocol_is_told_with_both_values(cohort_rows: Rows) -> None:
     judge_cohort(rows, RULES)
     assert [row.name for row in rows if spoken(row, "protocol")] == ["sub-05_T1w"]
     (text,) = spoken(rows[5], "protocol")
-    assert "EchoTime 0.0045, but 0.0029 in 11 of 12 T1w scans of Siemens Prisma 3 T" in text
+    assert "EchoTime 0.0045 s, but 0.0029 s in 11 of 12 T1w scans of Siemens Prisma 3 T" in text
     (entry,) = [entry for entry in rows[5].reasons if entry["rule"] == "cohort.protocol"]
     assert (entry["value"], entry["threshold"]) == (0.0045, 0.0029)
     assert rows[5].decision == "review"
@@ -173,7 +173,8 @@ def test_tables_page_and_exclusions_follow_and_records_stay(
     listed = {row["bids_name"]: row for row in table(tmp_path / "group_exclusions.tsv")}
     assert listed["sub-05_T1w"]["rules"] == "cohort.protocol"
     assert "another protocol" in (tmp_path / "group.html").read_text(encoding="utf-8")
-    assert any(note.startswith("1 scan judged worse") for note in result.notes)
+    (note,) = (note for note in result.notes if note.startswith("1 scan is unlike the other scans"))
+    assert note.endswith("from the scan alone: sub-05_T1w.")
     run_group(tmp_path, rules_with(tmp_path, "[cohort.protocol]\noff = true\n"))
     assert [row["bids_name"] for row in table(tmp_path / "group_exclusions.tsv")] == ["sub-90_T1w"]
     assert {path: path.read_bytes() for path in names.record_paths(tmp_path)} == before

@@ -16,7 +16,7 @@
 
   // ---- numbers in words
   const plain = value => {
-    if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value);
+    if (Number.isInteger(value) && Math.abs(value) < 1e9) return String(value);
     return Math.abs(value) >= 1e-4 && Math.abs(value) < 1e6 ? String(Number(value.toPrecision(3))) : value.toExponential(2);
   };
   const quantile = (sorted, share) => {
