@@ -22,8 +22,10 @@ from bidsqa.group.site_effects import effects_table, site_effects
 from bidsqa.study_view import write_page
 from bidsqa.verdict import Rules, load_rules
 
-
-MISSING_KIND = {"Description": "BIDS suffix that most visits have and this one lacks"}
+MISSING_KIND = {
+    "Description": "BIDS suffix that most visits have and this one lacks; n/a where participants.tsv lists somebody of "
+    "whom there is no scan at all"
+}
 FEW = 3  # scans named in a note
 
 
@@ -113,9 +115,10 @@ def run_group(
     extra = {**site, **dictionaries.EFFECTS}
     paths += _write(out, "group_site_effects", *effects_table(effects), extra=extra)
     paths += _write(out, "group_protocols", *protocols.protocol_table(rows, chosen), extra=site)
-    paths += _write(out, "group_missing", *protocols.missing_table(rows), extra={"modality": MISSING_KIND})
+    missing = protocols.missing_scans(rows, people.rows)
+    paths += _write(out, "group_missing", *protocols.missing_table(missing), extra={"modality": MISSING_KIND})
     paths += _write(out, "group_scans", *tables.scans_table(rows))
-    paths += write_page(out, rows, rules, notes=notes, problems=problems)
+    paths += write_page(out, rows, rules, missing=missing, notes=notes, problems=problems)
     fill_pages(zip((names.page_path(out, row.name) for row in rows), places.told_to_pages(rows), strict=True))
     return GroupResult(paths, problems, notes, len(rows))
 
@@ -210,8 +213,8 @@ def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
     if worse:
         which = "1 scan is" if len(worse) == 1 else f"{len(worse)} scans are"
         found.append(
-            f"{which} unlike the other scans of the same suffix and site (an outlier, or another protocol) and so got a "
-            f"graver decision here than from the scan alone: {_some(worse)}."
+            f"{which} unlike the other scans of the same suffix and site (an outlier, or another protocol) and "
+            f"so got a graver decision here than from the scan alone: {_some(worse)}."
         )
     unjudged = sum(tables.proposal(row) == tables.UNJUDGED for row in rows)
     if unjudged:

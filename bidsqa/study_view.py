@@ -26,7 +26,13 @@ LIMITS = ("review_above", "review_below", "fail_above", "fail_below")
 
 
 def write_page(
-    out: Path, rows: Sequence[Row], rules: Rules | None, *, notes: Sequence[str] = (), problems: Sequence[str] = ()
+    out: Path,
+    rows: Sequence[Row],
+    rules: Rules | None,
+    *,
+    missing: Sequence[protocols.MissingScan] = (),
+    notes: Sequence[str] = (),
+    problems: Sequence[str] = (),
 ) -> list[Path]:
     """Pictures of the main plots and the page, which links them.
 
@@ -38,6 +44,7 @@ def write_page(
         Compared and with their sites named.
     rules : Rules, optional
         By which every record was judged anew; the records' own verdicts and the package's rules by default.
+    missing : sequence of MissingScan
     notes, problems : sequence of str
         What makes scans hard to compare; records that could not be used.
 
@@ -69,7 +76,7 @@ def write_page(
         values,
         notes=notes,
         problems=problems,
-        protocols=_protocols(rows, rules or load_rules()),
+        protocols=_protocols(rows, rules or load_rules(), missing),
         figures=addresses,
         comparison=_comparison(rows, rules or load_rules()),
     )
@@ -86,7 +93,7 @@ def _comparison(rows: Sequence[Row], rules: Rules) -> str:
     return f"{whom} compared with no others: that takes {least} scans of a suffix at a site."
 
 
-def _protocols(rows: Sequence[Row], rules: Rules) -> StudyProtocols:
+def _protocols(rows: Sequence[Row], rules: Rules, missing_scans: Sequence[protocols.MissingScan]) -> StudyProtocols:
     """Scanners, protocols and missing scans as the page shows them: the usual protocols and the first that deviate."""
     from bidsqa.report.study_scan import ProtocolRow, StudyProtocols
 
@@ -95,7 +102,7 @@ def _protocols(rows: Sequence[Row], rules: Rules) -> StudyProtocols:
     shown += [row for row in found if row.deviating][: max(MOST_PROTOCOLS - len(shown), FEWEST_DEVIATING)]
     kept = [row for row in found if row in shown]
     columns = protocols.protocol_columns(found)
-    missing = [scan.sentence() for scan in protocols.missing_scans(rows)]
+    missing = [scan.sentence() for scan in missing_scans]
     notes = [f"{len(found) - len(kept)} further rows stand in group_protocols.tsv."] if len(kept) < len(found) else []
     notes += [f"{len(missing) - MOST_MISSING} more stand in group_missing.tsv."] if len(missing) > MOST_MISSING else []
     return StudyProtocols(

@@ -141,7 +141,8 @@ def _deviation(
     rule: ProtocolRule, own: dict[str, str], usual: dict[str, protocols.Usual], group: str
 ) -> dict[str, Any]:
     told = "; ".join(
-        f"{key} {protocols.with_unit(key, value)}, but {protocols.with_unit(key, usual[key].value)} in {usual[key].scans} of {usual[key].known}"
+        f"{key} {protocols.with_unit(key, value)}, but {protocols.with_unit(key, usual[key].value)} "
+        f"in {usual[key].scans} of {usual[key].known}"
         for key, value in own.items()
     )
     only = next(iter(own)) if len(own) == 1 else ""

@@ -148,7 +148,7 @@ def _site_to_hold_out(named: Mapping[str, str], sites: Mapping[str, str], asked:
         if not real:
             raise UsageError(
                 f"--hold-out-site {asked}: the dataset names no sites.",
-                "It takes them from a column 'site' or the like of participants.tsv; another is named by --site-column.",
+                "It takes them from the column site (or the like) of participants.tsv; --site-column names another.",
             )
         if asked not in real:
             raise UsageError(f"No subject is of the site {asked!r}.", suggestion(asked, real))

@@ -107,7 +107,7 @@ VALID = {
     "seconds": 1,
     "time": "2026-03-01T10:00:00Z",
     "bidsqa": "0.1.0",
-    "shown": {},
+    "shown": {"decision": "pass", "rules_version": "1", "group_decision": None},
 }
 
 
@@ -127,6 +127,12 @@ VALID = {
         (json.dumps({**VALID, "confidence": 9}), "Its confidence is none"),
         (json.dumps({**VALID, "time": HOSTILE}), "Its time is none"),
         (json.dumps({**VALID, "__proto__": {"decision": "pass"}, "more": 1}), "fields that a rating doesn't have"),
+        (json.dumps({key: value for key, value in VALID.items() if key != "shown"}), "It lacks its shown."),
+        (json.dumps({**VALID, "shown": {"decision": HOSTILE}}), "Its shown is none"),
+        (json.dumps({**VALID, "confidence": 1.5}), "Its confidence is none"),
+        (json.dumps({**VALID, "artifacts": ["motion", "motion"]}), "Its artifacts is none"),
+        (json.dumps({**VALID, "seconds": -1}), "Its seconds is none"),
+        (json.dumps({**VALID, "image_sha256": 5}), "Its image_sha256 is none"),
         (" " * 200_000, "far too large"),
     ],
 )
