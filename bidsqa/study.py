@@ -16,7 +16,7 @@ from bidsqa.bids.scan import JUDGED_SUFFIXES
 from bidsqa.bids.writing import write_atomic
 from bidsqa.errors import UsageError
 from bidsqa.group import cohort, dictionaries, participants, places, protocols, read_rows, sites, tables
-from bidsqa.group.harmonise import harmonised
+from bidsqa.group.harmonise import SMALLEST_SITE, harmonised
 from bidsqa.group.rows import Row
 from bidsqa.group.site_effects import effects_table, site_effects
 from bidsqa.study_view import write_page
@@ -103,11 +103,13 @@ def run_group(
     participants.name_sites_by(rows, column)
     mixed = _mixed(rows)
     if strict and mixed:
-        raise UsageError(mixed[0], "Assess them again with one version and the same settings, or leave --strict away.")
+        raise UsageError(" ".join(mixed), "Without --strict they are compared all the same, and page and run say so.")
     chosen = rules or load_rules()
     cohort.judge_cohort(rows, chosen)
     notes = [*mixed, *_notes(rows, rules)]
     paths = _write_suffixes(out, rows, people, column, harmonise)
+    if harmonise and not any(value is not None for row in rows for value in row.harmonised.values()):
+        notes.append(f"Nothing was harmonised: that takes two sites with {SMALLEST_SITE} scans or more of a suffix.")
     paths += _write(out, "group_exclusions", *tables.exclusion_table(rows))
     site = {"site": _site_entry(column)}
     effects = site_effects(rows)
