@@ -85,12 +85,16 @@ def write_page(
 
 
 def _comparison(rows: Sequence[Row], rules: Rules) -> str:
-    """For whom there was no comparison; empty where there was one for all."""
+    """How many scans stand out from those of their suffix and site, and of how many that can't be told."""
+    odd = sum(bool(row.outliers) for row in rows)
     few, least = cohort.uncompared(rows, rules)
-    if not few:
-        return ""
-    whom = "1 scan was" if few == 1 else f"{few} scans were"
-    return f"{whom} compared with no others: that takes {least} scans of a suffix at a site."
+    if few == sum(row.status == "ok" for row in rows) > 0:
+        return f"Which scans stand out at their site can't be told here: that takes {least} scans of a suffix at a site."
+    told = {0: "No scan stands", 1: "1 scan stands"}.get(odd, f"{odd} scans stand")
+    told += " out from the others of the same suffix and site" + (" (a star in the table of all scans)." if odd else ".")
+    if few:
+        told += f" Of {few} that can't be told: it takes {least} scans of a suffix at a site."
+    return told
 
 
 def _protocols(rows: Sequence[Row], rules: Rules, missing_scans: Sequence[protocols.MissingScan]) -> StudyProtocols:

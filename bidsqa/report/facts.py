@@ -26,11 +26,11 @@ IMAGE_NAMES = {
     "clipped_fraction": "share at the highest value",
     "brain_ml": "brain (ml)",
     "head_ml": "head (ml)",
-    "brain_cut": "share of the brain's surface at the border",
-    "csf_share": "share of CSF in the brain",
-    "gm_share": "share of grey matter in the brain",
-    "wm_share": "share of white matter in the brain",
-    "frame_share": "share of the frame without signal",
+    "brain_cut": "brain surface at the border",
+    "csf_share": "share of CSF",
+    "gm_share": "share of grey matter",
+    "wm_share": "share of white matter",
+    "frame_share": "share without signal",
 }
 MB = 1e6
 MANY = 12  # from here on equal entries are one row

@@ -50,7 +50,7 @@ def render_study(
     figures : dict of str to str, optional
         Title and relative address of pictures of the main plots for a paper.
     comparison : str
-        A sentence on scans that could not be compared with others.
+        Sentences on scans that stand out from others, and on those of which that can't be told.
 
     Returns
     -------
