@@ -213,11 +213,7 @@ def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
         found.append(f"{which} made anew by rules {rules.version}; a scan's own page keeps its record's verdict.")
     worse = [row for row in rows if row.decision != row.record_decision]
     if worse:
-        which = "1 scan is" if len(worse) == 1 else f"{len(worse)} scans are"
-        found.append(
-            f"{which} unlike the other scans of the same suffix and site (an outlier, or another protocol) and "
-            f"so got a graver decision here than from the scan alone: {_some(worse)}."
-        )
+        found.append(_graver(worse))
     unjudged = sum(tables.proposal(row) == tables.UNJUDGED for row in rows)
     if unjudged:
         which = "1 scan is" if unjudged == 1 else f"{unjudged} scans are"
@@ -226,6 +222,18 @@ def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
             "against it. They stand last among those to review."
         )
     return found
+
+
+def _graver(rows: Sequence[Row]) -> str:
+    """Which scans the comparison with others made worse, and by what."""
+    kinds = {cohort.OUTLIER: "far from the others", cohort.PROTOCOL: "another protocol"}
+    spoken = [{str(reason.get("rule")) for reason in row.reasons} for row in rows]
+    counts = {told: sum(kind in rules for rules in spoken) for kind, told in kinds.items()}
+    why = ", ".join(f"{told}: {count}" for told, count in counts.items() if count)
+    return (
+        f"{len(rows)} scan{'' if len(rows) == 1 else 's'} got a graver decision here than from the scan alone, "
+        f"compared with the others of the same suffix and site ({why}): {_some(rows)}."
+    )
 
 
 def _some(rows: Sequence[Row]) -> str:

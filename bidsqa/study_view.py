@@ -89,9 +89,13 @@ def _comparison(rows: Sequence[Row], rules: Rules) -> str:
     odd = sum(bool(row.outliers) for row in rows)
     few, least = cohort.uncompared(rows, rules)
     if few == sum(row.status == "ok" for row in rows) > 0:
-        return f"Which scans stand out at their site can't be told here: that takes {least} scans of a suffix at a site."
+        return (
+            f"Which scans stand out at their site can't be told here: that takes {least} scans of a suffix at a site."
+        )
     told = {0: "No scan stands", 1: "1 scan stands"}.get(odd, f"{odd} scans stand")
-    told += " out from the others of the same suffix and site" + (" (a star in the table of all scans)." if odd else ".")
+    told += " out from the others of the same suffix and site" + (
+        " (a star in the table of all scans)." if odd else "."
+    )
     if few:
         told += f" Of {few} that can't be told: it takes {least} scans of a suffix at a site."
     return told

@@ -173,8 +173,8 @@ def test_tables_page_and_exclusions_follow_and_records_stay(
     listed = {row["bids_name"]: row for row in table(tmp_path / "group_exclusions.tsv")}
     assert listed["sub-05_T1w"]["rules"] == "cohort.protocol"
     assert "another protocol" in (tmp_path / "group.html").read_text(encoding="utf-8")
-    (note,) = (note for note in result.notes if note.startswith("1 scan is unlike the other scans"))
-    assert note.endswith("from the scan alone: sub-05_T1w.")
+    (note,) = (note for note in result.notes if note.startswith("1 scan got a graver decision"))
+    assert note.endswith("the same suffix and site (another protocol: 1): sub-05_T1w.")
     run_group(tmp_path, rules_with(tmp_path, "[cohort.protocol]\noff = true\n"))
     assert [row["bids_name"] for row in table(tmp_path / "group_exclusions.tsv")] == ["sub-90_T1w"]
     assert {path: path.read_bytes() for path in names.record_paths(tmp_path)} == before
