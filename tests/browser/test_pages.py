@@ -161,6 +161,16 @@ def test_links_lead_to_scans_and_back(visit: Visit, pages: Path) -> None:
         assert len(hrefs) > 25
 
 
-def test_the_page_prints(visit: Visit, pages: Path) -> None:
-    with visit(pages / BAD) as page:
+@pytest.mark.parametrize("name", [BAD, STUDY])
+def test_paper_holds_every_column_and_no_navigation(visit: Visit, pages: Path, name: str) -> None:
+    width = 703  # A4 without its margins, in CSS pixels
+    with visit(pages / name, folder=name == STUDY, viewport={"width": width, "height": 900}) as page:
+        assert page.locator("nav").is_visible()
+        page.emulate_media(media="print")
+        assert not page.locator("nav").is_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for table in page.locator("table:visible").all():
+            box = table.bounding_box()
+            assert box
+            assert box["x"] + box["width"] <= width
         assert page.pdf().startswith(b"%PDF")

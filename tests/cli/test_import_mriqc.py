@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,9 @@ def test_no_scan_passes_and_what_stands_out_comes_first(
     assert {row["decision"] for row in rows} == {"review"}
     assert [row["bids_name"][:6] for row in rows[:3]] == ["sub-07", "sub-08", "sub-09"]
     assert [row["proposal"] for row in rows] == ["look"] * 3 + ["unjudged"] * 17
+    page = (tmp_path / "out" / "group.html").read_text(encoding="utf-8")
+    assert re.findall(r'<th scope="row"><a href="(sub-\d+)', page)[:3] == ["sub-07", "sub-08", "sub-09"]
+    assert "17 scans are unjudged: imported without scores" in page
     first = {row["bids_name"][:6]: row["reasons"] for row in rows}
     assert first["sub-07"].startswith("contrast: ")
     assert first["sub-08"].startswith("unlike its site: snr_total")

@@ -10,7 +10,8 @@ import pytest
 
 from bidsqa.bids import names
 from bidsqa.group import Row
-from bidsqa.group.cohort import judge_cohort, outlier_limit
+from bidsqa.group.cohort import judge_cohort, outlier_limit, uncompared
+from bidsqa.group.sites import distances
 from bidsqa.record import Record
 from bidsqa.study import run_group
 from bidsqa.validation.example_records import failed_record
@@ -136,6 +137,27 @@ def test_the_worse_decides_and_stands_first(cohort_rows: Rows) -> None:
 
 def set_echo(at: int, record: Record) -> None:
     record.acquisition["EchoTime"] = 0.0045 if at == 5 else 0.0029 + 0.00001 * (at % 3)
+
+
+def test_scans_with_too_few_others_are_counted(cohort_rows: Rows) -> None:
+    many, few = cohort_rows(9), cohort_rows(5, form="sub-9{:01d}_T1w")
+    for row in few:
+        row.site = "elsewhere"
+    few[0].status = "failed"
+    assert uncompared([*many, *few], RULES) == (4, 8)
+    assert uncompared(many, RULES) == (0, 0)
+
+
+def test_the_distance_is_the_largest_on_the_bad_side(cohort_rows: Rows) -> None:
+    rows = cohort_rows(20)
+    rows[7].values |= {"cjv": 2.0, "snr_total": 1e6}
+    rows[8].values["snr_total"] = 1e6
+    rows[9].values = {}
+    found = distances(rows)
+    assert max(range(20), key=found.__getitem__) == 7
+    assert found[8] < 10, "a value that is too good puts no scan first"
+    assert found[9] == 0
+    assert distances([]) == []
 
 
 def test_another_protocol_is_told_with_both_values(cohort_rows: Rows) -> None:
