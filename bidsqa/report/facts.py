@@ -69,20 +69,20 @@ def of_provenance(record: Record) -> list[Row]:
     return _pairs(told)
 
 
-def text_of(value: Any) -> str:
-    """A value of any kind for the eye."""
+def text_of(value: Any, significant: int = 4) -> str:
+    """A value of any kind for the eye, numbers with so many digits."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     shown = number(value)
     if shown is not None:
-        text = str(value) if isinstance(value, int) else plain(shown, 4)
+        text = str(value) if isinstance(value, int) else plain(shown, significant)
         return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
     if isinstance(value, Mapping):
         return ", ".join(f"{_worded(str(key))} {text_of(entry)}" for key, entry in value.items()) or "none"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(text_of, value)) or "none"
+        return ", ".join(text_of(entry, significant) for entry in value) or "none"
     return str(value)
 
 

@@ -34,6 +34,7 @@ EXTRAS = {
     "clinical_class": "clinical class",
     **{f"families {name}": f"severity by {name}" for name in ("noise", "motion", "ghosting", "bias", "blur")},
 }
+EXTRA_DIGITS = 3  # as the score itself has
 STUDY_PAGE = "group.html"
 STYLES = ("page.css", "scan.css", "viewer.css")
 SCRIPTS = ("scan.js", "viewer.js", "place.js", "rating.js")
@@ -198,9 +199,9 @@ def _extras(score: Mapping[str, Any]) -> list[tuple[str, str]]:
         if key in ("value", "uncertainty", "unit", "slices") or entry is None:
             continue
         if isinstance(entry, dict):
-            found.extend((f"{key} {name}", facts.text_of(inner)) for name, inner in entry.items())
+            found.extend((f"{key} {name}", facts.text_of(inner, EXTRA_DIGITS)) for name, inner in entry.items())
         elif not isinstance(entry, (list, tuple)):
-            found.append((key, facts.text_of(entry)))
+            found.append((key, facts.text_of(entry, EXTRA_DIGITS)))
     return found
 
 
