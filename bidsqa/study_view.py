@@ -88,7 +88,10 @@ def _comparison(rows: Sequence[Row], rules: Rules) -> str:
     """How many scans stand out from those of their suffix and site, and of how many that can't be told."""
     odd = sum(bool(row.outliers) for row in rows)
     few, least = cohort.uncompared(rows, rules)
-    if few == sum(row.status == "ok" for row in rows) > 0:
+    assessed = sum(row.status == "ok" for row in rows)
+    if not assessed:
+        return ""
+    if few == assessed:
         return (
             f"Which scans stand out at their site can't be told here: that takes {least} scans of a suffix at a site."
         )

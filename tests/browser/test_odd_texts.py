@@ -13,7 +13,7 @@ from bidsqa.bids import names
 from bidsqa.bids.participants import keep_copy
 from bidsqa.report import render_scan
 from bidsqa.study import run_group
-from bidsqa.validation.example_records import example_record
+from bidsqa.validation.example_records import example_record, failed_record
 from bidsqa.verdict import load_rules
 
 Visit = Callable[..., Any]
@@ -76,6 +76,25 @@ def test_nothing_leaves_its_place(visit: Visit, odd: Path, width: int) -> None:
             assert own["x"] + own["width"] <= chart["x"] + chart["width"] + 1
     with visit(odd / f"{LONG}.html", viewport={"width": width, "height": 800}) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_study_of_one_scan_and_of_none_that_was_assessed(visit: Visit, tmp_path: Path) -> None:
+    for folder, record in (
+        ("one", example_record("sub-01_T1w", rules=load_rules())),
+        ("none", failed_record("sub-01_T1w", rules=load_rules())),
+    ):
+        path = names.record_path(tmp_path / folder, "sub-01_T1w")
+        path.parent.mkdir(parents=True)
+        path.write_text(record.dumps(), encoding="utf-8")
+        run_group(tmp_path / folder)
+    with visit(tmp_path / "one" / "group.html", ready="#figures[data-drawn]") as page:
+        assert page.locator("#shown").inner_text() == "1 scan shown"
+        assert page.locator("#extremes").inner_text() == ""
+        assert "that takes 8 scans of a suffix at a site" in page.inner_text("#summary")
+    with visit(tmp_path / "none" / "group.html") as page:
+        assert "stand" not in page.inner_text("#summary")
+        assert page.locator("#distributions, #plots:visible").count() == 0
+        assert page.get_by_role("link", name="Chief values").count() == 0
 
 
 def test_the_tables_hold_the_texts_as_they_were(odd: Path) -> None:

@@ -115,7 +115,7 @@
       row.hidden = sum === 0;
     }));
     const some = total !== rows.length;
-    by("shown").textContent = some ? total + " of " + rows.length + " scans shown" : "all " + total + " scans shown";
+    by("shown").textContent = some ? total + " of " + rows.length + " scans shown" : total === 1 ? "1 scan shown" : "all " + total + " scans shown";
     by("everything").hidden = !some;
   };
 
