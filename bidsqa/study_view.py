@@ -64,10 +64,10 @@ def write_page(
     pictures = {scan.name: _thumbnail(out / scan.picture) for scan in carried}
     scans = [replace(scan, thumbnail=pictures.get(scan.name)) for scan in scans]
     paths, addresses = [], {}
-    for name, content in draw_study_figures(scans, values).items():
+    for name, drawn in draw_study_figures(scans, values).items():
         path = names.study_figure_path(out, name)
         path.parent.mkdir(exist_ok=True)
-        write_atomic(path, content)
+        write_atomic(path, drawn)
         paths.append(path)
         addresses[path.name] = path.relative_to(out).as_posix()
     page = out / PAGE

@@ -9,6 +9,7 @@ from typing import Any
 from bidsqa.models import SCORES, Model
 from bidsqa.record import Record
 from bidsqa.report import charts, cohort_place, facts, page
+from bidsqa.report.cautions import cautions
 from bidsqa.report.figures import OUTLINES
 from bidsqa.report.local_maps import local_maps
 from bidsqa.report.metric_tables import metric_groups
@@ -78,7 +79,7 @@ def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
         reasons=reasons,
         failure=record.failure if isinstance(record.failure, dict) else {},
         failed=failed,
-        warnings=[str(text) for text in entries(record.warnings)],
+        warnings=cautions(record),
         scores=[_score(name, record) for name in _score_names(record)],
         pictures=_pictures(ready, planes),
         local=local,
