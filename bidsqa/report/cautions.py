@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a verdict could not take into account, in words: the file's oddities, the air around the head, the field of view."""
+"""What a verdict could not take into account, in words: an odd file, the air around the head, the field of view."""
 
 from __future__ import annotations
 
