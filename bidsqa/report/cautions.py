@@ -45,8 +45,8 @@ def cautions(record: Record) -> list[str]:
         )
     cut = number(record.metrics.get("brain_cut"))
     if cut is not None and cut > CUT_SHARE:
-        share = plain(100 * cut, 2)
+        part = plain(100 * cut, 2)
         found.append(
-            f"The field of view may cut the brain: {share} % of its surface lies on the border. Look at the mosaic."
+            f"The field of view may cut the brain: {part} % of its surface lies on the border. Look at the mosaic."
         )
     return found

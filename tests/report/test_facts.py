@@ -19,7 +19,7 @@ def test_keys_of_the_sidecar_have_their_units() -> None:
         "FlipAngle": 9,
         "MagneticFieldStrength": "3T",
         "RepetitionTime": [2.0, 2.5],
-        "BodyPart": "HEAD",
+        "BodyPart": "X",
     }
     assert facts.of_acquisition(Record(bids_name="sub-01_T1w", acquisition=told)) == [
         ("EchoTime", "0.003 s"),
