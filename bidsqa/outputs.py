@@ -122,8 +122,9 @@ def write_masks(source: str, volume: Volume, anatomy: Anatomy, paths: dict[str, 
     from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 
     from bidsqa.image import usable_affine
+    from bidsqa.image.nifti import open_nifti
 
-    original: Any = nibabel.load(source)
+    original = open_nifti(Path(source))
     stored = usable_affine(original, [])
     back = ornt_transform(io_orientation(volume.affine), io_orientation(stored))
     affine = volume.affine @ inv_ornt_aff(back, volume.shape)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsqa.image.loading import MAXIMUM_VOXELS
+from bidsqa.image.nifti import open_nifti
 
 from .job import Job
 
@@ -45,10 +46,8 @@ class Need:
 
 def need_of(path: Path) -> Need:
     """What the scan will need, by its header alone."""
-    import nibabel
-
     try:
-        image: Any = nibabel.load(path)
+        image: Any = open_nifti(path)
         voxels = 1
         for edge in image.shape[:3]:
             voxels *= max(1, int(edge))

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hostile input by the thousand: what is drawn, what is done with it, and what must hold whatever it is.
+
+For every case: bidsqa refuses it with a cause and a hint, or accepts it with finite numbers. It never hangs, never asks for more
+memory than the limit, never writes outside the output folder, and no text of it is markup in a page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bidsqa.errors import BidsqaError
+
+MEGABYTE = 1_000_000
+REFUSED, ACCEPTED = "refused", "accepted"
+
+
+class Violation(AssertionError):
+    """Something that must never happen did."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of hostile input.
+
+    Parameters
+    ----------
+    name : str
+    what : str
+        What is drawn, in words.
+    cases : callable
+        Gives the strategy.
+    check : callable
+        ``check(case, folder)`` feeds a case to bidsqa in a folder of its own and returns the outcome in a word;
+        raises `Violation`, or lets out any error but a `BidsqaError`, where a property is broken.
+    seconds, megabytes : float
+        What one case may take.
+    """
+
+    name: str
+    what: str
+    cases: Callable[[], Any]
+    check: Callable[[Any, Path], str]
+    seconds: float = 5.0
+    megabytes: float = 300.0
+
+
+@dataclass
+class Tally:
+    """What became of the cases of a target.
+
+    Parameters
+    ----------
+    outcomes : Counter
+        Cases by outcome.
+    seconds, slowest : float
+        Of all cases together and of the slowest one.
+    """
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    slowest: float = 0.0
+
+
+def run_target(target: Target, folder: Path, cases: int, seconds: float = 1e9, seed: int | None = None) -> Tally:
+    """Draw cases and check each.
+
+    Parameters
+    ----------
+    target : Target
+    folder : Path
+        Scratch space; each case has a folder of its own in it, removed afterwards.
+    cases : int
+        At most so many.
+    seconds : float
+        No case is begun after this time.
+    seed : int, optional
+        Other cases; by default the same ones each time.
+
+    Raises
+    ------
+    Violation
+        With the smallest case that was found.
+    """
+    import hypothesis
+
+    tally = Tally()
+    start = time.monotonic()
+
+    def body(case: Any) -> None:
+        if time.monotonic() - start > seconds:
+            return
+        begun = time.monotonic()
+        outcome = check_case(target, case, folder)
+        spent = time.monotonic() - begun
+        tally.outcomes[outcome] += 1
+        tally.seconds += spent
+        tally.slowest = max(tally.slowest, spent)
+
+    quiet = list(hypothesis.HealthCheck)
+    options = hypothesis.settings(
+        max_examples=cases, deadline=None, database=None, derandomize=seed is None, suppress_health_check=quiet
+    )
+    test = hypothesis.given(target.cases())(body)
+    if seed is not None:
+        test = hypothesis.seed(seed)(test)
+    options(test)()
+    return tally
+
+
+def check_case(target: Target, case: Any, folder: Path) -> str:
+    """The outcome of one case, within the target's limits."""
+    import shutil
+    import tempfile
+
+    own = Path(tempfile.mkdtemp(dir=folder))
+    try:
+        with limits(target.seconds, target.megabytes):
+            return target.check(case, own)
+    except BidsqaError as error:
+        return refusal(error)
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def refusal(error: BidsqaError) -> str:
+    """The outcome of a clear refusal.
+
+    Raises
+    ------
+    Violation
+        It isn't clear, or it came of want of memory.
+    """
+    if "memory" in error.cause:
+        raise Violation(f"more memory was asked for than the limit: {error}") from error
+    for text in (error.cause, error.hint):
+        if not text.strip() or len(text) > 2000:
+            raise Violation(f"no clear refusal: {error!r}") from error
+    return REFUSED
+
+
+@contextlib.contextmanager
+def limits(seconds: float, megabytes: float) -> Iterator[None]:
+    """Within the block, more time raises `Violation` and more memory `MemoryError` (Linux; main thread).
+
+    Parameters
+    ----------
+    seconds : float
+    megabytes : float
+        Address space beyond what the process has.
+    """
+
+    def too_long(signum: int, frame: Any) -> None:
+        raise Violation(f"no end after {seconds:g} s")
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    allowed = int(_address_space() + megabytes * MEGABYTE)
+    before = signal.signal(signal.SIGALRM, too_long)
+    resource.setrlimit(resource.RLIMIT_AS, (allowed if hard == resource.RLIM_INFINITY else min(allowed, hard), hard))
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _address_space() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
