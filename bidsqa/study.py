@@ -19,6 +19,7 @@ from bidsqa.group import cohort, dictionaries, participants, places, protocols, 
 from bidsqa.group.harmonise import harmonised
 from bidsqa.group.rows import Row
 from bidsqa.group.site_effects import effects_table, site_effects
+from bidsqa.plain_files import read_bytes
 from bidsqa.verdict import Rules, load_rules
 
 if TYPE_CHECKING:
@@ -345,6 +346,6 @@ def _described(key: str) -> tuple[str, str, str]:
 
 def _thumbnail(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError:
         return None

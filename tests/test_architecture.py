@@ -22,6 +22,7 @@ FLOORS = {
     "errors": 0,
     "accounting": 0,
     "stopping": 0,
+    "plain_files": 0,
     "image": 1,
     "bids": 1,
     "record": 1,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # upper bounds: a worker's libraries, and bytes a voxel at each step's peak (benchmarks/speed.py prints what scans took)
 WORKER_GB = 0.35
+LONGEST_FOLDER = 200
 BYTES_PER_VOXEL = {"conform": 16, "score": 12, "anatomy": 48, "metrics": 40, "figures": 24, "record": 8}
 
 
@@ -136,5 +138,8 @@ def init_scans_wf(*, jobs: Sequence[tuple[Job, Need]], base_dir: Path, name: str
 
 
 def scan_wf_name(bids_name: str) -> str:
-    """The graph's name of a scan: letters, digits and underscores, one for each name."""
-    return "scan_" + re.sub(r"\W", lambda odd: f"_{ord(odd.group()):x}_", bids_name)
+    """The graph's name of a scan: letters, digits and underscores, one for each name, no longer than a folder's name."""
+    name = "scan_" + re.sub(r"\W", lambda odd: f"_{ord(odd.group()):x}_", bids_name)
+    if len(name) <= LONGEST_FOLDER:
+        return name
+    return f"{name[: LONGEST_FOLDER - 17]}_{hashlib.sha256(bids_name.encode()).hexdigest()[:16]}"

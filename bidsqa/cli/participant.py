@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from bidsqa.cli.progress import Progress, count, printable, say_duration
 from bidsqa.errors import UsageError
 
 if TYPE_CHECKING:
-    from bidsqa.bids import Collection
+    from bidsqa.bids import Collection, Scan
     from bidsqa.cli.plan import Plan
     from bidsqa.cli.settings import RunSettings
     from bidsqa.settings import Settings
@@ -44,7 +44,7 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
     """
     if settings.reports_only:
         return _redraw(settings)
-    from bidsqa.cli.checks import load_plugin, make_folder
+    from bidsqa.cli.checks import check_links, load_plugin, make_folder
     from bidsqa.cli.study import update_participants
     from bidsqa.cli.surroundings import prepare_environment, start_log, work_folder
 
@@ -64,6 +64,7 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
         plan = _plan(settings, chosen)
         warnings = [*warnings, *plan.warnings]
         make_folder(settings.output_dir, "output")
+        check_links(settings.output_dir, _folders(plan.todo, settings.output_dir))
         if plan.todo:
             _dataset_files(settings, chosen)  # first, since by these a later run knows the folder for its own
         warnings += update_participants(settings)
@@ -229,7 +230,7 @@ def describe_unsure(decisions: Mapping[str, str], out: Path, group: bool) -> Ite
     for name in unsure[:MANY_UNSURE]:
         text = ""
         with suppress(OSError, ValueError, LookupError, TypeError):
-            record = Record.loads(record_path(out, name).read_text(encoding="utf-8"))
+            record = Record.load(record_path(out, name))
             text = str(record.verdict["reasons"][0]["text"])
         yield f"  {decisions[name]:<6}  {printable(name):<{width}}  {printable(text)}".rstrip()
     if len(unsure) > MANY_UNSURE:
@@ -253,12 +254,22 @@ def _dataset_files(settings: RunSettings, chosen: Settings) -> None:
 
 def _remove_half_written(plan: Plan, out: Path) -> None:
     """What a killed run was writing, in all folders that it may have written to."""
-    from bidsqa.bids.names import record_path, record_paths
+    from bidsqa.bids.names import record_paths
     from bidsqa.bids.writing import sweep
 
-    folders = {path.parent for path in (*record_paths(out), *(record_path(out, scan) for scan in plan.todo))}
-    for folder in {out, out / "logs", *folders, *(folder.with_name("figures") for folder in folders)}:
+    known = {path.parent for path in record_paths(out)}
+    for folder in {out, out / "logs", *known, *(folder.with_name("figures") for folder in known)}:
         sweep(folder)
+    for folder in _folders(plan.todo, out) - known:
+        sweep(folder)
+
+
+def _folders(scans: Iterable[Scan], out: Path) -> set[Path]:
+    """Where the results of scans are written, beside the output folder itself."""
+    from bidsqa.bids.names import record_path
+
+    anat = {record_path(out, scan).parent for scan in scans}
+    return anat | {folder.with_name("figures") for folder in anat}
 
 
 def _say_page(settings: RunSettings, names: list[str]) -> None:

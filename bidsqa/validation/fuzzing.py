@@ -70,7 +70,9 @@ class Tally:
     slowest: float = 0.0
 
 
-def run_target(target: Target, folder: Path, cases: int, seconds: float = 1e9, seed: int | None = None) -> Tally:
+def run_target(
+    target: Target, folder: Path, cases: int, seconds: float = 1e9, seed: int | None = None, *, shrink: bool = False
+) -> Tally:
     """Draw cases and check each.
 
     Parameters
@@ -84,11 +86,13 @@ def run_target(target: Target, folder: Path, cases: int, seconds: float = 1e9, s
         No case is begun after this time.
     seed : int, optional
         Other cases; by default the same ones each time.
+    shrink : bool
+        Look for the smallest case that breaks a property, which can take minutes.
 
     Raises
     ------
     Violation
-        With the smallest case that was found.
+        With the case.
     """
     import hypothesis
 
@@ -107,7 +111,13 @@ def run_target(target: Target, folder: Path, cases: int, seconds: float = 1e9, s
 
     quiet = list(hypothesis.HealthCheck)
     options = hypothesis.settings(
-        max_examples=cases, deadline=None, database=None, derandomize=seed is None, suppress_health_check=quiet
+        max_examples=cases,
+        deadline=None,
+        database=None,
+        derandomize=seed is None,
+        suppress_health_check=quiet,
+        phases=(hypothesis.Phase.generate, *((hypothesis.Phase.shrink,) if shrink else ())),
+        report_multiple_bugs=False,
     )
     test = hypothesis.given(target.cases())(body)
     if seed is not None:

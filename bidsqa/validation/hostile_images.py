@@ -195,7 +195,9 @@ def swollen_images() -> dict[str, bytes]:
         found[f"{kind}, an extension of {SWOLLEN:,} bytes"] = gzip.compress(flagged, 1) + _zeros()
         block, data = _good(second, False)
         block["dim"] = [3, 30000, 30000, 30000, 1, 1, 1, 1]
-        found[f"{kind}, a header claiming 30000 x 30000 x 30000"] = gzip.compress(block.tobytes() + bytes(4), 1) + _zeros()
+        found[f"{kind}, a header claiming 30000 x 30000 x 30000"] = (
+            gzip.compress(block.tobytes() + bytes(4), 1) + _zeros()
+        )
         block["dim"] = [7, 10, 9, 8, 32767, 32767, 32767, 32767]
         found[f"{kind}, a header claiming seven axes"] = gzip.compress(block.tobytes() + bytes(4), 1) + _zeros()
     return found
