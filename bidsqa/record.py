@@ -97,7 +97,7 @@ class Record:
             raise ValueError("warnings is not a list")
         if not isinstance(kept.get("failure"), (dict, type(None))):
             raise ValueError("failure is not an object")
-        return cls(**kept)
+        return cls(**{**kept, "verdict": _usable_verdict(kept.get("verdict", {}))})
 
     def dumps(self) -> str:
         """The record as JSON text (strict: no NaN or infinity), ending in a newline."""
@@ -130,6 +130,21 @@ class Record:
             When it is not a record.
         """
         return cls.loads(read_text(path, LARGEST_RECORD))
+
+
+def _usable_verdict(verdict: dict[str, Any]) -> dict[str, Any]:
+    """Without a decision, reasons and levels of another kind than ours: many look them up."""
+    kept = dict(verdict)
+    if not isinstance(kept.get("decision", ""), str):
+        del kept["decision"]
+    if "reasons" in kept:
+        listed = kept["reasons"] if isinstance(kept["reasons"], (list, tuple)) else []
+        entries = [entry for entry in listed if isinstance(entry, dict)]
+        kept["reasons"] = [
+            {key: value for key, value in entry.items() if key != "level" or isinstance(value, str)}
+            for entry in entries
+        ]
+    return kept
 
 
 def _whole(digits: str) -> int | float:

@@ -138,7 +138,7 @@ def init_scans_wf(*, jobs: Sequence[tuple[Job, Need]], base_dir: Path, name: str
 
 
 def scan_wf_name(bids_name: str) -> str:
-    """The graph's name of a scan: letters, digits and underscores, one for each name, no longer than a folder's name."""
+    """The graph's name of a scan: letters, digits and underscores, one for each name, short enough for a folder."""
     name = "scan_" + re.sub(r"\W", lambda odd: f"_{ord(odd.group()):x}_", bids_name)
     if len(name) <= LONGEST_FOLDER:
         return name

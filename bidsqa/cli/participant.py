@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import bidsqa
 from bidsqa.cli.memory import available_memory_gb, available_processors, parse_memory
 from bidsqa.cli.progress import Progress, count, printable, say_duration
 from bidsqa.errors import UsageError
@@ -69,7 +68,7 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
             _dataset_files(settings, chosen)  # first, since by these a later run knows the folder for its own
         warnings += update_participants(settings)
         logfile = start_log(settings.output_dir, settings.verbose)
-        _write_down(settings, logfile, warnings, plan)
+        _write_down(settings, chosen, logfile, warnings, plan)
         _announce(plan, warnings)
         _remove_half_written(plan, settings.output_dir)
         if settings.write_graph:
@@ -128,15 +127,11 @@ def _describe(plan: Plan, settings: RunSettings, memory: float, warnings: list[s
         print(line)
 
 
-def _write_down(settings: RunSettings, logfile: Path, warnings: list[str], plan: Plan) -> None:
-    """What this run was told, in its log and as a config file that repeats it."""
-    from bidsqa.bids.writing import write_atomic
-    from bidsqa.cli.config import dump_config
+def _write_down(settings: RunSettings, chosen: Settings, logfile: Path, warnings: list[str], plan: Plan) -> None:
+    """What this run was told and found, in its log and as a config file that repeats it."""
+    from bidsqa.cli.protocol import write_protocol
 
-    log.info("bidsqa %s; dataset %s; output %s", bidsqa.__version__, settings.bids_dir, settings.output_dir)
-    options = dump_config(settings.option_values())
-    write_atomic(logfile.with_suffix(".toml"), options)
-    log.info("options: %s", "; ".join(options.split("\n")) or "none")
+    write_protocol(settings, chosen, logfile)
     for text in warnings:
         log.warning("%s", printable(text))
     for what, why in plan.skipped:

@@ -29,6 +29,11 @@ def run_study(settings: RunSettings) -> int:
 
     make_folder(settings.output_dir, "output")
     check_links(settings.output_dir)
+    if "participant" not in settings.levels:
+        from bidsqa.cli.protocol import write_protocol
+        from bidsqa.cli.surroundings import start_log
+
+        write_protocol(settings, None, start_log(settings.output_dir, settings.verbose))
     # a run that judged scans as well has told and copied already
     for warning in update_participants(settings) if "participant" not in settings.levels else ():
         print(f"Warning: {printable(warning)}", file=sys.stderr)

@@ -155,19 +155,22 @@ def check_tables(case: Mapping[str, bytes], folder: Path) -> str:
 def table_cases() -> st.SearchStrategy[dict[str, bytes]]:
     """The files about a whole dataset."""
     columns = ("participant_id", "site", "age", "sub", "session", "bids_name")
-    return st.fixed_dictionaries(
-        {
-            "description": texts.json_files(
-                texts.objects(("Name", "BIDSVersion", "DatasetDOI", "DatasetVersion", "GeneratedBy"))
-            ),
-            "participants": texts.tables(columns, st.sampled_from(["sub-01", "01", "sub-02"])),
-            "dictionary": texts.json_files(texts.objects((*columns, "Levels", "Description"))),
-        }
-    )
+    good = {
+        "description": b'{"Name": "Study", "BIDSVersion": "1.9.0"}',
+        "participants": b"participant_id\tsite\nsub-01\ta\n",
+        "dictionary": b'{"site": {"Description": "where"}}',
+    }
+    told = texts.objects(("Name", "BIDSVersion", "DatasetDOI", "DatasetVersion", "GeneratedBy"))
+    hostile = {
+        "description": texts.json_files(told.map(lambda entries: {"Name": "Study", "BIDSVersion": "1.9.0"} | entries)),
+        "participants": texts.tables(columns, st.sampled_from(["sub-01", "01", "sub-02"])),
+        "dictionary": texts.json_files(texts.objects((*columns, "Levels", "Description"))),
+    }
+    return st.fixed_dictionaries({name: st.just(good[name]) | hostile[name] for name in good})
 
 
 def check_folder(case: list[tuple[str, str, str]], folder: Path) -> str:
-    """A dataset's folders with odd entries: the good scan is found, and nothing that is found leads out of the output."""
+    """A dataset's folders with odd entries: the good scan is found, and no result leads out of the output folder."""
     from bidsqa.bids import Selection, collect_scans, names
     from bidsqa.cli.checks import check_folders, check_input
     from bidsqa.cli.plan import describe_plan, make_plan
@@ -354,7 +357,7 @@ YAML = (
     b"plugin: Linear",
     b"!!python/object/apply:os.system ['touch escape']",
     b"plugin: !!python/name:os.system",
-    b"a: &a [x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nplugin: [*c,*c,*c,*c,*c,*c,*c,*c,*c]",
+    b"a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nplugin: [*b,*b,*b,*b,*b,*b,*b,*b,*b]",
     b"plugin: {a: " * 500,
     b"\t\t: :",
     b"[" * 3000,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hostile outputs: records that a run never wrote, links that lead away, results of MRIQC, weights of unknown origin."""
+"""Hostile outputs: records that a run never wrote, links that lead away, MRIQC's results, weights of unknown origin."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ def record_cases() -> st.SearchStrategy[bytes]:
 def _spoilt_records(draw: Callable[[Any], Any]) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(json.dumps(_example(OTHER)))
     for _ in range(draw(st.integers(1, 4))):
-        place: Any = record
+        place: Any = record[draw(st.sampled_from([part for part in PARTS if record[part]]))]
+        if draw(st.integers(0, 9)) == 0:
+            place = record
         while isinstance(place, (dict, list)) and place and draw(st.integers(0, 4)) > 0:
             keys = list(place) if isinstance(place, dict) else list(range(len(place)))
             key = draw(st.sampled_from(keys))
@@ -105,7 +107,7 @@ def _spoilt_records(draw: Callable[[Any], Any]) -> dict[str, Any]:
 
 
 def check_study(case: tuple[list[bytes], list[tuple[str, str]]], folder: Path) -> str:
-    """The group level over records and folders that aren't ours: its files are whole, and nothing outside is touched."""
+    """The group level over records and folders that aren't ours: its files are whole, nothing outside is touched."""
     from bidsqa.cli.checks import check_links
     from bidsqa.study import run_group
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hostile input by the thousand: what is drawn, what is done with it, and what must hold whatever it is.
 
-For every case: bidsqa refuses it with a cause and a hint, or accepts it with finite numbers. It never hangs, never asks for more
-memory than the limit, never writes outside the output folder, and no text of it is markup in a page.
+For every case: bidsqa refuses it with a cause and a hint, or accepts it with finite numbers. It never hangs, never asks
+for more memory than the limit, never writes outside the output folder, and no text of it is markup in a page.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 from bidsqa.errors import BidsqaError
 
 MEGABYTE = 1_000_000
+BATCH = 100  # cases drawn at a time where the time is bounded
 REFUSED, ACCEPTED = "refused", "accepted"
 
 
@@ -109,20 +110,22 @@ def run_target(
         tally.seconds += spent
         tally.slowest = max(tally.slowest, spent)
 
-    quiet = list(hypothesis.HealthCheck)
-    options = hypothesis.settings(
-        max_examples=cases,
-        deadline=None,
-        database=None,
-        derandomize=seed is None,
-        suppress_health_check=quiet,
-        phases=(hypothesis.Phase.generate, *((hypothesis.Phase.shrink,) if shrink else ())),
-        report_multiple_bugs=False,
-    )
-    test = hypothesis.given(target.cases())(body)
-    if seed is not None:
-        test = hypothesis.seed(seed)(test)
-    options(test)()
+    left, batch = cases, cases if seed is None else BATCH
+    while left > 0 and time.monotonic() - start <= seconds:
+        options = hypothesis.settings(
+            max_examples=min(batch, left),
+            deadline=None,
+            database=None,
+            derandomize=seed is None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+            phases=(hypothesis.Phase.generate, *((hypothesis.Phase.shrink,) if shrink else ())),
+            report_multiple_bugs=False,
+        )
+        test = hypothesis.given(target.cases())(body)
+        if seed is not None:
+            test = hypothesis.seed(seed + left)(test)
+        options(test)()
+        left -= batch
     return tally
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image files that were never meant to be read: headers with every field changed, gzip streams cut, mixed up or swollen.
+"""Image files that were never meant to be read: any header field changed, gzip streams cut, mixed up or swollen.
 
-They are drawn by hypothesis, so that a fault found comes with its smallest example.
+They are drawn by hypothesis.
 """
 
 from __future__ import annotations

@@ -65,9 +65,9 @@ def objects(keys: Sequence[str], wanted: st.SearchStrategy[Any] | None = None) -
 
 
 def json_files(content: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
-    """The content as a JSON file, a third of them spoilt: cut, in another encoding, too deep, doubled, of another kind."""
+    """The content as a JSON file, some of them spoilt: cut, in another encoding, too deep, doubled, another kind."""
     good = content.map(lambda value: json.dumps(value).encode())
-    return st.one_of(good, good, st.tuples(good, st.sampled_from(SPOILERS), st.integers(0, 200)).map(_spoil))
+    return st.one_of(good, good, good, st.tuples(good, st.sampled_from(SPOILERS), st.integers(0, 200)).map(_spoil))
 
 
 def _spoil(given: tuple[bytes, Callable[[bytes, int], bytes], int]) -> bytes:
@@ -140,7 +140,8 @@ def toml_files(keys: Sequence[str], sections: Sequence[str]) -> st.SearchStrateg
         st.sampled_from(list(sections)).map(lambda name: f"[[{name}]]"),
         texts().map(lambda name: f"[rules.{_quoted(name)}]"),
     )
-    files = st.lists(lines, max_size=8).map(lambda found: "\n".join(found).encode("utf-8", "replace"))
+    few = st.lists(lines, max_size=2) | st.lists(lines, max_size=8)
+    files = few.map(lambda found: "\n".join(found).encode("utf-8", "replace"))
     return files | files | st.sampled_from(ODD_TOML)
 
 
