@@ -225,7 +225,7 @@ def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
     WeightsError
         The file holds no weights of that model: said once, before a scan that has good scores is judged with it.
     """
-    from bidsqa.models import load_network
+    from bidsqa.models import load
 
     kept = {}
     for pair in pairs:
@@ -238,7 +238,7 @@ def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
         path = Path(file).expanduser().absolute()
         if not path.is_file():
             raise UsageError(f"The weights file {path} doesn't exist.", "Check the path.")
-        load_network(name, weights=path)
+        load(name, weights=path)
         kept[name] = str(path)
     return tuple(kept.items())
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves in the logs so that it can be repeated: its options, the files it was given, versions, checksums."""
+"""What a run leaves in the logs so that it can be repeated: options, files that were given, versions, checksums."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from bidsqa.errors import UsageError, WeightsError
+from bidsqa.errors import BidsqaError, UsageError, WeightsError
 from bidsqa.image import Volume
 from bidsqa.models.score import Score
 from bidsqa.models.table import MODELS, Model
@@ -109,7 +109,16 @@ def load(name: str, device: str = "cpu", weights: Path | None = None, threads: i
         raise UsageError(f"'{name}' is an internal model and gives no score", f"models with a score: {scores}")
     module, _, function = model.scorer.partition(":")
     make: Callable[[Network], Scorer] = getattr(importlib.import_module(module), function)
-    return make(load_network(name, device, weights, threads))
+    network = load_network(name, device, weights, threads)
+    try:
+        return make(network)
+    except BidsqaError:
+        raise
+    except Exception as error:  # the file's own metadata decide what goes wrong
+        file = model.path if weights is None else Path(weights)
+        raise WeightsError(
+            f"{file.name}: its settings can't be used ({type(error).__name__}: {_first_line(error)})", "export it again"
+        ) from error
 
 
 def find_model(name: str) -> Model:

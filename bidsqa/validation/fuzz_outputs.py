@@ -244,6 +244,9 @@ def _shipped() -> bytes:
 
 def weights_cases() -> st.SearchStrategy[tuple[str, bytes]]:
     """Changed ONNX graphs, safetensors with any header, pickles under many names."""
+    import torch  # noqa: F401  # before the first case: importing it takes more than a case may
+
+    _head()
     return st.one_of(_onnx(), _safetensors(), _pickles())
 
 

@@ -14,7 +14,7 @@ from bidsqa.errors import InputError, UsageError
 from bidsqa.image import load_volume
 from bidsqa.validation.fuzz_datasets import DATASET_TARGETS
 from bidsqa.validation.fuzz_outputs import OUTPUT_TARGETS
-from bidsqa.validation.fuzzing import REFUSED, Target, Violation, check_case, limits, run_target
+from bidsqa.validation.fuzzing import Target, Violation, check_case, limits, run_target
 from bidsqa.validation.hostile_images import swollen_images
 
 # as many as some 4 seconds take
@@ -71,7 +71,8 @@ def _greedy(case: int, folder: Path) -> str:
 
 def _slow(case: int, folder: Path) -> str:
     time.sleep(case)
-    return REFUSED
+    while True:
+        pass
 
 
 def _vague(case: int, folder: Path) -> str:
@@ -84,6 +85,8 @@ def test_the_limits_notice_what_breaks_them(tmp_path: Path) -> None:
     with pytest.raises(MemoryError):
         check_case(greedy, 400_000_000, tmp_path)
     with pytest.raises(Violation, match="no end after"):
-        check_case(Target("slow", "", lambda: None, _slow, seconds=0.2), 3, tmp_path)
+        check_case(Target("slow", "", lambda: None, _slow, seconds=0.2), 0, tmp_path)
+    with pytest.raises(Violation, match="of waiting"):
+        check_case(Target("waiting", "", lambda: None, _slow, seconds=0.02), 9, tmp_path)
     with pytest.raises(Violation, match="no clear refusal"):
         check_case(Target("vague", "", lambda: None, _vague), 0, tmp_path)
