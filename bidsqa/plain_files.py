@@ -31,13 +31,16 @@ def read_bytes(path: Path, largest: int = LARGEST_TEXT, needs: str = "such a fil
     """
     # without waiting: a pipe would be opened only once somebody writes to it
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as stream:
+    try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise OSError(errno.EINVAL, NO_FILE, str(path))
         if facts.st_size > largest:
             raise OSError(errno.EFBIG, f"it has {facts.st_size / 1e6:.0f} MB, {needs}", str(path))
-        return stream.read(largest)  # a file that grows meanwhile is cut
+        with open(descriptor, "rb", closefd=False) as stream:
+            return stream.read(largest)  # a file that grows meanwhile is cut
+    finally:
+        os.close(descriptor)
 
 
 def read_text(path: Path, largest: int = LARGEST_TEXT) -> str:

@@ -19,7 +19,7 @@ SCHEMA_VERSION = "1.0"
 SIGNIFICANT_DIGITS = 7
 LARGEST_RECORD = 20_000_000  # bytes; real ones have 20,000
 MOST_ENTRIES = 2000  # of one of its objects; real ones have a hundred
-MOST_DIGITS = 18
+MOST_DIGITS = 300
 STATUSES = ("ok", "failed")
 DECISIONS = ("pass", "review", "fail")
 _HALF_LETTER = re.compile(r"\\u[dD][89a-fA-F]")
@@ -93,10 +93,6 @@ class Record:
                 raise ValueError(f"{key} is not an object")
             if len(kept.get(key, ())) > MOST_ENTRIES:
                 raise ValueError(f"{key} has {len(kept[key])} entries, far too many for a record")
-        if not isinstance(kept.get("warnings", []), (list, tuple)):
-            raise ValueError("warnings is not a list")
-        if not isinstance(kept.get("failure"), (dict, type(None))):
-            raise ValueError("failure is not an object")
         return cls(**{**kept, "verdict": _usable_verdict(kept.get("verdict", {}))})
 
     def dumps(self) -> str:
@@ -148,7 +144,7 @@ def _usable_verdict(verdict: dict[str, Any]) -> dict[str, Any]:
 
 
 def _whole(digits: str) -> int | float:
-    """A whole number; one that no counter of ours reaches as floating point, infinite where it is beyond that."""
+    """A whole number; one of hundreds of digits as floating point, infinite where it is beyond that."""
     return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
 
 
