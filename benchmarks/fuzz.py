@@ -48,7 +48,8 @@ def main() -> int:
         broken += row[-1] != "0"
         known[name] = row
         rows = [known[name] for name in TARGETS if name in known]
-        table = Table("Hostile input, drawn at random", COLUMNS, rows, _note(rows), "python benchmarks/fuzz.py")
+        command = f"python benchmarks/fuzz.py --cases {given.cases} --seconds {given.seconds:g}"
+        table = Table("Hostile input, drawn at random", COLUMNS, rows, _note(rows), command)
         table.write(path)
         print("  ".join(row), flush=True)
     print(table.text())
