@@ -10,7 +10,7 @@ import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bidsqa
 from bidsqa.cli.progress import printable
@@ -69,7 +69,7 @@ def _copy_given(settings: RunSettings, logfile: Path) -> RunSettings:
     """Copies of the small files beside the log; the settings with their paths."""
     from bidsqa.bids.writing import write_atomic
 
-    copies = {}
+    copies: dict[str, Any] = {}
     for key in GIVEN:
         path = getattr(settings, key)
         if path is not None:
