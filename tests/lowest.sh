@@ -16,8 +16,8 @@ import re
 setup = configparser.ConfigParser(interpolation=None)
 setup.read("setup.cfg", encoding="utf-8")
 extras = setup["options.extras_require"]
-wanted = setup["options"]["install_requires"] + extras["tests"]
-needed = ("hypothesis", "jsonschema", "psutil", "pytest")
+wanted = setup["options"]["install_requires"] + extras["tests"] + extras["training"]
+needed = ("hypothesis", "jsonschema", "psutil", "pytest", "onnx", "onnxscript")
 tested = dict(line.strip().split("==") for line in open("constraints.txt") if "==" in line)
 for line in wanted.splitlines():
     found = re.fullmatch(r"([\w-]+) >= ([\d.]+)", line.strip())
