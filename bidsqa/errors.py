@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+LONGEST_SENTENCE = 1000
+
 
 class BidsqaError(Exception):
     """Something that stops a scan or a run, told in one sentence with a hint.
@@ -16,9 +18,9 @@ class BidsqaError(Exception):
     """
 
     def __init__(self, cause: str, hint: str = "") -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.hint = hint
+        super().__init__(_short(cause))
+        self.cause = _short(cause)
+        self.hint = _short(hint)
 
     def __str__(self) -> str:
         return f"{self.cause} ({self.hint})" if self.hint else self.cause
@@ -26,6 +28,11 @@ class BidsqaError(Exception):
     def __reduce__(self) -> tuple[type[BidsqaError], tuple[str, str]]:
         # both arguments survive the hop between Nipype's worker processes
         return type(self), (self.cause, self.hint)
+
+
+def _short(text: str) -> str:
+    """A sentence stays one, whatever text from outside it repeats."""
+    return text if len(text) <= LONGEST_SENTENCE else f"{text[: LONGEST_SENTENCE - 1]}…"
 
 
 class InputError(BidsqaError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsqa.errors import WeightsError
+from bidsqa.plain_files import read_text
 
 DEFAULT_MODELS = ("severity", "ssim")
 
@@ -130,8 +131,8 @@ def _rules_checksum(path: Path) -> str | None:
     """
     whole = _checksum(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        content = tomllib.loads(read_text(path))
+    except (ValueError, RecursionError):
         return whole
     kept = {key: value for key, value in content.items() if key != "cohort"}
     if not set(kept) - {"version"}:

@@ -226,7 +226,7 @@ def _provenance(
             "sha256": digest,
             "sidecar": sidecar_digest(source.acquisition or {}, source.warnings),
         },
-        "software": _software(),
+        "software": software(),
         "platform": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
         "seconds": dict(ledger.seconds),
         "peak_mb": dict(ledger.peak_mb),
@@ -234,7 +234,8 @@ def _provenance(
 
 
 @lru_cache(maxsize=1)
-def _software() -> dict[str, str]:
+def software() -> dict[str, str]:
+    """Versions of the libraries that numbers come from, by name."""
     found = {}
     for name in SOFTWARE:
         try:

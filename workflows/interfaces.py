@@ -167,7 +167,7 @@ class DrawFigures(StepInterface):
         figures = steps.draw(volume, Anatomy.load(Path(self.inputs.anatomy)), scores)
         remove_local_maps(job)
         for name, content in figures.items():
-            write_atomic(Path(job.figure.replace("{name}", name)), content)
+            write_atomic(job.figure_path(name), content)
         out_file.write_text(json.dumps(sorted(figures)))
 
 
@@ -206,7 +206,7 @@ class WriteRecord(StepInterface):
         if job.masks:
             write_masks(job, volume, anatomy)
         names = json.loads(Path(self.inputs.figures).read_text())
-        figures = {name: Path(job.figure.replace("{name}", name)).read_bytes() for name in names}
+        figures = {name: job.figure_path(name).read_bytes() for name in names}
         write_page(job, record, figures)
         record.provenance["seconds"]["record"] = round(time.perf_counter() - start, 3)
         write_atomic(Path(job.record), record.dumps())
@@ -235,7 +235,7 @@ def remove_local_maps(job: Job) -> None:
     """Remove an earlier run's maps: they are named by slice, and the worst slices may be others now."""
     from bidsqa import report
 
-    start = Path(job.figure.replace("{name}", report.LOCAL_MAP))
+    start = job.figure_path(report.LOCAL_MAP)
     for path in start.parent.iterdir() if start.parent.is_dir() else ():
         if path.name.startswith(start.name):
             path.unlink(missing_ok=True)

@@ -340,7 +340,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _read_record(path: Path) -> Record | None:
     try:
-        return Record.loads(path.read_text(encoding="utf-8"))
+        return Record.load(path)
     except (OSError, ValueError):
         return None
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsqa.image.loading import MAXIMUM_VOXELS
+from bidsqa.image.nifti import open_nifti
 
 from .job import Job
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 # upper bounds: a worker's libraries, and bytes a voxel at each step's peak (benchmarks/speed.py prints what scans took)
 WORKER_GB = 0.35
+LONGEST_FOLDER = 200
 BYTES_PER_VOXEL = {"conform": 16, "score": 12, "anatomy": 48, "metrics": 40, "figures": 24, "record": 8}
 
 
@@ -45,10 +48,8 @@ class Need:
 
 def need_of(path: Path) -> Need:
     """What the scan will need, by its header alone."""
-    import nibabel
-
     try:
-        image: Any = nibabel.load(path)
+        image: Any = open_nifti(path)
         voxels = 1
         for edge in image.shape[:3]:
             voxels *= max(1, int(edge))
@@ -137,5 +138,8 @@ def init_scans_wf(*, jobs: Sequence[tuple[Job, Need]], base_dir: Path, name: str
 
 
 def scan_wf_name(bids_name: str) -> str:
-    """The graph's name of a scan: letters, digits and underscores, one for each name."""
-    return "scan_" + re.sub(r"\W", lambda odd: f"_{ord(odd.group()):x}_", bids_name)
+    """The graph's name of a scan: letters, digits and underscores, one for each name, short enough for a folder."""
+    name = "scan_" + re.sub(r"\W", lambda odd: f"_{ord(odd.group()):x}_", bids_name)
+    if len(name) <= LONGEST_FOLDER:
+        return name
+    return f"{name[: LONGEST_FOLDER - 17]}_{hashlib.sha256(bids_name.encode()).hexdigest()[:16]}"

@@ -6,18 +6,17 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import bidsqa
 from bidsqa.cli.memory import available_memory_gb, available_processors, parse_memory
 from bidsqa.cli.progress import Progress, count, printable, say_duration
 from bidsqa.errors import UsageError
 
 if TYPE_CHECKING:
-    from bidsqa.bids import Collection
+    from bidsqa.bids import Collection, Scan
     from bidsqa.cli.plan import Plan
     from bidsqa.cli.settings import RunSettings
     from bidsqa.settings import Settings
@@ -44,7 +43,7 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
     """
     if settings.reports_only:
         return _redraw(settings)
-    from bidsqa.cli.checks import load_plugin, make_folder
+    from bidsqa.cli.checks import check_links, load_plugin, make_folder
     from bidsqa.cli.study import update_participants
     from bidsqa.cli.surroundings import prepare_environment, start_log, work_folder
 
@@ -64,11 +63,12 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
         plan = _plan(settings, chosen)
         warnings = [*warnings, *plan.warnings]
         make_folder(settings.output_dir, "output")
+        check_links(settings.output_dir, _folders(plan.todo, settings.output_dir))
         if plan.todo:
             _dataset_files(settings, chosen)  # first, since by these a later run knows the folder for its own
         warnings += update_participants(settings)
         logfile = start_log(settings.output_dir, settings.verbose)
-        _write_down(settings, logfile, warnings, plan)
+        _write_down(settings, chosen, logfile, warnings, plan)
         _announce(plan, warnings)
         _remove_half_written(plan, settings.output_dir)
         if settings.write_graph:
@@ -127,15 +127,11 @@ def _describe(plan: Plan, settings: RunSettings, memory: float, warnings: list[s
         print(line)
 
 
-def _write_down(settings: RunSettings, logfile: Path, warnings: list[str], plan: Plan) -> None:
-    """What this run was told, in its log and as a config file that repeats it."""
-    from bidsqa.bids.writing import write_atomic
-    from bidsqa.cli.config import dump_config
+def _write_down(settings: RunSettings, chosen: Settings, logfile: Path, warnings: list[str], plan: Plan) -> None:
+    """What this run was told and found, in its log and as a config file that repeats it."""
+    from bidsqa.cli.protocol import write_protocol
 
-    log.info("bidsqa %s; dataset %s; output %s", bidsqa.__version__, settings.bids_dir, settings.output_dir)
-    options = dump_config(settings.option_values())
-    write_atomic(logfile.with_suffix(".toml"), options)
-    log.info("options: %s", "; ".join(options.split("\n")) or "none")
+    write_protocol(settings, chosen, logfile)
     for text in warnings:
         log.warning("%s", printable(text))
     for what, why in plan.skipped:
@@ -229,7 +225,7 @@ def describe_unsure(decisions: Mapping[str, str], out: Path, group: bool) -> Ite
     for name in unsure[:MANY_UNSURE]:
         text = ""
         with suppress(OSError, ValueError, LookupError, TypeError):
-            record = Record.loads(record_path(out, name).read_text(encoding="utf-8"))
+            record = Record.load(record_path(out, name))
             text = str(record.verdict["reasons"][0]["text"])
         yield f"  {decisions[name]:<6}  {printable(name):<{width}}  {printable(text)}".rstrip()
     if len(unsure) > MANY_UNSURE:
@@ -253,12 +249,22 @@ def _dataset_files(settings: RunSettings, chosen: Settings) -> None:
 
 def _remove_half_written(plan: Plan, out: Path) -> None:
     """What a killed run was writing, in all folders that it may have written to."""
-    from bidsqa.bids.names import record_path, record_paths
+    from bidsqa.bids.names import record_paths
     from bidsqa.bids.writing import sweep
 
-    folders = {path.parent for path in (*record_paths(out), *(record_path(out, scan) for scan in plan.todo))}
-    for folder in {out, out / "logs", *folders, *(folder.with_name("figures") for folder in folders)}:
+    known = {path.parent for path in record_paths(out)}
+    for folder in {out, out / "logs", *known, *(folder.with_name("figures") for folder in known)}:
         sweep(folder)
+    for folder in _folders(plan.todo, out) - known:
+        sweep(folder)
+
+
+def _folders(scans: Iterable[Scan], out: Path) -> set[Path]:
+    """Where the results of scans are written, beside the output folder itself."""
+    from bidsqa.bids.names import record_path
+
+    anat = {record_path(out, scan).parent for scan in scans}
+    return anat | {folder.with_name("figures") for folder in anat}
 
 
 def _say_page(settings: RunSettings, names: list[str]) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ from bidsqa.errors import UsageError
 
 # engines give it to every container, but small: it serves --dry-run, which must not write elsewhere
 SHARED_MEMORY = Path("/dev/shm")
+NODES = "bidsqa"  # the name of the graph that workflows/ makes
 CACHES = {"TEMPLATEFLOW_HOME": "templateflow", "MPLCONFIGDIR": "matplotlib", "XDG_CACHE_HOME": "cache"}
 
 
@@ -45,9 +47,10 @@ def work_folder(asked: Path | None, keep: bool, spare: Path | None = None) -> It
     """
     if asked is not None:
         make_folder(asked, "work")
+        _make_private(asked)
         yield asked
         if not keep:
-            for name in CACHES.values():
+            for name in (NODES, *CACHES.values()):
                 with contextlib.suppress(OSError):
                     (asked / name).rmdir()  # only where nothing was put in
         return
@@ -57,6 +60,40 @@ def work_folder(asked: Path | None, keep: bool, spare: Path | None = None) -> It
     finally:
         if not keep:
             shutil.rmtree(made, ignore_errors=True)
+
+
+def _make_private(work: Path) -> None:
+    """The folder of Nipype's nodes, which nobody else may write to.
+
+    Nipype keeps its nodes' inputs and results as pickles and loads those that it finds: whoever could put a file there
+    could have any program run.
+
+    Raises
+    ------
+    UsageError
+        There is one that belongs to somebody else.
+    """
+    place = work / NODES
+    try:
+        with tempfile.TemporaryDirectory(prefix=".bidsqa-", dir=work) as probe:
+            own = os.stat(probe).st_uid  # a network disk may name another owner than this process's
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(mode=0o700)
+        facts = place.lstat()
+        if stat.S_ISDIR(facts.st_mode) and facts.st_uid == own:
+            if facts.st_mode & 0o022:  # left by a version that didn't care: others may have written into it
+                shutil.rmtree(place)
+                place.mkdir(mode=0o700)
+            place.chmod(0o700)
+            return
+    except OSError as error:
+        raise UsageError(
+            f"The work folder {work} can't be written: {error.strerror}.", "Give another folder."
+        ) from error
+    raise UsageError(
+        f"{place} is a link, or belongs to somebody else, who could have any program run from there.",
+        "Give a work folder of your own.",
+    )
 
 
 def _make_temporary(spare: Path | None) -> Path:

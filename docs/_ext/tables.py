@@ -279,9 +279,10 @@ SOURCES: dict[str, Callable[[], str]] = {
     "train_options": train_options,
     "evaluate_options": evaluate_options,
     "validation": lambda: printed("validation", leave_out=("metric_ranges",)),
-    "benchmarks": lambda: printed("benchmarks", leave_out=("bad_input", "containers")),
+    "benchmarks": lambda: printed("benchmarks", leave_out=("bad_input", "containers", "fuzz")),
     "containers": lambda: printed("benchmarks", "containers"),
     "bad_input": lambda: printed("benchmarks", "bad_input"),
+    "fuzz": lambda: printed("benchmarks", "fuzz"),
 }
 
 
