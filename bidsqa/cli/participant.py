@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bidsqa
+from bidsqa.cli.console import complain
 from bidsqa.cli.memory import available_memory_gb, available_processors, parse_memory
 from bidsqa.cli.progress import Progress, count, printable, say_duration
 from bidsqa.errors import UsageError
@@ -186,6 +187,8 @@ def _judge(
             chosen,
             nprocs=settings.nprocs or min(available_processors(), len(todo)),
             mem_gb=memory,
+            minutes_a_scan=settings.scan_minutes,
+            apart=True,
             plugin=plugin,
             keep_work=settings.keep_work,
             stop_on_first_crash=settings.stop_on_first_crash,
@@ -205,6 +208,8 @@ def _judge(
     print(line)
     for line in describe_unsure(result.decisions, out, "group" in settings.levels):
         print(line)
+    if result.ended is not None:
+        complain(result.ended, "bidsqa")
     _say_page(settings, result.done or result.failed)
     return 1 if result.failed or left else 0
 

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peak memory of a scan by its grid, beside what its nodes declare, and whether ``--mem-gb`` holds.
+
+    python benchmarks/memory.py [--largest 600]
+
+Heads of the phantom are stretched to each grid and judged by the main job, one at a time; the records tell the peak of
+each step's process, and the memory of all processes together is sampled from outside. The command fails where a step
+took more than `bidsqa.workflows.scan.Need` declares for its number of voxels, or a run more than ``--mem-gb``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from scipy import ndimage
+
+from bidsqa.image import Volume
+from bidsqa.record import Record
+from bidsqa.simulation.phantom import make_phantom
+from bidsqa.validation.tables import Table
+from bidsqa.workflows.run import PARENT_GB
+from bidsqa.workflows.scan import Need
+
+GRIDS = (
+    ("3 mm", (60, 80, 64)),
+    ("1 mm", (176, 256, 256)),
+    ("0.7 mm", (256, 320, 320)),
+    ("0.5 mm", (352, 448, 448)),
+    ("0.5 mm, 512 cubed", (512, 512, 512)),
+)
+STEPS = ("conform", "severity", "ssim", "anatomy", "metrics", "figures", "record")
+KINDS = {"severity": "score", "ssim": "score"}
+LIMIT_GB, LIMIT_SCANS = 3.0, 4
+SAMPLE_SECONDS = 0.2
+COMMAND = "python benchmarks/memory.py"
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one call of the command went: its exit code, the peak of all its processes in MB, the records."""
+
+    code: int
+    peak_mb: float
+    seconds: float
+    records: list[Record]
+
+
+def main() -> int:
+    """Measure, print the two tables, write them; 1 where something took more than declared."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--largest", type=float, default=600.0, help="leave out grids of more million voxels")
+    parser.add_argument("--tables", type=Path, default=Path("docs/benchmark_tables"))
+    arguments = parser.parse_args()
+    head = make_phantom(seed=0, spacing=(1.0, 1.0, 1.0)).image("T1w", seed=1)
+    grids = [(name, shape) for name, shape in GRIDS if np.prod(shape) <= arguments.largest * 1e6]
+    with tempfile.TemporaryDirectory() as temporary:
+        shapes, beyond = _by_grid(Path(temporary), head, grids)
+        limit, over = _within_limit(Path(temporary), head)
+    for name, table in (("memory", shapes), ("memory_limit", limit)):
+        print(table.text())
+        table.write(arguments.tables / f"{name}.json")
+    return int(bool(beyond) or over)
+
+
+def _by_grid(place: Path, head: Volume, grids: list[tuple[str, tuple[int, int, int]]]) -> tuple[Table, list[str]]:
+    rows, beyond = [], []
+    for number, (name, shape) in enumerate(grids):
+        root, out = place / f"grid{number}", place / f"out{number}"
+        _write_scan(root, "01", head, shape)
+        run = _run(root, out, "--nprocs", "1", "--mem-gb", "64")
+        need, peaks = Need(int(np.prod(shape))), run.records[0].provenance["peak_mb"]
+        declared = {step: 1000 * need.gigabytes(KINDS.get(step, step)) for step in STEPS}
+        beyond += [f"{step} at {name}" for step in STEPS if peaks[step] > declared[step]]
+        total = 1000 * (need.peak + PARENT_GB)
+        beyond += [f"the run at {name}"] if run.peak_mb > total else []
+        cells = [f"{peaks[step]:.0f} ({declared[step]:.0f})" for step in STEPS]
+        grid = "x".join(map(str, shape))
+        rows.append([name, grid, *cells, f"{run.peak_mb:.0f} ({total:.0f})", round(run.seconds)])
+        print(rows[-1], file=sys.stderr, flush=True)
+        for path in (root, out):
+            subprocess.run(["rm", "-rf", str(path)], check=True)
+    note = (
+        "Largest resident memory of the process during each step, MB, and in brackets what the step's node declares for "
+        "this number of voxels; all processes: proportional share (PSS) of the parent and its process, sampled five times "
+        f"a second, and the need by which --mem-gb refuses a scan. More than declared: {', '.join(beyond) or 'none'}."
+    )
+    columns = ["scan", "grid", *STEPS, "all processes", "seconds"]
+    return Table("Memory of a scan", columns, rows, note, COMMAND), beyond
+
+
+def _within_limit(place: Path, head: Volume) -> tuple[Table, bool]:
+    """Some scans of 1 mm and one that is too large, with more processes than the limit has room for."""
+    root, out = place / "many", place / "many-out"
+    for number in range(LIMIT_SCANS):
+        _write_scan(root, f"{number:02d}", head, dict(GRIDS)["1 mm"])
+    _write_scan(root, "large", head, dict(GRIDS)["0.5 mm"])
+    run = _run(root, out, "--nprocs", str(LIMIT_SCANS), "--mem-gb", str(LIMIT_GB))
+    refused = [record.failure["cause"] for record in run.records if record.failure]
+    judged = sum(record.status == "ok" for record in run.records)
+    over = run.peak_mb > 1000 * LIMIT_GB or judged != LIMIT_SCANS or len(refused) != 1
+    row = [f"{LIMIT_GB:g} GB", LIMIT_SCANS, judged, round(run.peak_mb), "; ".join(refused)]
+    note = f"{LIMIT_SCANS} scans at 1 mm and one at 0.5 mm; peak: proportional share of all processes, MB."
+    columns = ["--mem-gb", "--nprocs", "scans judged", "peak MB", "what the record of the refused one says"]
+    return Table("The limit of memory, measured", columns, [row], note, COMMAND), over
+
+
+def _write_scan(root: Path, label: str, head: Volume, shape: tuple[int, int, int]) -> None:
+    """The head stretched to a grid, with noise of its own, so that nothing is smoother than a scan."""
+    factors = [new / old for new, old in zip(shape, head.shape, strict=True)]
+    data = ndimage.zoom(head.data, factors, order=1, output=np.float32)
+    stored = np.empty(data.shape, dtype=np.int16)
+    noise = np.random.default_rng(0)
+    for plane in range(data.shape[2]):
+        wobble = noise.normal(0, 0.02 * head.data.max(), data.shape[:2])
+        stored[..., plane] = np.rint(np.abs(data[..., plane] + wobble))
+    spacing = head.spacing / np.array(factors)
+    path = root / f"sub-{label}" / "anat" / f"sub-{label}_T1w.nii.gz"
+    path.parent.mkdir(parents=True)
+    nibabel.Nifti1Image(stored, np.diag([*spacing, 1.0])).to_filename(path)
+
+
+def _run(root: Path, out: Path, *options: str) -> Run:
+    command = [sys.executable, "-P", "-m", "bidsqa.cli.main", str(root), str(out), "participant", *options]
+    start = time.monotonic()
+    process = subprocess.Popen(
+        [*command, "--scan-minutes", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    peak = 0.0
+    while process.poll() is None:
+        peak = max(peak, sum(map(_proportional_mb, _family(process.pid))))
+        time.sleep(SAMPLE_SECONDS)
+    records = [Record.loads(path.read_text()) for path in sorted(out.glob("sub-*/anat/*_desc-qa_*.json"))]
+    return Run(process.returncode, peak, time.monotonic() - start, records)
+
+
+def _family(process: int) -> list[int]:
+    """A process and those below it."""
+    found = [process]
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{process}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += _family(int(child))
+    return found
+
+
+def _proportional_mb(process: int) -> float:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
