@@ -89,9 +89,10 @@ def _by_grid(place: Path, head: Volume, grids: list[tuple[str, tuple[int, int, i
         for path in (root, out):
             subprocess.run(["rm", "-rf", str(path)], check=True)
     note = (
-        "Largest resident memory of the process during each step, MB, and in brackets what the step's node declares for "
-        "this number of voxels; all processes: proportional share (PSS) of the parent and its process, sampled five times "
-        f"a second, and the need by which --mem-gb refuses a scan. More than declared: {', '.join(beyond) or 'none'}."
+        "Largest resident memory of the process during each step, MB, and in brackets what the step's node declares "
+        "for this number of voxels; all processes: proportional share (PSS) of the parent and its process, sampled "
+        "five times a second, and the need by which --mem-gb refuses a scan. More than declared: "
+        f"{', '.join(beyond) or 'none'}."
     )
     columns = ["scan", "grid", *STEPS, "all processes", "seconds"]
     return Table("Memory of a scan", columns, rows, note, COMMAND), beyond
@@ -144,11 +145,14 @@ def _run(root: Path, out: Path, *options: str) -> Run:
 
 def _family(process: int) -> list[int]:
     """A process and those below it."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # the name in brackets may hold blanks
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
     found = [process]
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{process}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                found += _family(int(child))
+    for member in found:
+        found += [child for child, parent in parents.items() if parent == member]
     return found
 
 
