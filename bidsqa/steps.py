@@ -218,6 +218,11 @@ def failure_record(
     return judged(record, settings.thresholds)
 
 
+def is_fault_of_disk(error: BaseException) -> bool:
+    """Whether a disk or a server is to blame."""
+    return _lacks_room(error) or (isinstance(error, OSError) and error.errno in FILE_SYSTEM)
+
+
 def _lacks_room(error: BaseException) -> bool:
     # NumPy gives no number: "8388608 requested and 123 written"
     return isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT) or "requested and" in str(error))

@@ -277,7 +277,7 @@ def write_failure(job: Job, step: str, error: BaseException) -> None:
 
     name = job.source["bids_name"]
     crashfile = None
-    if not isinstance(error, BidsqaError):
+    if not isinstance(error, BidsqaError) and not steps.is_fault_of_disk(error):
         crashfile = f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{name}-{step}.txt"
         with contextlib.suppress(OSError):
             text = "".join(traceback.format_exception(error))

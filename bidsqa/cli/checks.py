@@ -212,7 +212,7 @@ def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def check_shipped_weights(names: Sequence[str], own: Sequence[tuple[str, str]]) -> None:
-    """The weights of the chosen models and of the masks are there and whole: said once, at the start, not by every scan.
+    """The weights of the chosen models and of the masks are there and whole: said once, not by every scan.
 
     Raises
     ------

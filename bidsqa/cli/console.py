@@ -47,8 +47,8 @@ def run_command(name: str, act: Callable[[], int], farewell: str = "") -> int:
     Returns
     -------
     int
-        What ``act`` gave; 2 after an error of ours or of the file system, told on standard error; 130 or 143 stopped by a signal; 0 where the
-        reader of the output has gone (``| head``).
+        What ``act`` gave; 2 after an error of ours or of the file system, told on standard error; 130 or 143 stopped by
+        a signal; 0 where the reader of the output has gone (``| head``).
     """
     try:
         with stopping_cleanly():

@@ -269,9 +269,10 @@ def _remove_half_written(plan: Plan, out: Path) -> None:
 def _say_page(settings: RunSettings, names: list[str]) -> None:
     from bidsqa.bids.names import page_path
 
-    if "group" not in settings.levels and names:
-        page = page_path(settings.output_dir, names[0])
-        more = f" (and {len(names) - 1} more beside it)" if len(names) > 1 else ""
+    pages = [page for page in (page_path(settings.output_dir, name) for name in names) if page.exists()]
+    if "group" not in settings.levels and pages:
+        page = pages[0]
+        more = f" (and {len(pages) - 1} more beside it)" if len(pages) > 1 else ""
         print(f"Open {page}{more}")
         sys.stdout.flush()
 
