@@ -59,9 +59,9 @@ def _kills(stage: Stage, count: int, seed: int) -> tuple[Table, int]:
         print(rows[-1], trials.faults(), file=sys.stderr, flush=True)
     note = (
         f"{stage.scans()} small scans a run, one or two processes, half of the runs with a work folder that the next "
-        f"run finds; seed {seed}. Hit: the process was there at the moment drawn. A killed worker may cost its own scan "
-        "and no other; a killed parent leaves no failed record and no process. Complete: the same command again ends "
-        "with exit code 0, every scan has its record and page, and nothing half written is left."
+        f"run finds; seed {seed}. Hit: the process was there at the moment drawn. A killed worker may cost its own "
+        "scan and no other; a killed parent leaves no failed record and no process. Complete: the same command again "
+        "ends with exit code 0, every scan has its record and page, and nothing half written is left."
     )
     columns = ["what", "trials hit", "torn files", "processes left", "finished before", "scans lost", "then complete"]
     return Table("Killed at random moments", columns, rows, note, COMMAND), wrong

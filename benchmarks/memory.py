@@ -75,9 +75,10 @@ def _by_grid(place: Path, head: Volume, grids: list[tuple[str, tuple[int, int, i
     rows, beyond = [], []
     for number, (name, shape) in enumerate(grids):
         root, out = place / f"grid{number}", place / f"out{number}"
-        _write_scan(root, "01", head, shape)
+        _write_scan(root, "01", head, GRIDS[0][1])  # a process that has judged a scan holds more than a new one
+        _write_scan(root, "02", head, shape)
         run = _run(root, out, "--nprocs", "1", "--mem-gb", "64")
-        need, peaks = Need(int(np.prod(shape))), run.records[0].provenance["peak_mb"]
+        need, peaks = Need(int(np.prod(shape))), run.records[-1].provenance["peak_mb"]
         declared = {step: 1000 * need.gigabytes(KINDS.get(step, step)) for step in STEPS}
         beyond += [f"{step} at {name}" for step in STEPS if peaks[step] > declared[step]]
         total = 1000 * (need.peak + PARENT_GB)

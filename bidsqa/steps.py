@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 from collections.abc import Mapping
@@ -18,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import bidsqa
 from bidsqa.accounting import Ledger
-from bidsqa.errors import BidsqaError, InputError, NotComputable, UsageError, WeightsError
+from bidsqa.errors import (
+    BidsqaError,
+    InputError,
+    NotComputable,
+    UsageError,
+    WeightsError,
+    is_fault_of_disk,
+    lacks_room,
+)
 from bidsqa.image import Volume, load_volume, rough_head
 from bidsqa.record import SCHEMA_VERSION, Record
 from bidsqa.settings import FileState, Settings, Source, sidecar_digest
@@ -31,11 +38,6 @@ if TYPE_CHECKING:
     from bidsqa.models.local_map import LocalMap
 
 SOFTWARE = ("numpy", "scipy", "nibabel", "onnxruntime", "SimpleITK", "nipype", "pybids")
-# what says more about a disk or a server than about bidsqa
-FILE_SYSTEM = (
-    *(errno.EIO, errno.ESTALE, errno.EROFS, errno.EACCES, errno.EPERM, errno.ETIMEDOUT),
-    *(errno.EISDIR, errno.ENOTDIR, errno.EXDEV, errno.EMFILE, errno.ENFILE, errno.EREMOTEIO),
-)
 
 
 @dataclass(frozen=True)
@@ -198,10 +200,10 @@ def failure_record(
         cause, hint = error.cause, error.hint
     elif isinstance(error, MemoryError):
         cause, hint = "not enough memory for this scan", "give the job more memory or fewer processes"
-    elif _lacks_room(error):
+    elif lacks_room(error):
         cause = "no room left on the disk for intermediate files or outputs"
         hint = "make room there, or give a folder with more: --work-dir DIR"
-    elif isinstance(error, OSError) and error.errno in FILE_SYSTEM:
+    elif isinstance(error, OSError) and is_fault_of_disk(error):
         cause = f"the file system gave an error: {error.strerror}" + (f" ({error.filename})" if error.filename else "")
         hint = "look after the disk or the network folder, then run again"
     else:
@@ -216,16 +218,6 @@ def failure_record(
         provenance=_provenance(source, settings, None, {}, Ledger()),
     )
     return judged(record, settings.thresholds)
-
-
-def is_fault_of_disk(error: BaseException) -> bool:
-    """Whether a disk or a server is to blame."""
-    return _lacks_room(error) or (isinstance(error, OSError) and error.errno in FILE_SYSTEM)
-
-
-def _lacks_room(error: BaseException) -> bool:
-    # NumPy gives no number: "8388608 requested and 123 written"
-    return isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT) or "requested and" in str(error))
 
 
 def judged(record: Record, thresholds: str | None = None) -> Record:

@@ -273,11 +273,11 @@ def write_masks(job: Job, volume: Volume, anatomy: Anatomy) -> None:
 
 def write_failure(job: Job, step: str, error: BaseException) -> None:
     """The failed record and its page, and a crash file unless the cause is a known one."""
-    from bidsqa.errors import BidsqaError
+    from bidsqa.errors import BidsqaError, is_fault_of_disk
 
     name = job.source["bids_name"]
     crashfile = None
-    if not isinstance(error, BidsqaError) and not steps.is_fault_of_disk(error):
+    if not isinstance(error, BidsqaError) and not is_fault_of_disk(error):
         crashfile = f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{name}-{step}.txt"
         with contextlib.suppress(OSError):
             text = "".join(traceback.format_exception(error))
