@@ -15,9 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bidsqa.validation.fault_stage import Stage, complete
+from bidsqa.validation.fault_stage import Stage
 from bidsqa.validation.faults import FAULTS
-from bidsqa.validation.kills import Trials, kill_at_random
+from bidsqa.validation.kills import Trials, kill_at_random, ready_for_kills
 from bidsqa.validation.tables import Table
 
 COMMAND = "python benchmarks/faults.py"
@@ -48,12 +48,10 @@ def main() -> int:
 
 
 def _kills(stage: Stage, count: int, seed: int) -> tuple[Table, int]:
-    undisturbed = stage.run(stage.folder("undisturbed"), "--nprocs", "1")
-    if undisturbed.code != 0 or not complete(stage, stage.place / "undisturbed"):
-        raise SystemExit(f"the undisturbed run failed: {undisturbed.said}")
+    anatomy, seconds = ready_for_kills(stage)
     rows, wrong = [], 0
     for whom in ("parent", "worker"):
-        trials = kill_at_random(stage, whom, count // 2, seed, undisturbed.seconds)
+        trials = kill_at_random(stage, whom, count // 2, seed, anatomy, seconds)
         wrong += not trials.held
         rows.append([f"kill -9 of {'the parent' if whom == 'parent' else 'a worker'}", *_cells(trials)])
         print(rows[-1], trials.faults(), file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsqa.bids.writing import sweep
-from bidsqa.errors import InputError
+from bidsqa.errors import InputError, is_fault_of_disk
 from bidsqa.stopping import keeping_interruptions
 
 from .job import Job
@@ -99,7 +99,7 @@ def run_scans(
         how = (
             _own_plugin(apart, workers, mem_gb, minutes_a_scan, watcher) if plugin is None else _given(plugin, watcher)
         )
-        _run_graph(jobs, place, how, watcher)
+        _run_graph(jobs, place, how, watcher, stop_on_first_crash)
 
     with keeping_interruptions():
         for start in range(0, len(scans), BATCH):
@@ -118,7 +118,9 @@ def run_scans(
     return result
 
 
-def _run_graph(jobs: list[tuple[Job, Need]], place: Path, how: dict[str, Any], watcher: Watcher) -> None:
+def _run_graph(
+    jobs: list[tuple[Job, Need]], place: Path, how: dict[str, Any], watcher: Watcher, only_to_first: bool
+) -> None:
     """Run the graph of some scans; whatever happens to one of them is in its record."""
     from .scan import init_scans_wf
 
@@ -132,8 +134,10 @@ def _run_graph(jobs: list[tuple[Job, Need]], place: Path, how: dict[str, Any], w
             if not result.failed and not watcher.jobs:
                 raise
             log.debug("Nipype ended with: %s", error)
-        if result.ended is None:
-            watcher.clear()
+            if is_fault_of_disk(error):
+                watcher.lose_all(error)
+        # of a run that ends early the scans in hand are not failed, they are not begun
+        watcher.clear(settle=result.ended is None and not (only_to_first and result.failed))
 
 
 def _those_that_fit(

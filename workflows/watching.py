@@ -100,7 +100,7 @@ class Watcher:
         self.started: dict[str, float] = {}
         self.before = {label: _identity(Path(job.record)) for label, job in jobs.items()}
         self.leftovers: list[Path] = []
-        self.losses: dict[str, tuple[str, InputError]] = {}
+        self.losses: dict[str, tuple[str, Exception]] = {}
         self.result = result
 
     def __call__(self, node: Any, status: str) -> None:
@@ -124,9 +124,14 @@ class Watcher:
         elif status == "end":
             self.on_event(Event("step", name, step, seconds))
 
-    def lose(self, label: str, step: str, error: InputError) -> None:
+    def lose(self, label: str, step: str, error: Exception) -> None:
         """The process that ran a scan's step is gone: this is why."""
         self.losses.setdefault(label, (step, error))
+
+    def lose_all(self, error: Exception) -> None:
+        """The graph could not be run: this is why its scans have no record."""
+        for label in self.jobs:
+            self.lose(label, "start", error)
 
     def settle(self, label: str, seconds: float) -> None:
         """A scan is finished or failed: tell, and clear its part of the work directory."""
@@ -154,7 +159,7 @@ class Watcher:
             # other nodes of a failed scan may still be running in it
             self.leftovers.append(folder)
 
-    def _write_lost(self, job: Job, step: str, error: InputError) -> Record:
+    def _write_lost(self, job: Job, step: str, error: Exception) -> Record:
         try:
             return write_lost(job, step, error)
         except OutputIsGone as gone:
@@ -162,10 +167,10 @@ class Watcher:
             self.result.ended = gone  # Nipype would turn what is raised into something else
             raise
 
-    def clear(self) -> None:
+    def clear(self, *, settle: bool = True) -> None:
         """Once no node runs any more: settle scans that ended without a word, remove what failed scans left."""
         raise_interruption()
-        for label in list(self.jobs):
+        for label in list(self.jobs) if settle else ():
             self.settle(label, 0.0)
         for folder in [] if self.keep_work else self.leftovers:
             shutil.rmtree(folder, ignore_errors=True)
@@ -187,7 +192,7 @@ def failed_event(record: Record, seconds: float = 0.0) -> Event:
     return Event("scan_failed", record.bids_name, str(failure.get("step", "")), seconds, message)
 
 
-def write_lost(job: Job, step: str, error: InputError) -> Record:
+def write_lost(job: Job, step: str, error: Exception) -> Record:
     """The record of a scan that could not write one itself.
 
     Parameters
@@ -195,7 +200,7 @@ def write_lost(job: Job, step: str, error: InputError) -> Record:
     job : Job
     step : str
         In hand.
-    error : InputError
+    error : Exception
         Why it has none.
 
     Returns

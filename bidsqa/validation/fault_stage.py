@@ -7,8 +7,10 @@ Used by the tests and by ``benchmarks/faults.py``, which prints the tables of do
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -16,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from bidsqa.bids.names import record_paths
@@ -57,15 +60,38 @@ class Ended:
 
 @dataclass
 class Running:
-    """A command at work, and its standard error."""
+    """A command at work in a process of its own that may be killed.
 
-    process: subprocess.Popen[str]
+    Parameters
+    ----------
+    process : Popen, or Process
+        With ``pid``.
+    words : Path
+        What it says goes to this file.
+    started : float
+        Monotonic seconds.
+    """
+
+    process: subprocess.Popen[bytes] | BaseProcess
+    words: Path
     started: float = field(default_factory=time.monotonic)
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        assert self.process.pid is not None
+        return self.process.pid
 
     def end(self) -> Ended:
         """Wait for the end of it."""
-        out, error = self.process.communicate(timeout=LIMIT)
-        return Ended(self.process.returncode, error + out, time.monotonic() - self.started)
+        if isinstance(self.process, subprocess.Popen):
+            code: int | None = self.process.wait(LIMIT)
+        else:
+            self.process.join(LIMIT)
+            code = self.process.exitcode
+        if code is None:
+            raise TimeoutError(f"the command hangs: {self.words.read_text()[-1000:]}")
+        return Ended(code, self.words.read_text(encoding="utf-8"), time.monotonic() - self.started)
 
 
 @dataclass(frozen=True)
@@ -112,8 +138,21 @@ class Stage:
         """Start the command; `plant` is code that runs before it, in its process and so in its workers."""
         command = [sys.executable, "-P", "-c", plant + "\n" + START, str(self.data), str(out), *levels, *options]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return Running(subprocess.Popen(command, text=True, env=environment, start_new_session=True, **pipes))
+        words = self._words()
+        with words.open("wb") as stream:
+            process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment, start_new_session=True)
+        return Running(process, words)
+
+    def fork(self, out: Path, *options: str, anatomy: Path) -> Running:
+        """Start the command in a process forked from this one, which saves the imports, with masks found before."""
+        words = self._words()
+        arguments = [str(self.data), str(out), "participant", *options]
+        process = multiprocessing.get_context("fork").Process(target=_act, args=(arguments, words, anatomy))
+        process.start()
+        return Running(process, words)
+
+    def _words(self) -> Path:
+        return self.place / f"said-{time.monotonic_ns()}.txt"
 
     def run(self, out: Path, *options: str, levels: Sequence[str] = ("participant",), plant: str = "") -> Ended:
         """Run the command to its end."""
@@ -122,6 +161,22 @@ class Stage:
     def scans(self) -> int:
         """How many the dataset has."""
         return len(list(self.data.glob("sub-*")))
+
+
+def _act(arguments: list[str], words: Path, anatomy: Path) -> None:
+    from bidsqa import steps
+    from bidsqa.anatomy import Anatomy
+
+    os.setsid()
+    stream = os.open(words, os.O_WRONLY | os.O_CREAT)
+    for standard in (1, 2):
+        os.dup2(stream, standard)
+    steps.delineate = lambda volume, settings: Anatomy.load(anatomy)  # type: ignore[assignment]
+    main = importlib.import_module("bidsqa.cli.main").main  # what it imports lies above this floor
+    code = main(arguments)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def records(out: Path) -> list[Record]:
@@ -189,12 +244,13 @@ def family(process: int) -> list[int]:
 def still_there(processes: Sequence[int], patience: float = 10.0) -> list[int]:
     """Those of some processes that have not ended after a while."""
     end = time.monotonic() + patience
-    while (left := [process for process in processes if _is_alive(process)]) and time.monotonic() < end:
+    while (left := [process for process in processes if is_alive(process)]) and time.monotonic() < end:
         time.sleep(0.05)
     return left
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process is there and no zombie."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import random
 import signal
@@ -17,6 +18,7 @@ from bidsqa.validation.fault_stage import (
     Stage,
     complete,
     family,
+    is_alive,
     last_words,
     records,
     still_there,
@@ -24,6 +26,7 @@ from bidsqa.validation.fault_stage import (
 )
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
+KILLED = ("--models", "none")  # options of the runs that are killed: they write, they need not score
 STORED_LIMIT = {"memory.limit_in_bytes": "memory", "memory.max": ""}  # version 1 and version 2 of the interface
 
 
@@ -61,7 +64,22 @@ class Trials:
         return "; ".join([*self.torn, *self.orphans, *self.incomplete, *self.too_many_lost])
 
 
-def kill_at_random(stage: Stage, whom: str, count: int, seed: int, seconds: float) -> Trials:
+def ready_for_kills(stage: Stage) -> tuple[Path, float]:
+    """Import what a run imports, find the masks once, and tell where they are and how long an undisturbed run takes."""
+    from bidsqa import steps
+    from bidsqa.settings import Settings
+
+    for name in ("nipype.pipeline.engine", "bidsqa.workflows.interfaces", "bidsqa.workflows.depth_first"):
+        importlib.import_module(name)
+    anatomy, out = stage.place / "anatomy.npz", stage.folder("undisturbed")
+    steps.delineate(steps.conform(stage.scan(1)), Settings()).save(anatomy)
+    ended = stage.fork(out, *KILLED, "--nprocs", "1", anatomy=anatomy).end()
+    if ended.code != 0 or not complete(stage, out):
+        raise RuntimeError(f"the undisturbed run failed: {ended.said}")
+    return anatomy, ended.seconds
+
+
+def kill_at_random(stage: Stage, whom: str, count: int, seed: int, anatomy: Path, seconds: float) -> Trials:
     """Kill (SIGKILL) the parent or one of its workers at a random moment, look at what is left, run again.
 
     Parameters
@@ -70,21 +88,26 @@ def kill_at_random(stage: Stage, whom: str, count: int, seed: int, seconds: floa
     whom : str
         ``parent`` or ``worker``.
     count : int
-        How often.
+        How often; a run that had ended by the moment drawn doesn't count.
     seed : int
         Of the moments.
+    anatomy : Path
+        The masks of all scans.
     seconds : float
         That an undisturbed run takes: the moments lie within.
     """
     draw, trials = random.Random(f"{whom} {seed}"), Trials()
-    for number in range(count):
+    for number in range(2 * count):
+        if trials.count == count:
+            break
         out, work = stage.folder(f"kill-{whom}-out"), stage.folder(f"kill-{whom}-work")
-        options = ["--nprocs", str(1 + number % 2), *(["-w", str(work)] if number % 4 > 1 else [])]
-        running = stage.start(out, *options)
+        options = [*KILLED, "--nprocs", str(1 + number % 2), *(["-w", str(work)] if number % 4 > 1 else [])]
+        running = stage.fork(out, *options, anatomy=anatomy)
         time.sleep(draw.uniform(0, seconds))
-        workers = family(running.process.pid)
-        victim = running.process.pid if whom == "parent" else draw.choice(workers or [0])
-        if victim and running.process.poll() is None:
+        while not (workers := family(running.pid)) and whom == "worker" and is_alive(running.pid):
+            time.sleep(0.01)
+        victim = running.pid if whom == "parent" else draw.choice(workers or [0])
+        if victim and is_alive(victim):
             trials.count += 1
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
@@ -101,7 +124,7 @@ def kill_at_random(stage: Stage, whom: str, count: int, seed: int, seconds: floa
             expected = {"parent": (0, -signal.SIGKILL), "worker": (1 if lost else 0,)}[whom]
             if len(lost) > (whom == "worker") or ended.code not in expected:
                 trials.too_many_lost.append(f"{told}: exit code {ended.code}, {len(lost)} lost: {ended.said[-300:]}")
-        again = stage.run(out, *options)
+        again = stage.fork(out, *options, anatomy=anatomy).end()
         if again.code != 0 or not complete(stage, out):
             trials.incomplete.append(f"{told}: the next run ended with {again.code}: {again.said[-300:]}")
     return trials

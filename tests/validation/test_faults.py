@@ -10,7 +10,7 @@ import pytest
 
 from bidsqa.validation.fault_stage import Outcome, Stage, torn_files
 from bidsqa.validation.faults import FAULTS
-from bidsqa.validation.kills import kill_at_random
+from bidsqa.validation.kills import kill_at_random, ready_for_kills
 
 TRIALS = 3  # of each kind; benchmarks/faults.py makes 50 of each
 
@@ -34,7 +34,8 @@ def test_a_fault_ends_as_it_should(stage: Stage, cause: Callable[[Stage], Outcom
 @pytest.mark.slow
 @pytest.mark.parametrize("whom", ["parent", "worker"])
 def test_kills_at_random_moments_tear_nothing(stage: Stage, whom: str) -> None:
-    trials = kill_at_random(stage, whom, TRIALS, seed=1, seconds=8.0)
+    anatomy, seconds = ready_for_kills(stage)
+    trials = kill_at_random(stage, whom, TRIALS, seed=1, anatomy=anatomy, seconds=seconds)
     assert trials.held, trials.faults()
 
 
