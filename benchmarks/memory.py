@@ -39,18 +39,16 @@ GRIDS = (
 )
 STEPS = ("conform", "severity", "ssim", "anatomy", "metrics", "figures", "record")
 KINDS = {"severity": "score", "ssim": "score"}
-LIMIT_GB, LIMIT_SCANS = 3.0, 4
+LIMIT_GB, LIMIT_SCANS = 2.0, 3
 SAMPLE_SECONDS = 0.2
 COMMAND = "python benchmarks/memory.py"
 
 
 @dataclass(frozen=True)
 class Run:
-    """How one call of the command went: its exit code, the peak of all its processes in MB, the records."""
+    """How one call of the command went: the peak of all its processes in MB, the records."""
 
-    code: int
     peak_mb: float
-    seconds: float
     records: list[Record]
 
 
@@ -85,17 +83,17 @@ def _by_grid(place: Path, head: Volume, grids: list[tuple[str, tuple[int, int, i
         beyond += [f"the run at {name}"] if run.peak_mb > total else []
         cells = [f"{peaks[step]:.0f} ({declared[step]:.0f})" for step in STEPS]
         grid = "x".join(map(str, shape))
-        rows.append([name, grid, *cells, f"{run.peak_mb:.0f} ({total:.0f})", round(run.seconds)])
+        rows.append([name, grid, *cells, f"{run.peak_mb:.0f} ({total:.0f})"])
         print(rows[-1], file=sys.stderr, flush=True)
         for path in (root, out):
             subprocess.run(["rm", "-rf", str(path)], check=True)
     note = (
-        "Largest resident memory of the process during each step, MB, and in brackets what the step's node declares "
-        "for this number of voxels; all processes: proportional share (PSS) of the parent and its process, sampled "
-        "five times a second, and the need by which --mem-gb refuses a scan. More than declared: "
-        f"{', '.join(beyond) or 'none'}."
+        "Largest resident memory of the process during each step, MB, after a small scan in the same process; in "
+        "brackets what the step's node declares for this number of voxels. All processes: proportional share (PSS) of "
+        "the parent and its process, sampled five times a second; in brackets the need by which --mem-gb refuses a "
+        f"scan. More than declared: {', '.join(beyond) or 'none'}."
     )
-    columns = ["scan", "grid", *STEPS, "all processes", "seconds"]
+    columns = ["scan", "grid", *STEPS, "all processes"]
     return Table("Memory of a scan", columns, rows, note, COMMAND), beyond
 
 
@@ -132,7 +130,6 @@ def _write_scan(root: Path, label: str, head: Volume, shape: tuple[int, int, int
 
 def _run(root: Path, out: Path, *options: str) -> Run:
     command = [sys.executable, "-P", "-m", "bidsqa.cli.main", str(root), str(out), "participant", *options]
-    start = time.monotonic()
     process = subprocess.Popen(
         [*command, "--scan-minutes", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -141,7 +138,7 @@ def _run(root: Path, out: Path, *options: str) -> Run:
         peak = max(peak, sum(map(_proportional_mb, _family(process.pid))))
         time.sleep(SAMPLE_SECONDS)
     records = [Record.loads(path.read_text()) for path in sorted(out.glob("sub-*/anat/*_desc-qa_*.json"))]
-    return Run(process.returncode, peak, time.monotonic() - start, records)
+    return Run(peak, records)
 
 
 def _family(process: int) -> list[int]:

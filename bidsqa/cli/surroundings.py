@@ -58,7 +58,7 @@ def work_folder(asked: Path | None, keep: bool, spare: Path | None = None) -> It
         yield made
     finally:
         if not keep:
-            shutil.rmtree(made, ignore_errors=True)
+            _remove(made)
 
 
 @contextlib.contextmanager
@@ -79,7 +79,15 @@ def _ours_alone(work: Path, keep: bool) -> Iterator[Path]:
         yield place
     finally:
         if not keep:
-            shutil.rmtree(place, ignore_errors=True)
+            _remove(place)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a work folder; libraries that look for their caches later on must not make it anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for variable, name in CACHES.items():
+        if os.environ.get(variable) == str(folder / name):
+            del os.environ[variable]
 
 
 def _lock(path: Path) -> int | None:

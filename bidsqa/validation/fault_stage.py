@@ -12,6 +12,7 @@ import io
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -192,10 +193,10 @@ def complete(stage: Stage, out: Path) -> bool:
 
 
 def last_words(said: str) -> str:
-    """The line of a command's words that tells most: the first of an error, a failure or a warning, else the last."""
+    """The line of a command's words that tells most: of an error or a failure, else the last; paths by their names."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("failed", "bidsqa:", "Warning", "Note"))]
-    return (telling or lines[-1:] or [""])[0]
+    telling = [line for line in lines if line.startswith(("failed", "bidsqa:"))]
+    return re.sub(r"/\S*/(?=[\w.])", "", (telling or lines[-1:] or [""])[0])
 
 
 def torn_files(out: Path) -> list[str]:

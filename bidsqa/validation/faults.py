@@ -62,8 +62,7 @@ def disk_full(stage: Stage) -> Outcome | None:
         ended = stage.run(out, "--nprocs", "2")
         whole = not torn_files(out)
     held = ended.code == 1 and whole and "No space left" in ended.said and "Traceback" not in ended.said
-    told = next(line for line in ended.said.splitlines() if line.startswith("bidsqa:")) if held else ended.said[-300:]
-    return Outcome("the disk of the output folder fills up", held, f"exit code {ended.code}; {told}")
+    return Outcome("the disk of the output folder fills up", held, f"exit code {ended.code}; {last_words(ended.said)}")
 
 
 def work_disk_full(stage: Stage) -> Outcome | None:
