@@ -146,9 +146,10 @@ class Workers:
         context = multiprocessing.get_context()
         ours, theirs = context.Pipe()
         # a forked process inherits the ends of the others' pipes, which would then never say that this process is gone
-        inherited = [worker.connection for worker in self._workers] + [ours]
-        closing = inherited if context.get_start_method() == "fork" else []
-        process = context.Process(target=_serve, args=(theirs, closing, self._folder, os.getpid()), daemon=True)
+        method = context.get_start_method()
+        closing = [*(worker.connection for worker in self._workers), ours] if method == "fork" else []
+        parent = 0 if method == "forkserver" else os.getpid()
+        process = context.Process(target=_serve, args=(theirs, closing, self._folder, parent), daemon=True)
         process.start()
         theirs.close()
         worker = Worker(process, ours)
@@ -168,7 +169,8 @@ def _serve(connection: Connection, inherited: Sequence[Connection], folder: str,
     """Run nodes until there are no more, in a process of its own."""
     for other in inherited:
         other.close()
-    _die_with(parent)
+    if parent:
+        _die_with(parent)
     process_initializer(folder)
     while True:
         try:

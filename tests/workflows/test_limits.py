@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
 import signal
 import time
@@ -21,9 +23,10 @@ from bidsqa.settings import Settings
 from bidsqa.workflows import Event, run_scans
 from bidsqa.workflows.job import Job
 from bidsqa.workflows.run import PARENT_GB
-from bidsqa.workflows.scan import Need
+from bidsqa.workflows.scan import STEP_MEMORY, Need
 
 Maker = Callable[..., Path]
+MEASURED = Path(__file__).resolve().parents[2] / "docs" / "benchmark_tables" / "memory.json"
 NAMES = ("sub-01_T1w", "sub-02_T1w", "sub-03_T1w")
 
 
@@ -141,3 +144,24 @@ def test_a_record_that_can_t_be_replaced_costs_its_scan(tmp_path: Path, scans: t
     assert result.ended is None
     (told,) = [event.message for event in events if event.kind == "scan_failed" and event.bids_name == NAMES[0]]
     assert "can't be written" in told
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_first_failure_ends_the_run_where_asked(tmp_path: Path, scans: tuple[Scan, ...]) -> None:
+    result = run_scans(
+        scans, tmp_path / "out", tmp_path / "work", Settings(models=()), apart=True, stop_on_first_crash=True
+    )
+    assert result.failed == [NAMES[0]]
+    assert not record_path(tmp_path / "out", NAMES[2]).exists(), "what was not begun has no record of a failure"
+
+
+@pytest.mark.parametrize("step", sorted(STEP_MEMORY))
+def test_nodes_declare_at_least_what_was_measured(step: str) -> None:
+    table = json.loads(MEASURED.read_text(encoding="utf-8"))
+    names = [name for name in table["columns"] if {"severity": "score", "ssim": "score"}.get(name, name) == step]
+    assert names
+    for row in table["rows"]:
+        cells = dict(zip(table["columns"], row, strict=True))
+        need = Need(math.prod(int(edge) for edge in cells["grid"].split("x")))
+        for name in names:
+            assert int(cells[name].split()[0]) <= 1000 * need.gigabytes(step), (name, cells["grid"])
