@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .scan import Need
 
 BATCH = 60
-PARENT_GB = 0.1  # what it doesn't share with the workers that it was forked into
+PARENT_GB = 0.08  # what it doesn't share with the workers that it was forked into
 log = logging.getLogger("bidsqa.run")
 
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 # upper bounds of what benchmarks/memory.py measures at each step's peak: GB (10⁹ bytes) of a worker with its libraries
 # and networks, and bytes a voxel
 STEP_MEMORY = {
-    "conform": (0.39, 12.0),
-    "score": (0.52, 8.5),
-    "anatomy": (0.39, 26.0),
-    "metrics": (0.39, 40.0),
-    "figures": (0.39, 24.0),
-    "record": (0.39, 18.0),
+    "conform": (0.42, 12.0),
+    "score": (0.54, 8.5),
+    "anatomy": (0.58, 26.0),
+    "metrics": (0.42, 39.5),
+    "figures": (0.42, 24.0),
+    "record": (0.42, 18.0),
 }
 
 
