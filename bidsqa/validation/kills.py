@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bidsqa.validation.fault_stage import (
     Outcome,
@@ -158,7 +159,7 @@ def _write_large(stage: Stage, path: Path) -> None:
     import numpy as np
     from scipy import ndimage
 
-    image = nibabel.load(stage.scan(1))
+    image: Any = nibabel.load(stage.scan(1))
     data = ndimage.zoom(np.asarray(image.dataobj, dtype=np.float32), 250 / image.shape[0], order=1)
     path.parent.mkdir(parents=True)
     nibabel.Nifti1Image(data.astype(np.int16), image.affine / 5).to_filename(path)
