@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import time
 from collections import defaultdict
@@ -15,7 +16,7 @@ from bidsqa.errors import InputError
 
 from .workers import Finished, Workers
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.25  # between two looks at the limit of time; results wake it up
 
 
 class DepthFirstMultiProcPlugin(MultiProcPlugin):  # type: ignore[misc]
@@ -63,10 +64,12 @@ class DepthFirstMultiProcPlugin(MultiProcPlugin):  # type: ignore[misc]
         """Run all nodes; no worker is left, however it ends."""
         # this plugin waits by itself, for a result instead of for a time
         quick = {**config, "execution": {**config["execution"], "poll_sleep_duration": "0"}}
+        gc.freeze()  # MultiProc collects garbage before each node, which takes long where much is loaded
         try:
             super().run(graph, quick, updatehash=updatehash)
         finally:
             self._workers.close()
+            gc.unfreeze()
 
     def _sort_jobs(self, jobids: Iterable[int], scheduler: str | None = None) -> list[int]:
         ranks: dict[str, int] = {}
