@@ -121,7 +121,7 @@ class DepthFirstMultiProcPlugin(MultiProcPlugin):  # type: ignore[misc]
 
 def _too_long(limit: float) -> InputError:
     return InputError(
-        f"this scan took longer than the {limit / 60:g} minutes that a scan may take",
+        f"this scan took longer than the {limit / 60:g} min that a scan may take",
         "look whether its file or the machine is odd, or give more time: --scan-minutes N",
     )
 

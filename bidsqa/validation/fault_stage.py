@@ -152,6 +152,16 @@ class Stage:
         process.start()
         return Running(process, words)
 
+    def anatomy(self) -> Path:
+        """The masks of the first scan, found once: runs that needn't find their own take them and save time."""
+        from bidsqa import steps
+        from bidsqa.settings import Settings
+
+        path = self.place / "anatomy.npz"
+        if not path.exists():
+            steps.delineate(steps.conform(self.scan(1)), Settings()).save(path)
+        return path
+
     def _words(self) -> Path:
         return self.place / f"said-{time.monotonic_ns()}.txt"
 

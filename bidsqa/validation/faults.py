@@ -38,6 +38,8 @@ os.replace = _replace
 """
 HANG = """
 import time, bidsqa.steps
+from bidsqa.anatomy import Anatomy
+bidsqa.steps.delineate = lambda volume, settings: Anatomy.load(MASKS)
 _measure = bidsqa.steps.measure
 def _hang(volume, anatomy, suffix):
     if __import__("os").path.exists(MARK):
@@ -186,14 +188,14 @@ def hanging_scan(stage: Stage) -> Outcome:
     """A step that never ends."""
     out, mark = stage.folder("hang-out"), stage.place / "hangs"
     mark.unlink(missing_ok=True)
-    plant = f"MARK = {str(mark)!r}\n{HANG}"
-    ended = stage.run(out, "--nprocs", "2", "--scan-minutes", "0.5", plant=plant)
+    plant = f"MARK, MASKS = {str(mark)!r}, {str(stage.anatomy())!r}\n{HANG}"
+    ended = stage.run(out, "--nprocs", "2", "--models", "none", "--scan-minutes", "1", plant=plant)
     failed = [record for record in records(out) if record.status == "failed"]
     told = (failed[0].failure or {}).get("cause", "") if failed else ""
-    held = ended.code == 1 and len(failed) == 1 and "longer than the 0.5 minutes" in told
+    held = ended.code == 1 and len(failed) == 1 and "longer than the 1 min" in told
     held = held and len(records(out)) == stage.scans()
     return Outcome(
-        "a step that hangs, with --scan-minutes 0.5", held, f"exit code {ended.code}; {last_words(ended.said)}"
+        "a step that hangs, with --scan-minutes 1", held, f"exit code {ended.code}; {last_words(ended.said)}"
     )
 
 

@@ -67,13 +67,9 @@ class Trials:
 
 def ready_for_kills(stage: Stage) -> tuple[Path, float]:
     """Import what a run imports, find the masks once, and tell where they are and how long an undisturbed run takes."""
-    from bidsqa import steps
-    from bidsqa.settings import Settings
-
     for name in ("nipype.pipeline.engine", "bidsqa.workflows.interfaces", "bidsqa.workflows.depth_first"):
         importlib.import_module(name)
-    anatomy, out = stage.place / "anatomy.npz", stage.folder("undisturbed")
-    steps.delineate(steps.conform(stage.scan(1)), Settings()).save(anatomy)
+    anatomy, out = stage.anatomy(), stage.folder("undisturbed")
     ended = stage.fork(out, *KILLED, "--nprocs", "1", anatomy=anatomy).end()
     if ended.code != 0 or not complete(stage, out):
         raise RuntimeError(f"the undisturbed run failed: {ended.said}")

@@ -94,7 +94,7 @@ def test_a_scan_that_takes_too_long_costs_itself(
     causes = [(_record(tmp_path / "out", name).failure or {}) for name in NAMES]
     late = [failure for failure in causes if failure["cause"] != "planted"]
     assert len(late) == 1
-    assert "longer than the 0.1 minutes" in late[0]["cause"]
+    assert "longer than the 0.1 min" in late[0]["cause"]
     assert "--scan-minutes" in late[0]["hint"]
     assert late[0]["step"] == "anatomy"
 
