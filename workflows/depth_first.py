@@ -57,6 +57,7 @@ class DepthFirstMultiProcPlugin(MultiProcPlugin):  # type: ignore[misc]
         self._on_loss = on_loss
         self._spent: dict[str, float] = defaultdict(float)
         self._late: set[str] = set()
+        self._given_up: set[str] = set()
         self._results: dict[int, dict[str, Any]] = {}
         self._steps: dict[int, str] = {}
 
@@ -88,7 +89,10 @@ class DepthFirstMultiProcPlugin(MultiProcPlugin):  # type: ignore[misc]
         self._taskid += 1
         taskid = int(self._taskid)
         label, self._steps[taskid] = _scan_of(node.fullname), node.fullname.split(".")[-1]
-        self._workers.submit(taskid, label, node, updatehash)
+        if label in self._given_up:
+            self._results[taskid] = _nothing(taskid, "its scan has failed")
+        else:
+            self._workers.submit(taskid, label, node, updatehash)
         return taskid
 
     def _get_result(self, taskid: int) -> dict[str, Any] | None:
@@ -115,8 +119,14 @@ class DepthFirstMultiProcPlugin(MultiProcPlugin):  # type: ignore[misc]
     def _lost(self, ended: Finished) -> dict[str, Any]:
         """The result of a node whose process is gone."""
         error = _too_long(self._limit or 0.0) if ended.label in self._late else _killed(ended.exitcode)
+        self._given_up.add(ended.label)
         self._on_loss(ended.label, self._steps[ended.taskid], error)
-        return {"taskid": ended.taskid, "result": None, "traceback": [str(error)]}
+        return _nothing(ended.taskid, str(error))
+
+
+def _nothing(taskid: int, why: str) -> dict[str, Any]:
+    """The result, in Nipype's form, of a node that has none."""
+    return {"taskid": taskid, "result": None, "traceback": [why]}
 
 
 def _too_long(limit: float) -> InputError:

@@ -146,7 +146,7 @@ OPTIONS: tuple[Option, ...] = (
         NUMBER,
         "minutes that the steps of one scan may take; one that takes longer fails, the others go on (%(default)s; "
         "with --use-plugin the batch system limits them)",
-        default=60.0,
+        default=60,
         metavar="N",
         least=0.0,
         above=True,
