@@ -64,7 +64,7 @@ def _kills(stage: Stage, count: int, seed: int) -> tuple[Table, int]:
         "scan and no other; a killed parent leaves no failed record and no process. Complete: the same command again "
         "ends with exit code 0, every scan has its record and page, and nothing half written is left."
     )
-    columns = ["what", "trials hit", "torn files", "processes left", "finished before", "scans lost", "then complete"]
+    columns = ["what", "trials hit", "torn files", "processes left", "scans finished", "scans lost", "then complete"]
     return Table("Killed at random moments", columns, rows, note, COMMAND), wrong
 
 
