@@ -3,7 +3,14 @@
 
 from __future__ import annotations
 
+import errno
+
 LONGEST_SENTENCE = 1000
+# what says more about a disk or a server than about bidsqa
+_FILE_SYSTEM = (
+    *(errno.EIO, errno.ESTALE, errno.EROFS, errno.EACCES, errno.EPERM, errno.ETIMEDOUT),
+    *(errno.EISDIR, errno.ENOTDIR, errno.EXDEV, errno.EMFILE, errno.ENFILE),
+)
 
 
 class BidsqaError(Exception):
@@ -59,3 +66,14 @@ class NotComputable(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def lacks_room(error: BaseException) -> bool:
+    """Whether an error says that a disk is full."""
+    # NumPy gives no number: "8388608 requested and 123 written"
+    return isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT) or "requested and" in str(error))
+
+
+def is_fault_of_disk(error: BaseException) -> bool:
+    """Whether a disk or a server is to blame for an error."""
+    return lacks_room(error) or (isinstance(error, OSError) and error.errno in _FILE_SYSTEM)

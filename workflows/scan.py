@@ -18,10 +18,17 @@ from .job import Job
 if TYPE_CHECKING:
     from nipype.pipeline.engine import Workflow
 
-# upper bounds: a worker's libraries, and bytes a voxel at each step's peak (benchmarks/speed.py prints what scans took)
-WORKER_GB = 0.35
 LONGEST_FOLDER = 200
-BYTES_PER_VOXEL = {"conform": 16, "score": 12, "anatomy": 48, "metrics": 40, "figures": 24, "record": 8}
+# upper bounds of what benchmarks/memory.py measures at each step's peak: GB (10⁹ bytes) of a worker with its libraries
+# and networks, and bytes a voxel
+STEP_MEMORY = {
+    "conform": (0.42, 12.0),
+    "score": (0.54, 8.5),
+    "anatomy": (0.58, 26.0),
+    "metrics": (0.42, 39.5),
+    "figures": (0.42, 24.0),
+    "record": (0.42, 18.0),
+}
 
 
 @dataclass(frozen=True)
@@ -37,13 +44,14 @@ class Need:
     voxels: int
 
     def gigabytes(self, step: str) -> float:
-        """Peak memory of a step's process in GB (10⁹ bytes)."""
-        return WORKER_GB + self.voxels * BYTES_PER_VOXEL[step] / 1e9
+        """Peak memory of the process of a step (one of `STEP_MEMORY`) in GB."""
+        worker, voxel = STEP_MEMORY[step]
+        return worker + self.voxels * voxel / 1e9
 
     @property
     def peak(self) -> float:
         """Peak memory of the scan's hungriest step in GB."""
-        return max(self.gigabytes(step) for step in BYTES_PER_VOXEL)
+        return max(self.gigabytes(step) for step in STEP_MEMORY)
 
 
 def need_of(path: Path) -> Need:

@@ -244,13 +244,13 @@ def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def check_shipped_weights(names: Sequence[str], own: Sequence[tuple[str, str]]) -> None:
-    """The weights of the chosen models and of the masks are there: what concerns every scan is said once, at the start.
+    """The weights of the chosen models and of the masks are there and whole: said once, not by every scan.
 
     Raises
     ------
     WeightsError
     """
-    from bidsqa.models import MODELS
+    from bidsqa.models import MODELS, read_weights
 
     masks = [name for name, row in MODELS.items() if row.kind == "internal"]
     missing = [name for name in (*names, *masks) if name not in dict(own) and not MODELS[name].path.is_file()]
@@ -259,6 +259,8 @@ def check_shipped_weights(names: Sequence[str], own: Sequence[tuple[str, str]]) 
         raise WeightsError(
             f"This installation has no weights for {' and '.join(missing)}.", f"Install bidsqa again{yours}"
         )
+    for row in [MODELS[name] for name in (*names, *masks) if name not in dict(own)]:
+        read_weights(row.path, expected=row.sha256, model=row)
 
 
 def check_thresholds(path: Path | None) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bidsqa.cli.console import complain
 from bidsqa.cli.memory import available_memory_gb, available_processors, parse_memory
 from bidsqa.cli.progress import Progress, count, printable, say_duration
 from bidsqa.errors import UsageError
@@ -182,6 +183,8 @@ def _judge(
             chosen,
             nprocs=settings.nprocs or min(available_processors(), len(todo)),
             mem_gb=memory,
+            minutes_a_scan=settings.scan_minutes,
+            apart=True,
             plugin=plugin,
             keep_work=settings.keep_work,
             stop_on_first_crash=settings.stop_on_first_crash,
@@ -201,6 +204,8 @@ def _judge(
     print(line)
     for line in describe_unsure(result.decisions, out, "group" in settings.levels):
         print(line)
+    if result.ended is not None:
+        complain(result.ended, "bidsqa")
     _say_page(settings, result.done or result.failed)
     return 1 if result.failed or left else 0
 
@@ -270,9 +275,10 @@ def _folders(scans: Iterable[Scan], out: Path) -> set[Path]:
 def _say_page(settings: RunSettings, names: list[str]) -> None:
     from bidsqa.bids.names import page_path
 
-    if "group" not in settings.levels and names:
-        page = page_path(settings.output_dir, names[0])
-        more = f" (and {len(names) - 1} more beside it)" if len(names) > 1 else ""
+    pages = [page for page in (page_path(settings.output_dir, name) for name in names) if page.exists()]
+    if "group" not in settings.levels and pages:
+        page = pages[0]
+        more = f" (and {len(pages) - 1} more beside it)" if len(pages) > 1 else ""
         print(f"Open {page}{more}")
         sys.stdout.flush()
 

@@ -279,8 +279,9 @@ SOURCES: dict[str, Callable[[], str]] = {
     "train_options": train_options,
     "evaluate_options": evaluate_options,
     "validation": lambda: printed("validation", leave_out=("metric_ranges",)),
-    "benchmarks": lambda: printed("benchmarks", leave_out=("bad_input", "containers", "fuzz")),
+    "benchmarks": lambda: printed("benchmarks", leave_out=("bad_input", "containers", "fuzz", "faults", "kills")),
     "containers": lambda: printed("benchmarks", "containers"),
+    "faults": lambda: printed("benchmarks", "kills", "faults"),
     "bad_input": lambda: printed("benchmarks", "bad_input"),
     "fuzz": lambda: printed("benchmarks", "fuzz"),
 }

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -225,6 +227,49 @@ def test_missing_weights_are_told_once(ask: Ask, monkeypatch: pytest.MonkeyPatch
     code, lines = ask("DATA", "OUT", "participant")
     assert code == 2
     assert "severity and ssim and segmentation" in lines[0]
+
+
+@pytest.mark.parametrize("way", ["flipped", "cut"])
+def test_damaged_weights_are_told_once_with_their_checksum(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+) -> None:
+    from bidsqa.models.table import WEIGHTS_FOLDER
+
+    folder = tmp_path / "weights"
+    shutil.copytree(WEIGHTS_FOLDER, folder)
+    content = bytearray((folder / "segmentation.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "segmentation.onnx").write_bytes(content if way == "flipped" else content[:-1])
+    monkeypatch.setattr("bidsqa.models.table.WEIGHTS_FOLDER", folder)
+    code, lines = ask("DATA", "OUT", "participant", "--dry-run")
+    assert code == 2
+    assert "segmentation.onnx" in lines[0]
+    assert "damaged or changed" in lines[0]
+    assert "SHA-256" in lines[0]
+    assert "Install bidsqa again" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("number", "cause", "hint"),
+    [
+        (errno.ENOSPC, "No space left on device", "same command again"),
+        (errno.EROFS, "Read-only file system", "another folder"),
+        (errno.ESTALE, "Stale file handle", "network folder"),
+    ],
+)
+def test_a_disk_that_gives_an_error_is_named(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, number: int, cause: str, hint: str
+) -> None:
+    def fail(path: Path, data: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr("bidsqa.bids.dataset.write_changed", fail, raising=False)
+    monkeypatch.setattr("bidsqa.bids.dataset.write_atomic", fail, raising=False)
+    code, lines = ask("DATA", "OUT", "participant")
+    assert code == 2
+    assert cause in lines[0]
+    assert "dataset_description.json" in lines[0] or ".bidsignore" in lines[0]
+    assert hint in lines[1]
 
 
 def test_missing_weights_of_the_masks_have_no_own_file(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
