@@ -284,10 +284,9 @@ def _plugin(plugin: dict[str, Any] | None, workers: int, mem_gb: float | None, w
     """Arguments of ``Workflow.run``: the user's plugin, else Linear or MultiProc."""
     told: dict[str, Any] = {"status_callback": watcher}
     if plugin is not None:
-        return {
-            "plugin": plugin.get("plugin", "Linear"),
-            "plugin_args": {**plugin.get("plugin_args", {}), **told},
-        }
+        from .batch_system import given_plugin
+
+        return given_plugin(plugin, watcher)
     if workers == 1:
         return {"plugin": "Linear", "plugin_args": told}
     from .depth_first import DepthFirstMultiProcPlugin

@@ -44,23 +44,27 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
     """
     if settings.reports_only:
         return _redraw(settings)
-    from bidsqa.cli.checks import load_plugin, make_folder
+    from bidsqa.cli.checks import make_folder
+    from bidsqa.cli.plugin import check_plugin, hands_over, read_plugin
     from bidsqa.cli.study import update_participants
     from bidsqa.cli.surroundings import prepare_environment, start_log, work_folder
 
     memory = parse_memory(settings.mem_gb) if settings.mem_gb else available_memory_gb()
     chosen = settings.step_settings()
+    plugin = read_plugin(settings.use_plugin) if settings.use_plugin else None
     if settings.dry_run:
         with work_folder(None, keep=False) as work:
             prepare_environment(work)
-            if settings.use_plugin:
-                load_plugin(settings.use_plugin)
+            if plugin is not None:
+                check_plugin(plugin, settings.work_dir or settings.output_dir)
             plan = _plan(settings, chosen)
         _describe(plan, settings, memory, [*warnings, *plan.warnings])
         return 0
-    with work_folder(settings.work_dir, settings.keep_work, settings.output_dir) as work:
+    shared = plugin is not None and hands_over(plugin)
+    with work_folder(settings.work_dir, settings.keep_work, settings.output_dir, shared=shared) as work:
         prepare_environment(work)
-        plugin = load_plugin(settings.use_plugin) if settings.use_plugin else None
+        if plugin is not None:
+            check_plugin(plugin, work)
         plan = _plan(settings, chosen)
         warnings = [*warnings, *plan.warnings]
         make_folder(settings.output_dir, "output")

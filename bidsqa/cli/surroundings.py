@@ -22,7 +22,9 @@ CACHES = {"TEMPLATEFLOW_HOME": "templateflow", "MPLCONFIGDIR": "matplotlib", "XD
 
 
 @contextlib.contextmanager
-def work_folder(asked: Path | None, keep: bool, spare: Path | None = None) -> Iterator[Path]:
+def work_folder(
+    asked: Path | None, keep: bool, spare: Path | None = None, *, shared: bool = False
+) -> Iterator[Path]:
     """The folder for intermediate files.
 
     The user's own, which stays; by default one in the system's temporary folder, which is removed at the end whatever
@@ -37,6 +39,8 @@ def work_folder(asked: Path | None, keep: bool, spare: Path | None = None) -> It
         Leave it.
     spare : Path or None
         Where it is made, hidden, if the system has no temporary folder that can be written.
+    shared : bool
+        Other machines work in it: it is made there in any case.
 
     Raises
     ------
@@ -51,12 +55,17 @@ def work_folder(asked: Path | None, keep: bool, spare: Path | None = None) -> It
                 with contextlib.suppress(OSError):
                     (asked / name).rmdir()  # only where nothing was put in
         return
-    made = _make_temporary(spare)
+    made = _make_hidden(spare) if shared and spare is not None else _make_temporary(spare)
     try:
         yield made
     finally:
         if not keep:
             shutil.rmtree(made, ignore_errors=True)
+
+
+def _make_hidden(place: Path) -> Path:
+    make_folder(place, "output")
+    return Path(tempfile.mkdtemp(prefix=".bidsqa-work-", dir=place))
 
 
 def _make_temporary(spare: Path | None) -> Path:
@@ -65,10 +74,8 @@ def _make_temporary(spare: Path | None) -> Path:
     except OSError as error:
         for place in (spare, SHARED_MEMORY):
             with contextlib.suppress(OSError, UsageError):
-                if place is not None and place != SHARED_MEMORY:
-                    make_folder(place, "output")
                 if place is not None:
-                    return Path(tempfile.mkdtemp(prefix=".bidsqa-work-", dir=place))
+                    return _make_hidden(place)
         hint = "Give one: --work-dir DIR, or set the variable TMPDIR."
         raise UsageError(f"No temporary folder can be written: {error}.", hint) from error
 
