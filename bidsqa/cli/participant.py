@@ -57,7 +57,7 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
             prepare_environment(work)
             if plugin is not None:
                 check_plugin(plugin, settings.work_dir or settings.output_dir)
-            plan = _plan(settings, chosen)
+            plan = plan_scans(settings, chosen)
         _describe(plan, settings, memory, [*warnings, *plan.warnings])
         return 0
     shared = plugin is not None and hands_over(plugin)
@@ -65,7 +65,7 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
         prepare_environment(work)
         if plugin is not None:
             check_plugin(plugin, work)
-        plan = _plan(settings, chosen)
+        plan = plan_scans(settings, chosen)
         warnings = [*warnings, *plan.warnings]
         make_folder(settings.output_dir, "output")
         if plan.todo:
@@ -86,7 +86,14 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
     return code
 
 
-def _plan(settings: RunSettings, chosen: Settings) -> Plan:
+def plan_scans(settings: RunSettings, chosen: Settings) -> Plan:
+    """The scans asked for and what is to be done with each.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
     from bidsqa.cli.plan import make_plan
 
     collection = _collect(settings)
@@ -256,11 +263,11 @@ def _dataset_files(settings: RunSettings, chosen: Settings) -> None:
 
 
 def _remove_half_written(plan: Plan, out: Path) -> None:
-    """What a killed run was writing, in all folders that it may have written to."""
-    from bidsqa.bids.names import record_path, record_paths
+    """What a killed run was writing, in the folders of the scans asked for: one task of many must not search all."""
+    from bidsqa.bids.names import record_path
     from bidsqa.bids.writing import sweep
 
-    folders = {path.parent for path in (*record_paths(out), *(record_path(out, scan) for scan in plan.todo))}
+    folders = {record_path(out, scan).parent for scan, _ in plan.states}
     for folder in {out, out / "logs", *folders, *(folder.with_name("figures") for folder in folders)}:
         sweep(folder)
 
