@@ -61,6 +61,10 @@ def work_folder(
     finally:
         if not keep:
             shutil.rmtree(made, ignore_errors=True)
+            for variable in CACHES:
+                # what comes after, the group level, must not make the folder anew
+                if Path(os.environ.get(variable, "")).is_relative_to(made):
+                    del os.environ[variable]
 
 
 def _make_hidden(place: Path) -> Path:

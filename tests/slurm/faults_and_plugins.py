@@ -28,6 +28,7 @@ from small_study import write_small_study  # noqa: E402
 
 COLUMNS = ("what", "scans", "tasks", "seconds", "records like the other run's", "lost", "left over")
 TIMES = ("seconds", "peak_mb")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Outcome:
     equal : int
         Records with the same content, times and memory aside, as those of the other run.
     missing : list of str
-        Scans without a record or with a failed one.
+        Scans without a record or page, or that failed in one of the two.
     leftovers : list of str
         Half-written files and work folders.
     notes : list of str
@@ -87,7 +88,7 @@ def judge(what: str, out: Path, expected: dict[str, Any], seconds: float, tasks:
     found = records(out)
     assert set(found) <= set(expected), "records of scans that were not asked for"
     equal = sum(found.get(name) == record for name, record in expected.items())
-    missing = [name for name in expected if found.get(name, {}).get("status") != "ok"]
+    missing = [name for name in expected if found.get(name, {}).get("status") != expected[name]["status"]]
     pages = {path.stem for path in out.glob("sub-*.html")}
     missing += [f"page of {name}" for name in expected if name not in pages]
     left = [str(path.relative_to(out)) for path in out.rglob(".*") if path.name.startswith((".tmp-", ".bidsqa-work-"))]
@@ -163,10 +164,14 @@ def restart(node: OneNode, array: str, task: int) -> None:
     raise TimeoutError(f"task {task} of {array} can't be started again")
 
 
-def array_with_faults(node: OneNode, data: Path, out: Path, place: Path, expected: dict[str, Any]) -> Outcome:
+def array_with_faults(
+    node: OneNode, data: Path, out: Path, place: Path, expected: dict[str, Any], *words: str
+) -> Outcome:
     """The array: one task killed with -9 and requeued, one requeued while it runs, then the group level."""
     start = time.monotonic()
-    array, group = run_array(node, data, out, place / "jobs")
+    participants = list(dict.fromkeys(name.partition("_")[0] for name in expected))
+    failing = {name.partition("_")[0] for name, record in expected.items() if record["status"] == "failed"}
+    array, group = run_array(node, data, out, place / "jobs", *words)
     log = place / "jobs" / "logs" / f"{array}_1.log"
     wait_for_log(log, "new")
     time.sleep(1.0)
@@ -178,31 +183,34 @@ def array_with_faults(node: OneNode, data: Path, out: Path, place: Path, expecte
     wait_for_state(node, array, 2, ("RUNNING",))
     restart(node, array, 2)
     node.wait_for(array, group, seconds=1800)
-    outcome = judge("array of bidsqa-hpc, then group", out, expected, time.monotonic() - start, len(expected) // 2)
-    for task in range(1, len({name.partition("_")[0] for name in expected}) + 1):
-        assert task_state(node, array, task) == "COMPLETED", f"task {task}"
+    outcome = judge("array of bidsqa-hpc, then group", out, expected, time.monotonic() - start, len(participants))
+    for task, label in enumerate(participants, start=1):
+        assert task_state(node, array, task) == ("FAILED" if label in failing else "COMPLETED"), f"task {task}"
     assert "Restarts=1" in node.run("scontrol", "show", "job", f"{array}_2")
     assert log.read_text().count("task 1 on") == 2, "the log of the first try is kept"
     outcome.notes = ["a task killed with -9 and requeued", "a task requeued while it ran"]
     return outcome
 
 
-def with_plugin(node: OneNode, name: str, data: Path, place: Path, expected: dict[str, Any], labels: list[str]) -> Outcome:
+def with_plugin(
+    node: OneNode, name: str, data: Path, place: Path, expected: dict[str, Any], labels: Sequence[str], *words: str
+) -> Outcome:
     """Nipype's plugin on some participants."""
     out = place / f"out-{name}"
     file = place / f"{name}.yml"
     file.write_text(f"plugin: {name}\n")
     start = time.monotonic()
     done = subprocess.run(
-        command("main", data, out, "participant", "group", "--participant-label", *labels, "--use-plugin", file),
+        command("main", data, out, "participant", "group", "--participant-label", *labels, "--use-plugin", file, *words),
         env={key: value for key, value in node.environment.items() if key != "LOGNAME"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert not node.run("squeue", "-h", "-a").strip(), "the command ends when its jobs have ended"
     some = {key: value for key, value in expected.items() if key.partition("_")[0].removeprefix("sub-") in labels}
+    code = int(any(record["status"] == "failed" for record in some.values()))
+    assert done.returncode == code, done.stdout + done.stderr
+    assert not node.run("squeue", "-h", "-a").strip(), "the command ends when its jobs have ended"
     return judge(f"--use-plugin, Nipype's {name}, and group", out, some, time.monotonic() - start)
 
 
@@ -224,6 +232,7 @@ def main() -> int:
     parser.add_argument("--plugin-subjects", type=int, default=2)
     parser.add_argument("--write", type=Path, help="also write the table as JSON for the documentation")
     options = parser.parse_args()
+    os.environ.update(dict.fromkeys(THREADS, "1"))  # as in the array's script: other numbers change the last digits
     with tempfile.TemporaryDirectory(prefix="bidsqa-slurm-") as folder:
         place = Path(folder)
         data, plain, out = place / "data", place / "plain", place / "a study's out"
