@@ -161,7 +161,7 @@ def outputs(out: Path) -> list[list[object]]:
         files, total = kinds[kind]
         share = 2 if kind.endswith("scan") else 1
         rows.append([kind, f"{files / share:g}", round(total / share / 1000)])
-    folders = sum(path.is_dir() for path in out.glob("sub-01/**/")) + len(list(out.glob("sub-01/*/")))
+    folders = len(list(out.glob("sub-01/**/")))
     rows.append(["folders of a participant (without sessions)", folders, ""])
     return rows
 
