@@ -3,7 +3,7 @@
 
     python benchmarks/million.py [--scans 1000000] [--write FILE]
 
-Reads what ``benchmarks/scan_costs.py`` and ``benchmarks/group.py`` wrote for the documentation; nothing is measured here.
+Reads what ``benchmarks/scan_costs.py`` and ``benchmarks/group.py`` wrote for the documentation; it measures nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def plan(scans: int) -> list[list[Any]]:
     logs = tasks * (files["logs of a job"][0] + 1)
     parts = scans / PER_FOLDER
     share = PER_FOLDER / float(group["scans"])
+    each = f"{share * float(group['peak, MB']) / 1000:.1f} GB and {share * float(group['of these CPU']):.0f} CPU s each"
     return [
         ["processors", f"{seconds / 3600:,.0f} CPU hours", f"{seconds / 3600 / CORES:.1f} hours on {CORES} cores"],
         ["tasks", f"{tasks:,.0f}", f"{PER_TASK} participants of {PER_PARTICIPANT} scans each"],
@@ -51,7 +52,7 @@ def plan(scans: int) -> list[list[Any]]:
         [
             f"group level, {parts:.0f} output folders of {PER_FOLDER:,} scans",
             f"{parts * share * float(group['of these CPU']) / 60:.0f} CPU minutes",
-            f"{share * float(group['peak, MB']) / 1000:.1f} GB and {share * float(group['of these CPU']):.0f} CPU s each",
+            each,
         ],
         [
             "group level, one output folder",

@@ -22,7 +22,15 @@ from pathlib import Path
 
 from bidsqa.validation.tables import Table
 
-COLUMNS = ("voxel edge, mm", "grid", "million voxels", "CPU s a scan", "CPU s a job besides", "peak MB", "work folder, MB")
+COLUMNS = (
+    "voxel edge, mm",
+    "grid",
+    "million voxels",
+    "CPU s a scan",
+    "CPU s a job besides",
+    "peak MB",
+    "work folder, MB",
+)
 FILE_COLUMNS = ("what", "files", "KB")
 PAUSE = 0.1
 
@@ -182,7 +190,8 @@ def main() -> None:
                 files = outputs(out)
     note = (
         f"Made-up heads, T1w, one process, one thread, {os.cpu_count()} cores shared with other work (load average "
-        f"{os.getloadavg()[0]:.0f}); {time.perf_counter() - start:.0f} s for all. Memory is that of all processes of a job."
+        f"{os.getloadavg()[0]:.0f}); {time.perf_counter() - start:.0f} s for all. "
+        "Memory is that of all processes of a job."
     )
     command = "python benchmarks/scan_costs.py"
     tables = {

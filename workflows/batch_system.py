@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nipype's plugins that hand work to a batch system: what they lack for a run that ends well.
 
-Nipype's SLURM plugin asks the queue once for every job at every turn, leaves jobs behind when the run is stopped, and tells
-Slurm nothing of what a node needs; SLURMGraph returns as soon as everything is handed over.
+Nipype's SLURM plugin asks the queue once for every job at every turn, leaves jobs behind when the run is stopped, and
+tells Slurm nothing of what a node needs; SLURMGraph returns as soon as everything is handed over.
 """
 
 from __future__ import annotations

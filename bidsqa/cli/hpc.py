@@ -192,7 +192,9 @@ def _array(asked: _Asked, settings: RunSettings, plan: Plan) -> Array:
         per_task = -(-len(participants) // at_most)
     elif -(-len(participants) // per_task) > at_most:
         least = -(-len(participants) // at_most)
-        raise UsageError(f"An array has at most {at_most} tasks here.", f"Give --per-task {least} or more, or leave it.")
+        raise UsageError(
+            f"An array has at most {at_most} tasks here.", f"Give --per-task {least} or more, or leave it."
+        )
     sizes = read_sizes(todo)
     voxels: dict[str, list[int]] = {}
     for scan in todo:
@@ -252,7 +254,9 @@ def _most_tasks(system: str) -> int:
     """How many tasks an array may have here."""
     if system == "sbatch" and shutil.which("scontrol"):
         try:
-            done = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, timeout=30, check=False)
+            done = subprocess.run(
+                ["scontrol", "show", "config"], capture_output=True, text=True, timeout=30, check=False
+            )
         except (OSError, subprocess.TimeoutExpired):
             return FEWEST_TASKS_ALLOWED
         found = _MAX_ARRAY.search(done.stdout)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder that ``bidsqa-hpc`` writes: participants, options, and the scripts of the array, the group level and handing over."""
+"""The folder that ``bidsqa-hpc`` writes: participants, options, and scripts that run them and hand them over."""
 
 from __future__ import annotations
 

@@ -22,9 +22,7 @@ CACHES = {"TEMPLATEFLOW_HOME": "templateflow", "MPLCONFIGDIR": "matplotlib", "XD
 
 
 @contextlib.contextmanager
-def work_folder(
-    asked: Path | None, keep: bool, spare: Path | None = None, *, shared: bool = False
-) -> Iterator[Path]:
+def work_folder(asked: Path | None, keep: bool, spare: Path | None = None, *, shared: bool = False) -> Iterator[Path]:
     """The folder for intermediate files.
 
     The user's own, which stays; by default one in the system's temporary folder, which is removed at the end whatever

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``bidsqa-hpc``: the scripts are sound, quote everything, ask for what the images need, and pass on what they are told."""
+"""``bidsqa-hpc``: its scripts are sound, quote everything, ask for what the images need, pass on what they are told."""
 
 from __future__ import annotations
 
@@ -178,7 +178,9 @@ def test_a_signal_reaches_bidsqa_and_its_exit_code_comes_back(
     ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "patient"
-    body = f"trap 'sleep 0.5; touch {tmp_path}/tidied; exit 143' TERM; touch {tmp_path}/begun; while :; do sleep 0.1; done"
+    body = (
+        f"trap 'sleep 0.5; touch {tmp_path}/tidied; exit 143' TERM; touch {tmp_path}/begun; while :; do sleep 0.1; done"
+    )
     program.write_text(f"#!/bin/bash\n{body}\n")
     program.chmod(0o755)
     monkeypatch.setattr(hpc_scripts.sys, "executable", str(program))
@@ -286,9 +288,7 @@ def test_images_without_content_say_no_size(ask: Ask, data: Path, tmp_path: Path
     assert "#SBATCH --time=00:30:00\n" in array
 
 
-def test_submit_hands_over_the_group_after_the_array(
-    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_submit_hands_over_the_group_after_the_array(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls, sbatch = tmp_path / "calls", tmp_path / "bin" / "sbatch"
     sbatch.parent.mkdir()
     sbatch.write_text(f'#!/bin/sh\necho "$PWD: $*" >> {calls}\necho "41;cluster"\n')
@@ -327,7 +327,9 @@ def test_slow_machines_are_known_by_their_records(tmp_path: Path) -> None:
         path.write_text(json.dumps({"image": {"shape": [100, 100, 100]}, "provenance": {"seconds": {"a": seconds}}}))
         paths.append(path)
     (tmp_path / "broken.json").write_text("{")
-    assert slowness([*paths, tmp_path / "broken.json", tmp_path / "none.json"]) == pytest.approx(12 / scan_seconds(10**6))
+    assert slowness([*paths, tmp_path / "broken.json", tmp_path / "none.json"]) == pytest.approx(
+        12 / scan_seconds(10**6)
+    )
     assert slowness(paths[:1]) == 1.0
     assert slowness([]) == 1.0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A study on a cluster of one node: the array of ``bidsqa-hpc`` with tasks killed and requeued, and Nipype's Slurm plugins.
+"""A study on a cluster of one node: the array of ``bidsqa-hpc`` with tasks killed and requeued, Nipype's Slurm plugins.
 
     python tests/slurm/faults_and_plugins.py [--subjects 20] [--write FILE]
 
@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from one_node import OneNode, one_node  # noqa: E402
-from small_study import write_small_study  # noqa: E402
+from one_node import OneNode, one_node
+from small_study import write_small_study
 
 COLUMNS = ("what", "scans", "tasks", "seconds", "records like the other run's", "lost", "left over")
 TIMES = ("seconds", "peak_mb")
@@ -141,7 +141,9 @@ def kill_bidsqa(label: str, out: Path) -> int:
     victims = []
     for entry in Path("/proc").iterdir():
         try:
-            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0") if entry.name.isdigit() else []
+            words = (
+                (entry / "cmdline").read_bytes().decode(errors="replace").split("\0") if entry.name.isdigit() else []
+            )
         except OSError:
             continue
         if "bidsqa.cli.main" in words and label in words and str(out) in words:
@@ -201,7 +203,9 @@ def with_plugin(
     file.write_text(f"plugin: {name}\n")
     start = time.monotonic()
     done = subprocess.run(
-        command("main", data, out, "participant", "group", "--participant-label", *labels, "--use-plugin", file, *words),
+        command(
+            "main", data, out, "participant", "group", "--participant-label", *labels, "--use-plugin", file, *words
+        ),
         env={key: value for key, value in node.environment.items() if key != "LOGNAME"},
         capture_output=True,
         text=True,

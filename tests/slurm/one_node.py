@@ -3,8 +3,8 @@
 
     python tests/slurm/one_node.py FOLDER [COMMAND ...]
 
-runs a command on it (a shell by default). Debian: ``apt-get install slurmctld slurmd slurm-client munge``; no service needs
-to run.
+runs a command on it (a shell by default). Debian: ``apt-get install slurmctld slurmd slurm-client munge``; no service
+needs to run.
 """
 
 from __future__ import annotations
