@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seconds and peak memory of the group level on a synthetic study.
 
-Run ``python benchmarks/group.py [--scans 100 1000 10000 20000]``; the targets are 30 s and 1 GB for 10,000 records, 60 s
-and 1 GB for 20,000.
+Run ``python benchmarks/group.py [--scans 100 1000 10000 20000]``; the targets are 30 s and 1 GB for 10,000 records,
+60 s and 1 GB for 20,000.
 """
 
 from __future__ import annotations

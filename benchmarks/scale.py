@@ -4,8 +4,8 @@
     python benchmarks/scale.py [--subjects 10 20000] [--write FILE]
 
 The datasets hold empty images; the output folder holds the records and pages of all other participants already, as it
-does for a late task of an array. Interpreter and imports are timed apart from what bidsqa does then: reading folders, the
-state of the scans, its own files, up to the first step of the first scan. The target for that is 2 s.
+does for a late task of an array. Interpreter and imports are timed apart from what bidsqa does then: reading folders,
+the state of the scans, its own files, up to the first step of the first scan. The target for that is 2 s.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ def main() -> None:
             rows.append([subjects, subjects - 3, round(imports, 2), round(seconds, 2), round(cpu, 2), round(peak)])
     note = (
         f"One empty T1w image a participant, a warm file cache; the quickest of {options.repeat} runs; "
-        f"{os.cpu_count()} cores shared with other work (load average {os.getloadavg()[0]:.0f}), so the CPU column is the one to compare."
+        f"{os.cpu_count()} cores shared with other work (load average {os.getloadavg()[0]:.0f}), "
+        "so the CPU column is the one to compare."
     )
     table = Table("Start of one participant's job", COLUMNS, rows, note, "python benchmarks/scale.py")
     print(table.text())

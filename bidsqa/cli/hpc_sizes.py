@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bidsqa.bids import Scan
 
 # CPU seconds on one core, upper bounds of what benchmarks/scan_costs.py and speed.py measured: of a job before its
-# first scan, of a scan of any size, and of a million voxels; of the group level, and of a record there (benchmarks/group.py)
+# first scan, of a scan of any size, and of a million voxels; of the group level, and of a record there (group.py)
 JOB_SECONDS, SCAN_SECONDS, MILLION_SECONDS = 6.0, 5.0, 1.0
 GROUP_SECONDS, RECORD_SECONDS = 5.0, 0.0015
 GROUP_GB, RECORD_GB = 0.2, 50e-6
