@@ -76,8 +76,10 @@ def _make_temporary(spare: Path | None) -> Path:
     except OSError as error:
         for place in (spare, SHARED_MEMORY):
             with contextlib.suppress(OSError, UsageError):
+                if place is not None and place != SHARED_MEMORY:
+                    make_folder(place, "output")
                 if place is not None:
-                    return _make_hidden(place)
+                    return Path(tempfile.mkdtemp(prefix=".bidsqa-work-", dir=place))
         hint = "Give one: --work-dir DIR, or set the variable TMPDIR."
         raise UsageError(f"No temporary folder can be written: {error}.", hint) from error
 
