@@ -101,8 +101,22 @@ def own_jobs(pattern: str = "%A") -> list[str] | None:
     return done.stdout.splitlines() if done.returncode == 0 else None
 
 
-def cancel(jobs: list[str]) -> None:
-    """Take jobs out of the queue, or end them."""
+def new_mark() -> str:
+    """A word that tells the jobs of one graph from others in the queue (``sbatch --comment``)."""
+    return f"bidsqa{uuid.uuid4().hex[:12]}"
+
+
+def marked_jobs(mark: str) -> list[str] | None:
+    """The jobs in the queue that bear a mark; None where the queue gives no answer now."""
+    lines = own_jobs("%A %k")
+    if lines is None:
+        return None
+    return [job for job, _, comment in (line.partition(" ") for line in lines) if comment.strip() == mark]
+
+
+def take_back(mark: str) -> None:
+    """Take the jobs that bear a mark out of the queue, and end those that run."""
+    jobs = marked_jobs(mark) or []
     for start in range(0, len(jobs), 500):
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             subprocess.run(["scancel", *jobs[start : start + 500]], capture_output=True, check=False, timeout=120)
@@ -142,16 +156,17 @@ class PoliteSlurmPlugin(SLURMPlugin):  # type: ignore[misc]
         self._queued: set[int] = set()
         self._asked_for: set[int] = set()
         self._given = self._sbatch_args or ""
+        self._mark = new_mark()
 
     def run(self, graph: Any, config: Any, updatehash: bool = False) -> None:
         try:
             super().run(graph, config, updatehash=updatehash)
         except BaseException:
-            cancel([str(job) for job in self._pending])
+            take_back(self._mark)
             raise
 
     def _submit_batchtask(self, scriptfile: str, node: Any) -> Any:
-        self._sbatch_args = f"{requests(node, self._given)} {self._given}"
+        self._sbatch_args = f"{self._given} {requests(node, self._given)} --comment={self._mark}"
         return super()._submit_batchtask(scriptfile, node)
 
     def _is_pending(self, taskid: int) -> bool:
@@ -181,13 +196,13 @@ class WaitingSlurmGraphPlugin(SLURMGraphPlugin):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._settled = _Settling(options["plugin_args"]["status_callback"])
-        self._mark = f"bidsqa-{uuid.uuid4().hex[:12]}"  # tells this graph's jobs from others in the queue
+        self._mark = new_mark()
         self._given = self._sbatch_args or ""
 
     def _get_args(self, node: Any, keywords: list[str]) -> tuple[Any, ...]:
         # what waits for a failed node would stay in the queue for ever
         ours = f"--comment={self._mark} --kill-on-invalid-dep=yes {requests(node, self._given)}"
-        self._sbatch_args = f"{ours} {self._given}"
+        self._sbatch_args = f"{self._given} {ours}"
         values: tuple[Any, ...] = super()._get_args(node, keywords)
         return values
 
@@ -196,7 +211,7 @@ class WaitingSlurmGraphPlugin(SLURMGraphPlugin):  # type: ignore[misc]
             super()._submit_graph(pyfiles, dependencies, nodes)
             self._wait()
         except BaseException:
-            cancel(self._jobs() or [])
+            take_back(self._mark)
             raise
 
     def _wait(self) -> None:
@@ -204,7 +219,7 @@ class WaitingSlurmGraphPlugin(SLURMGraphPlugin):  # type: ignore[misc]
         while True:
             raise_interruption()
             if pause.due():
-                jobs = self._jobs()
+                jobs = marked_jobs(self._mark)
                 self._settled.look()
                 if jobs == []:
                     return
@@ -212,12 +227,6 @@ class WaitingSlurmGraphPlugin(SLURMGraphPlugin):  # type: ignore[misc]
                 pause.asked(left != before)
                 before = left
             time.sleep(0.2)
-
-    def _jobs(self) -> list[str] | None:
-        lines = own_jobs("%A %k")
-        if lines is None:
-            return None
-        return [job for job, _, mark in (line.partition(" ") for line in lines) if mark.strip() == self._mark]
 
 
 class _Settling:

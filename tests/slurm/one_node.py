@@ -124,7 +124,7 @@ class OneNode:
             with contextlib.suppress(subprocess.CalledProcessError):
                 for job in set(self.run("squeue", "-h", "-a", "-o", "%A").split()):
                     self.run("scancel", job)
-                self._until(lambda: not self.run("squeue", "-h", "-a").strip(), STOP_SECONDS)
+                self.until(lambda: not self.run("squeue", "-h", "-a").strip(), STOP_SECONDS)
         for daemon in reversed(self._daemons):
             daemon.terminate()
             try:
@@ -153,7 +153,7 @@ class OneNode:
             They haven't; with the queue.
         """
         listed = ",".join(jobs)
-        if not self._until(lambda: not self.run("squeue", "-h", "-j", listed).strip(), seconds):
+        if not self.until(lambda: not self.run("squeue", "-h", "-j", listed).strip(), seconds):
             raise TimeoutError(self.run("squeue", "-a"))
 
     def _configuration(self) -> str:
@@ -188,13 +188,14 @@ class OneNode:
             )
 
     def _wait(self, ready: Callable[[], object]) -> None:
-        if not self._until(ready, START_SECONDS):
+        if not self.until(ready, START_SECONDS):
             told = "".join(
                 f"\n{path.name}: {path.read_text(errors='replace')[-1500:]}" for path in self.folder.glob("log/*")
             )
             raise RuntimeError(f"the node doesn't come up{told}")
 
-    def _until(self, ready: Callable[[], object], seconds: float) -> bool:
+    def until(self, ready: Callable[[], object], seconds: float) -> bool:
+        """Wait until something is true; False when it isn't in time, or a daemon has ended."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if any(daemon.poll() is not None for daemon in self._daemons):

@@ -74,9 +74,9 @@ def test_a_queue_that_gives_no_answer_ends_no_job(programs: Programs) -> None:
 
 
 def test_a_stopped_run_takes_its_jobs_back(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = programs(scancel="exit 0")
+    calls = programs(scancel="exit 0", squeue="printf '11 mine\\n12 mine\\n13 other\\n14 (null)\\n'")
     plugin = PoliteSlurmPlugin(plugin_args={})
-    plugin._pending = {11: "a", 12: "b"}
+    plugin._mark = "mine"
 
     def stopped(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -84,7 +84,7 @@ def test_a_stopped_run_takes_its_jobs_back(programs: Programs, monkeypatch: pyte
     monkeypatch.setattr("nipype.pipeline.plugins.slurm.SLURMPlugin.run", stopped)
     with pytest.raises(KeyboardInterrupt):
         plugin.run(None, {})
-    assert "scancel 11 12" in calls.read_text()
+    assert "scancel 11 12\n" in calls.read_text()
 
 
 def test_sbatch_is_asked_first(programs: Programs) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -96,6 +97,22 @@ def test_plugins_give_what_multiproc_gives(place: Path, expected: dict[str, Any]
         page = f"sub-{label}_T1w.html"
         assert (place / f"out-{name}" / page).stat().st_size > 5000
     shutil.rmtree(place / f"out-{name}")
+
+
+@pytest.mark.parametrize("name", ["SLURM", "SLURMGraph"])
+def test_a_stopped_run_leaves_nothing_in_the_queue(place: Path, node: Any, name: str) -> None:
+    file, out = place / "stop.yml", place / f"stopped-{name}"
+    file.write_text(f"plugin: {name}\nplugin_args: {{sbatch_args: --comment=own}}\n")
+    words = study.command("main", place / "data", out, "participant", "--use-plugin", file, *METRICS_ONLY)
+    with subprocess.Popen(words, env=node.environment, stderr=subprocess.PIPE, text=True) as run:
+        assert node.until(lambda: node.run("squeue", "-h", "-t", "running").strip(), 120)
+        run.send_signal(signal.SIGTERM)
+        told = run.communicate(timeout=60)[1]
+    assert run.returncode == 143, told
+    assert "was stopped" in told
+    assert node.until(lambda: not node.run("squeue", "-h").strip(), 60)
+    assert not study.records(out)
+    assert not list(out.glob(".bidsqa-work-*"))
 
 
 def test_what_slurm_refuses_is_told_before_anything_is_done(place: Path, node: Any) -> None:
