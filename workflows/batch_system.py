@@ -150,12 +150,14 @@ class _Pause:
 class PoliteSlurmPlugin(SLURMPlugin):  # type: ignore[misc]
     """SLURM that asks the queue once for all jobs, tells it what each needs, and takes its jobs back when stopped."""
 
+    _sbatch_args: str
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._time = _Pause()
         self._queued: set[int] = set()
         self._asked_for: set[int] = set()
-        self._given = self._sbatch_args or ""
+        self._given = str(self._sbatch_args or "")
         self._mark = new_mark()
 
     def run(self, graph: Any, config: Any, updatehash: bool = False) -> None:
@@ -193,11 +195,13 @@ class PoliteSlurmPlugin(SLURMPlugin):  # type: ignore[misc]
 class WaitingSlurmGraphPlugin(SLURMGraphPlugin):  # type: ignore[misc]
     """SLURMGraph that waits for the end of what it handed over, and takes it back when stopped."""
 
+    _sbatch_args: str
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._settled = _Settling(options["plugin_args"]["status_callback"])
         self._mark = new_mark()
-        self._given = self._sbatch_args or ""
+        self._given = str(self._sbatch_args or "")
 
     def _get_args(self, node: Any, keywords: list[str]) -> tuple[Any, ...]:
         # what waits for a failed node would stay in the queue for ever
