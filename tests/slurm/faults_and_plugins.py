@@ -222,7 +222,7 @@ def with_plugin(
     code = int(any(record["status"] == "failed" for record in some.values()))
     assert done.returncode == code, done.stdout + done.stderr
     assert not node.run("squeue", "-h", "-a").strip(), "the command ends when its jobs have ended"
-    return judge(f"--use-plugin, Nipype's {name}, and group", out, some, time.monotonic() - start)
+    return judge(f"Nipype's plugin {name}, then group", out, some, time.monotonic() - start)
 
 
 def rows_of(out: Path) -> list[str]:
