@@ -219,8 +219,9 @@ def _workers(nprocs: int, mem_gb: float | None, needs: list[Need]) -> int:
 
 def _given(plugin: dict[str, Any], watcher: Watcher) -> dict[str, Any]:
     """Arguments of ``Workflow.run`` for the user's plugin."""
-    arguments = {**plugin.get("plugin_args", {}), "status_callback": watcher}
-    return {"plugin": plugin.get("plugin", "Linear"), "plugin_args": arguments}
+    from .batch_system import given_plugin
+
+    return given_plugin(plugin, watcher)
 
 
 def _own_plugin(

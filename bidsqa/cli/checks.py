@@ -3,17 +3,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from bidsqa.bids.folders import is_folder
 from bidsqa.bids.selection import suggestion
 from bidsqa.errors import UsageError, WeightsError
-from bidsqa.plain_files import read_text
 
 LOG_ENDINGS = (".log", ".out", ".err")
 
@@ -290,55 +286,3 @@ def check_device(device: str) -> None:
             raise UsageError(
                 "--device cuda: this installation has no CUDA.", "Use --device auto, or install onnxruntime-gpu."
             )
-
-
-def load_plugin(path: Path) -> dict[str, Any]:
-    """Nipype's plugin and arguments.
-
-    Parameters
-    ----------
-    path : Path
-        YAML, JSON or TOML by its extension: ``plugin`` (a name) and ``plugin_args`` (a table).
-
-    Raises
-    ------
-    UsageError
-        It can't be read or says something else.
-    """
-    example = 'Example (JSON is YAML too): {"plugin": "MultiProc", "plugin_args": {"n_procs": 4}}'
-    try:
-        text = read_text(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The plugin file {path} can't be read: {error}.", "Check the path.") from error
-    try:
-        content = _parse(text, path.suffix)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"The plugin file {path} can't be understood: {error}.", example) from error
-    if not isinstance(content, dict) or not isinstance(content.get("plugin"), str):
-        raise UsageError(f"The plugin file {path} names no plugin.", example)
-    if not isinstance(content.get("plugin_args", {}), dict):
-        raise UsageError(f"plugin_args in {path} is no table.", example)
-    from nipype.pipeline import plugins
-
-    known = [name.removesuffix("Plugin") for name in dir(plugins) if name.endswith("Plugin")]
-    if content["plugin"] not in known:
-        raise UsageError(f"Nipype has no plugin {content['plugin']!r}.", suggestion(content["plugin"], known))
-    return content
-
-
-def _parse(text: str, extension: str) -> Any:
-    if extension == ".toml":
-        return tomllib.loads(text)
-    try:
-        return json.loads(text)
-    except ValueError:
-        if extension == ".json":
-            raise
-    try:
-        import yaml  # type: ignore[import-untyped]
-    except ImportError:
-        raise ValueError("YAML needs the package PyYAML; write JSON or TOML instead") from None
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error).replace("\n", " ")) from error

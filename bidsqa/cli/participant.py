@@ -44,24 +44,28 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
     """
     if settings.reports_only:
         return _redraw(settings)
-    from bidsqa.cli.checks import check_links, load_plugin, make_folder
+    from bidsqa.cli.checks import check_links, make_folder
+    from bidsqa.cli.plugin import check_plugin, hands_over, read_plugin
     from bidsqa.cli.study import update_participants
     from bidsqa.cli.surroundings import prepare_environment, start_log, work_folder
 
     memory = parse_memory(settings.mem_gb) if settings.mem_gb else available_memory_gb()
     chosen = settings.step_settings()
+    plugin = read_plugin(settings.use_plugin) if settings.use_plugin else None
     if settings.dry_run:
         with work_folder(None, keep=False) as work:
             prepare_environment(work)
-            if settings.use_plugin:
-                load_plugin(settings.use_plugin)
-            plan = _plan(settings, chosen)
+            if plugin is not None:
+                check_plugin(plugin, settings.work_dir or settings.output_dir)
+            plan = plan_scans(settings, chosen)
         _describe(plan, settings, memory, [*warnings, *plan.warnings])
         return 0
-    with work_folder(settings.work_dir, settings.keep_work, settings.output_dir) as work:
+    shared = plugin is not None and hands_over(plugin)
+    with work_folder(settings.work_dir, settings.keep_work, settings.output_dir, shared=shared) as work:
         prepare_environment(work)
-        plugin = load_plugin(settings.use_plugin) if settings.use_plugin else None
-        plan = _plan(settings, chosen)
+        if plugin is not None:
+            check_plugin(plugin, work)
+        plan = plan_scans(settings, chosen)
         warnings = [*warnings, *plan.warnings]
         make_folder(settings.output_dir, "output")
         check_links(settings.output_dir, _folders(plan.todo, settings.output_dir))
@@ -83,7 +87,14 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
     return code
 
 
-def _plan(settings: RunSettings, chosen: Settings) -> Plan:
+def plan_scans(settings: RunSettings, chosen: Settings) -> Plan:
+    """The scans asked for and what is to be done with each.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
     from bidsqa.cli.plan import make_plan
 
     collection = _collect(settings)
@@ -253,14 +264,13 @@ def _dataset_files(settings: RunSettings, chosen: Settings) -> None:
 
 
 def _remove_half_written(plan: Plan, out: Path) -> None:
-    """What a killed run was writing, in all folders that it may have written to."""
-    from bidsqa.bids.names import record_paths
+    """What a killed run was writing, in the folders of the scans asked for: one task of many must not search all."""
+    from bidsqa.bids.names import record_path
     from bidsqa.bids.writing import sweep
 
-    known = {path.parent for path in record_paths(out)}
-    for folder in {out, out / "logs", *known, *(folder.with_name("figures") for folder in known)}:
-        sweep(folder)
-    for folder in _folders(plan.todo, out) - known:
+    known = {record_path(out, scan).parent for scan, _ in plan.states}
+    folders = known | _folders(plan.todo, out)
+    for folder in {out, out / "logs", *folders, *(folder.with_name("figures") for folder in folders)}:
         sweep(folder)
 
 

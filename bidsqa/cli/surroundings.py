@@ -25,7 +25,7 @@ CACHES = {"TEMPLATEFLOW_HOME": "templateflow", "MPLCONFIGDIR": "matplotlib", "XD
 
 
 @contextlib.contextmanager
-def work_folder(asked: Path | None, keep: bool, spare: Path | None = None) -> Iterator[Path]:
+def work_folder(asked: Path | None, keep: bool, spare: Path | None = None, *, shared: bool = False) -> Iterator[Path]:
     """The folder for intermediate files.
 
     The user's own, which stays; by default one in the system's temporary folder, which is removed at the end whatever
@@ -40,6 +40,8 @@ def work_folder(asked: Path | None, keep: bool, spare: Path | None = None) -> It
         Leave it.
     spare : Path or None
         Where it is made, hidden, if the system has no temporary folder that can be written.
+    shared : bool
+        Other machines work in it: it is made there in any case.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def work_folder(asked: Path | None, keep: bool, spare: Path | None = None) -> It
                     with contextlib.suppress(OSError):
                         (place / name).rmdir()  # only where nothing was put in
         return
-    made = _make_temporary(spare)
+    made = _make_hidden(spare) if shared and spare is not None else _make_temporary(spare)
     try:
         yield made
     finally:
@@ -146,6 +148,11 @@ def _make_private(work: Path) -> None:
         f"{place} is a link, or belongs to somebody else, who could have any program run from there.",
         "Give a work folder of your own.",
     )
+
+
+def _make_hidden(place: Path) -> Path:
+    make_folder(place, "output")
+    return Path(tempfile.mkdtemp(prefix=".bidsqa-work-", dir=place))
 
 
 def _make_temporary(spare: Path | None) -> Path:

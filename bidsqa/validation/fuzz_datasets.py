@@ -311,9 +311,9 @@ def _read_filters(path: Path) -> None:
 
 
 def _read_plugin(path: Path) -> None:
-    from bidsqa.cli.checks import load_plugin
+    from bidsqa.cli.plugin import read_plugin
 
-    load_plugin(path)
+    read_plugin(path)
 
 
 SETTINGS_FILES: dict[str, tuple[str, Callable[[Path], None]]] = {

@@ -101,7 +101,9 @@ def test_settings_of_the_steps(run, tmp_path: Path) -> None:
     assert run("--models", "none", "--force")["settings"].models == ()
 
 
-def test_how_the_work_is_run(run, tmp_path: Path) -> None:
+def test_how_the_work_is_run(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_slurm: list[str] = []
+    monkeypatch.setattr("bidsqa.workflows.batch_system.check_submission", asked_slurm.append)
     (tmp_path / "plugin.toml").write_text('plugin = "SLURM"\n[plugin_args]\nsbatch_args = "--mem=1G"\n')
     asked = run("--nprocs", "3", "--mem-gb", "1500M", "--stop-on-first-crash", "--use-plugin", tmp_path / "plugin.toml")
     assert asked["nprocs"] == 3
@@ -111,6 +113,8 @@ def test_how_the_work_is_run(run, tmp_path: Path) -> None:
     assert asked["apart"], "a killed process must not be the one that tells of it"
     assert run("--scan-minutes", "2.5", "--force")["minutes_a_scan"] == 2.5
     assert asked["plugin"] == {"plugin": "SLURM", "plugin_args": {"sbatch_args": "--mem=1G"}}
+    assert asked_slurm == ["--mem=1G"]
+    assert asked["work"].parent == tmp_path / "out", "other machines must see it"
 
 
 def test_defaults_fit_the_machine(run) -> None:
