@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from bidsqa.image import Volume, load_volume
 from bidsqa.image.intensity import robust_range, rough_head
 from bidsqa.image.slices import PLANES, acquisition_axis, head_extent, take_slice
 from bidsqa.rating.ruler_images import RulerImages
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Array = np.ndarray[Any, Any]
 Content = Mapping[str, Any]
@@ -31,7 +28,7 @@ MOST_SLICES = 40
 STACK_SHARE = 0.8
 KEPT_VOLUMES, KEPT_STACKS = 3, 96
 LARGEST_PARAMETER = 64
-BISECTIONS = 30
+BISECTIONS = 16
 
 
 class Gallery:
@@ -52,15 +49,22 @@ class Gallery:
         # one picture at a time: the simulation uses all processors it may use
         self._lock = threading.RLock()
 
-    def look(self, content: Content) -> dict[str, Any]:
+    def look(self, content: Content, versions: Sequence[int] = ()) -> dict[str, Any]:
         """What the pictures of an item will show, to be stored with the trial.
+
+        Parameters
+        ----------
+        content : mapping
+            Of the item.
+        versions : sequence of int
+            Those that are shown; -1 is the clean image.
 
         Returns
         -------
         dict
             ``image``: ``slices`` (indices in RAS+), ``plane``, ``window`` (grey values of black and white), ``size``
-            (rows, columns), ``edges`` (mm, rows and columns), ``sha256`` of the scan's data, ``versions`` (parameters
-            of the artifacts); ``series`` the same of the series.
+            (rows, columns), ``edges`` (mm, rows and columns), ``sha256`` of the scan's data, ``versions`` (by number as
+            text, the parameters of the artifacts); ``series`` the same of the series.
 
         Raises
         ------
@@ -70,8 +74,8 @@ class Gallery:
         with self._lock:
             shown: dict[str, Any] = {}
             if "path" in content:
-                shown["image"] = self._clean(content)[1]
-                shown["image"]["versions"] = [self._version(content, at)[1] for at in range(len(content["versions"]))]
+                told = {str(at): self._version(content, at)[1] for at in sorted(set(versions)) if at != CLEAN}
+                shown["image"] = {**self._clean(content)[1], "versions": told}
             if SERIES in content:
                 shown[SERIES] = self._series(content)[1]
             return shown
@@ -153,17 +157,7 @@ class Gallery:
 
     def _degrade(self, content: Content, recipe: Sequence[Content]) -> tuple[Array, list[dict[str, Any]]]:
         stack, about = self._clean(content)
-        if content["unit"] == "slice":
-            picture, parameters = degrade_slice(stack[0], recipe, about["edges"])
-            return picture[None], parameters
-        from bidsqa.simulation import degrade_volume
-
-        volume = self._volume(content["path"])[0]
-        told = []
-        for artifact in recipe:
-            volume, parameters_of, _ = degrade_volume(volume, artifact["name"], artifact["strength"], artifact["seed"])
-            told.append({key: value for key, value in parameters_of.items() if _small(value)})
-        return slices_of(volume.data, _axis(volume, content), about["slices"]), told
+        return degrade_slices(stack, recipe, about["edges"])
 
     def _series(self, content: Content) -> tuple[Array, dict[str, Any]]:
         series = content[SERIES]
@@ -227,12 +221,14 @@ def slices_of(data: Array, axis: int, indices: Sequence[int]) -> Array:
     return np.stack([np.ascontiguousarray(take_slice(data, axis, index), dtype=np.float32) for index in indices])
 
 
-def degrade_slice(picture: Array, recipe: Sequence[Content], edges: Sequence[float]) -> tuple[Array, list[dict[str, Any]]]:
-    """Put artifacts on a slice, one after the other.
+def degrade_slices(stack: Array, recipe: Sequence[Content], edges: Sequence[float]) -> tuple[Array, list[dict[str, Any]]]:
+    """Put artifacts on slices, one after the other, as on slices that were acquired one by one.
+
+    All slices get the same artifact; noise differs from slice to slice.
 
     Parameters
     ----------
-    picture : ndarray of float32, shape (rows, columns)
+    stack : ndarray of float32, shape (slices, rows, columns)
     recipe : sequence of mapping
         ``name``, ``strength`` (0-1), ``seed``.
     edges : sequence of float
@@ -240,7 +236,7 @@ def degrade_slice(picture: Array, recipe: Sequence[Content], edges: Sequence[flo
 
     Returns
     -------
-    degraded : ndarray of float32
+    degraded : ndarray of float32, shape (slices, rows, columns)
     parameters : list of dict
         As drawn, one dict an artifact; long ones (a pose for each line) are left out, the seed gives them again.
     """
@@ -248,16 +244,19 @@ def degrade_slice(picture: Array, recipe: Sequence[Content], edges: Sequence[flo
 
     from bidsqa.simulation import ARTIFACTS
 
-    image, told = torch.from_numpy(np.ascontiguousarray(picture))[None, None], []
+    image, told = torch.from_numpy(np.ascontiguousarray(stack))[:, None], []
     for artifact in recipe:
         row = ARTIFACTS[artifact["name"]]
         drawn = row.sample(torch.Generator().manual_seed(artifact["seed"]), artifact["strength"], list(edges))
+        parameters = {key: value.expand(len(stack), *value.shape[1:]).clone() for key, value in drawn.items()}
+        if "noise_seed" in parameters:
+            parameters["noise_seed"] += torch.arange(len(stack))
         with torch.no_grad():
-            image = row.apply(image, drawn)
+            image = row.apply(image, parameters)
         values = {key: value[0].tolist() for key, value in drawn.items()}
         kept = {key: value for key, value in values.items() if _small(value)}
         told.append({"name": artifact["name"], "seed": artifact["seed"], **kept})
-    return image[0, 0].numpy(), told
+    return np.ascontiguousarray(image[:, 0].numpy()), told
 
 
 def _small(value: Any) -> bool:
@@ -293,30 +292,38 @@ def noise_series(
     import torch
 
     from bidsqa.simulation import ARTIFACTS
+    from bidsqa.simulation.artifact import head_level, rough_foreground
+    from bidsqa.simulation.noise import SIGMA_AT_1, draw_normal
 
     image = torch.from_numpy(stack)[None, None]
     row = ARTIFACTS["coil_noise"]
+    drawn = row.sample(torch.Generator().manual_seed(seed), 1.0, (1.0, 1.0, 1.0), coils=coils)
+    # noisy² = x² + 2xσA + σ²B, so that the draw is made once and the strength found by two images
+    deviates = draw_normal(image, drawn["noise_seed"], 2 * coils)
+    along = (deviates[0, :coils].sum(dim=0) / coils**0.5).numpy().astype(np.float64)
+    power = deviates[0].square().sum(dim=0).numpy().astype(np.float64)
+    level = SIGMA_AT_1 * float(head_level(image, rough_foreground(image))[0])
+    clean = stack.astype(np.float64)
+    signal = float((clean**2).sum())
 
-    def noisy(strength: float) -> Tensor:
-        drawn = row.sample(torch.Generator().manual_seed(seed), strength, (1.0, 1.0, 1.0), coils=coils)
-        with torch.no_grad():
-            return row.apply(image, drawn)
+    def ratio(strength: float) -> float:
+        sigma = strength * level
+        squared = clean**2 + 2 * clean * sigma * along + sigma**2 * power
+        error = float(((np.sqrt(np.maximum(squared, 0)) - clean) ** 2).sum())
+        return 10 * math.log10(signal / error) if error > 0 else math.inf
 
-    signal = float(image.double().square().sum())
     made, strengths = [], []
     for step in steps:
+        if ratio(1.0) > step:
+            raise InputError(f"noise of {step:g} dB can't be put on this image", "leave it out")
         low, high = 0.0, 1.0
         for _ in range(BISECTIONS):
             middle = 0.5 * (low + high)
-            error = float((image.double() - noisy(middle).double()).square().sum())
-            if error > 0 and 10 * math.log10(signal / error) < step:
-                high = middle
-            else:
-                low = middle
-        if low > 1 - 1e-6:
-            raise InputError(f"noise of {step:g} dB can't be put on this image", "leave it out")
-        made.append(noisy(low)[0, 0].numpy())
-        strengths.append((step, low))
+            low, high = (low, middle) if ratio(middle) < step else (middle, high)
+        with torch.no_grad():
+            noisy = row.apply(image, {**drawn, "strength": torch.tensor([high]), "sigma": drawn["sigma"] * high})
+        made.append(noisy[0, 0].numpy())
+        strengths.append((step, high))
     return np.stack([*made, stack]), [*strengths, (None, 0.0)]
 
 
