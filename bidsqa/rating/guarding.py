@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may speak to the rating app: this machine's browser, with the token from the terminal, and no other site's page."""
+"""Who may speak to the rating app: this machine's browser with a token, and no other site's page."""
 
 from __future__ import annotations
 

@@ -92,7 +92,9 @@ class Planner:
         repeat = self._repeat(counted, chance)
         if repeat is not None:
             return repeat
-        return self._pair(reader, main, chance, ahead) if self.task == "pairwise" else self._single(reader, main, chance)
+        return (
+            self._pair(reader, main, chance, ahead) if self.task == "pairwise" else self._single(reader, main, chance)
+        )
 
     def done_and_goal(self, history: Sequence[Trial]) -> tuple[int, int]:
         """Answered main trials, and how many there will be."""
@@ -138,9 +140,7 @@ class Planner:
         left = [self.pool.main[at] for at in order if self.pool.main[at].id not in seen]
         return Proposal(left[0], "main", "fixed", int(chance.integers(2**31)), left_item=0) if left else None
 
-    def _pair(
-        self, reader: int, main: Sequence[Trial], chance: np.random.Generator, ahead: bool
-    ) -> Proposal | None:
+    def _pair(self, reader: int, main: Sequence[Trial], chance: np.random.Generator, ahead: bool) -> Proposal | None:
         items = [item for item in self.pool.main if item.id not in self.unusable]
         asked = {(trial.item, *sorted((trial.left_item or 0, trial.right_item or 0))) for trial in main}
         left = [

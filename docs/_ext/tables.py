@@ -230,6 +230,13 @@ def evaluate_options() -> str:
     return option_list(EVALUATE_OPTIONS, "~")
 
 
+def rate_options() -> str:
+    """Every option of ``bidsqa-rate``, by group."""
+    from bidsqa.cli.rate_options import RATE_OPTIONS
+
+    return option_list(RATE_OPTIONS, "~")
+
+
 def option_list(rows: Sequence[Any], mark: str = "-") -> str:
     """A table of options, by group."""
     text = ""
@@ -277,6 +284,7 @@ SOURCES: dict[str, Callable[[], str]] = {
     "options": options,
     "train_options": train_options,
     "evaluate_options": evaluate_options,
+    "rate_options": rate_options,
     "validation": lambda: printed("validation", leave_out=("metric_ranges",)),
     "benchmarks": lambda: printed("benchmarks", leave_out=("bad_input", "containers")),
     "containers": lambda: printed("benchmarks", "containers"),

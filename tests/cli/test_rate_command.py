@@ -29,7 +29,9 @@ from bidsqa.rating.store import Store
 def running(root: Path, ratings: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """The command in a process of its own, and the addresses that it prints."""
     command = [sys.executable, "-P", "-m", "bidsqa.cli.rate", str(root), str(ratings), *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True
+    )
     addresses: list[str] = []
     said = ""
     try:
@@ -56,7 +58,9 @@ class Browserless:
         self.host, self.port, self.token = match[1], int(match[2]), match[3]
         self.cookie = ""
 
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes, http.client.HTTPMessage]:
+    def ask(
+        self, method: str, path: str, body: Any = None, **headers: str
+    ) -> tuple[int, bytes, http.client.HTTPMessage]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         sent = {"Host": self.host, "Origin": f"http://{self.host}", "Cookie": self.cookie, **headers}
         connection.request(method, path, None if body is None else json.dumps(body), sent)
@@ -184,7 +188,11 @@ def test_two_apps_on_one_store(bids_dataset: Callable[..., Path], tmp_path: Path
     ],
 )
 def test_wrong_usage_is_told(
-    bids_dataset: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+    bids_dataset: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    told: str,
 ) -> None:
     places = {"DATA": bids_dataset("sub-01_T1w"), "OUT": tmp_path / "out", "NOWHERE": tmp_path / "nowhere"}
     (tmp_path / "out").mkdir()
@@ -204,9 +212,10 @@ def test_all_options_reach_the_settings(tmp_path: Path) -> None:
     listed = tmp_path / "list.txt"
     listed.write_text("Metal\n\n Eye <b>movement</b>\n")
     words = (
-        "study out --tasks diagnostic likert --goal 9 --classes 2 --practice 0 --unit volume --plane coronal --per-scan 2 "
-        "--versions 4 --artifacts blur --degraded 0.5 --reference --radiological --port 4711 --seed 5 --raters ann ben "
-        f"--participant-label 01 --modalities T1w --skip-bids-validation --artifact-list {listed} --rulers {tmp_path}"
+        "study out --tasks diagnostic likert --goal 9 --classes 2 --practice 0 --unit volume --plane coronal "
+        "--per-scan 2 --versions 4 --artifacts blur --degraded 0.5 --reference --radiological --port 4711 --seed 5 "
+        "--raters ann ben --participant-label 01 --modalities T1w --skip-bids-validation "
+        f"--artifact-list {listed} --rulers {tmp_path}"
     ).split()
     _, _, options = rate.parse(words)
     assert rate.settings_of(options) == items.Settings(

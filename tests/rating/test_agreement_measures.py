@@ -51,9 +51,7 @@ def test_krippendorffs_example_has_forty_pairable_values() -> None:
     assert agreement.coincidences(values, [1, 2, 3, 4, 5]).sum() == pytest.approx(40)
 
 
-@pytest.mark.parametrize(
-    ("weights", "value"), [("quadratic", 0.47167), ("linear", 0.27253), ("unweighted", 0.03129)]
-)
+@pytest.mark.parametrize(("weights", "value"), [("quadratic", 0.47167), ("linear", 0.27253), ("unweighted", 0.03129)])
 def test_kappa_of_tangs_readers(weights: str, value: float) -> None:
     assert cohen_kappa(TANG, weights) == pytest.approx(value, abs=5e-6)
 

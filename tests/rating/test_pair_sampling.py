@@ -108,8 +108,12 @@ def test_the_gain_is_the_divergence_by_numbers() -> None:
         after = joint / chance
         new_means = np.array([(after * part).sum() for part in grid])
         new_variances = np.array([(after * part**2).sum() for part in grid]) - new_means**2
-        gain += chance * 0.5 * np.sum(
-            new_variances / variances + (new_means - means) ** 2 / variances - 1 - np.log(new_variances / variances)
+        gain += (
+            chance
+            * 0.5
+            * np.sum(
+                new_variances / variances + (new_means - means) ** 2 / variances - 1 - np.log(new_variances / variances)
+            )
         )
     assert information_gain(means, variances)[0, 1] == pytest.approx(gain, rel=1e-3)
 

@@ -51,7 +51,8 @@ def test_other_names_are_refused(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "https://127.0.0.1:4711", "http://127.0.0.1:9", "null", "http://127.0.0.1:4711.evil"]
+    "origin",
+    ["http://evil.example", "https://127.0.0.1:4711", "http://127.0.0.1:9", "null", "http://127.0.0.1:4711.evil"],
 )
 def test_other_sites_pages_are_refused(origin: str) -> None:
     assert "another site" in str(asked("POST", origin=origin, content_length="2"))

@@ -28,7 +28,9 @@ def test_a_pair_can_be_made_again_from_what_is_stored(tmp_path: Path, scans) -> 
     one, other = Gallery(scans[0].root), Gallery(scans[0].root)
     shown = one.look(content, (0, 3, CLEAN))
     assert set(shown["image"]["versions"]) == {"0", "3"}
-    assert [part["name"] for part in shown["image"]["versions"]["3"]] == [part["name"] for part in content["versions"][3]]
+    assert [part["name"] for part in shown["image"]["versions"]["3"]] == [
+        part["name"] for part in content["versions"][3]
+    ]
     assert np.array_equal(one.floats(content, 3), other.floats(content, 3))
     assert not np.array_equal(one.floats(content, 3), one.floats(content, 0))
     volume = load_volume(scans[0].path)

@@ -28,9 +28,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("spread", "tau", "taste", "expected"), TABLE)
-def test_ceilings_are_those_of_the_table(
-    spread: float, tau: float, taste: float, expected: tuple[float, ...]
-) -> None:
+def test_ceilings_are_those_of_the_table(spread: float, tau: float, taste: float, expected: tuple[float, ...]) -> None:
     found = ceilings(spread, tau, taste, PAIRS, seed=11)
     for key, value in zip(KEYS, expected, strict=True):
         error = math.sqrt(value * (1 - value) / PAIRS)
