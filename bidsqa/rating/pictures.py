@@ -28,7 +28,7 @@ MOST_SLICES = 40
 STACK_SHARE = 0.8
 KEPT_VOLUMES, KEPT_STACKS = 3, 96
 LARGEST_PARAMETER = 64
-BISECTIONS = 16
+MOST_TRIES, CLOSE_DB = 20, 0.005
 
 
 class Gallery:
@@ -306,39 +306,41 @@ def noise_series(
     """
     import torch
 
-    from bidsqa.simulation import ARTIFACTS
     from bidsqa.simulation.artifact import head_level, rough_foreground
     from bidsqa.simulation.noise import SIGMA_AT_1, draw_normal
 
-    image = torch.from_numpy(stack)[None, None]
-    row = ARTIFACTS["coil_noise"]
-    drawn = row.sample(torch.Generator().manual_seed(seed), 1.0, (1.0, 1.0, 1.0), coils=coils)
-    # noisy² = x² + 2xσA + σ²B, so that the draw is made once and the strength found by two images
-    deviates = draw_normal(image, drawn["noise_seed"], 2 * coils)
-    along = (deviates[0, :coils].sum(dim=0) / coils**0.5).numpy().astype(np.float64)
-    power = deviates[0].square().sum(dim=0).numpy().astype(np.float64)
-    level = SIGMA_AT_1 * float(head_level(image, rough_foreground(image))[0])
-    clean = stack.astype(np.float64)
-    signal = float((clean**2).sum())
+    image = torch.from_numpy(np.ascontiguousarray(stack))[:, None]
+    # of several coils noisy² = x² + 2xσA + σ²B, so that the draw is made once for all versions
+    along, power = np.empty_like(stack), np.empty_like(stack)
+    for number in range(len(stack)):
+        deviates = draw_normal(image[:1], torch.tensor([seed + number]), 2 * coils)[0]
+        along[number] = (deviates[:coils].sum(dim=0) / coils**0.5).numpy()
+        power[number] = deviates.square().sum(dim=0).numpy()
+    whole = torch.from_numpy(np.ascontiguousarray(stack))[None, None]
+    level = SIGMA_AT_1 * float(head_level(whole, rough_foreground(whole))[0])
+    signal = float(np.square(stack, dtype=np.float64).sum())
 
-    def ratio(strength: float) -> float:
-        sigma = strength * level
-        squared = clean**2 + 2 * clean * sigma * along + sigma**2 * power
-        error = float(((np.sqrt(np.maximum(squared, 0)) - clean) ** 2).sum())
+    def noisy(strength: float) -> Array:
+        sigma = np.float32(strength * level)
+        return np.sqrt(np.maximum(stack**2 + 2 * sigma * stack * along + sigma**2 * power, 0))
+
+    def ratio(version: Array) -> float:
+        error = float(np.square(version - stack, dtype=np.float64).sum())
         return 10 * math.log10(signal / error) if error > 0 else math.inf
 
     made, strengths = [], []
+    strength = 0.1
     for step in steps:
-        if ratio(1.0) > step:
+        for _ in range(MOST_TRIES):
+            version = noisy(strength)
+            apart = ratio(version) - step
+            if abs(apart) < CLOSE_DB or not math.isfinite(apart):
+                break
+            strength *= 10 ** (apart / 20)
+        if strength > 1 or abs(apart) >= CLOSE_DB:
             raise InputError(f"noise of {step:g} dB can't be put on this image", "leave it out")
-        low, high = 0.0, 1.0
-        for _ in range(BISECTIONS):
-            middle = 0.5 * (low + high)
-            low, high = (low, middle) if ratio(middle) < step else (middle, high)
-        with torch.no_grad():
-            noisy = row.apply(image, {**drawn, "strength": torch.tensor([high]), "sigma": drawn["sigma"] * high})
-        made.append(noisy[0, 0].numpy())
-        strengths.append((step, high))
+        made.append(version)
+        strengths.append((step, strength))
     return np.stack([*made, stack]), [*strengths, (None, 0.0)]
 
 
