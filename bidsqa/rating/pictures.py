@@ -6,10 +6,9 @@ from __future__ import annotations
 import io
 import math
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +16,16 @@ from bidsqa.errors import InputError
 from bidsqa.image import Volume, load_volume
 from bidsqa.image.intensity import robust_range, rough_head
 from bidsqa.image.slices import PLANES, acquisition_axis, head_extent, take_slice
+from bidsqa.rating.keeping import Kept
 from bidsqa.rating.ruler_images import RulerImages
 
 Array = np.ndarray[Any, Any]
 Content = Mapping[str, Any]
-Thing = TypeVar("Thing")
 CLEAN = -1
 SERIES = "series"
 MOST_SLICES = 40
 STACK_SHARE = 0.8
-KEPT_VOLUMES, KEPT_STACKS = 3, 96
+KEPT_VOLUMES, KEPT_BYTES = 3, 400e6
 LARGEST_PARAMETER = 64
 MOST_TRIES, CLOSE_DB = 20, 0.005
 
@@ -46,10 +45,10 @@ class Gallery:
 
     def __init__(self, root: Path, rulers: RulerImages | None = None, radiological: bool = False) -> None:
         self.root, self.rulers, self.radiological = root, rulers, radiological
-        self._volumes: OrderedDict[str, tuple[Volume, dict[int, tuple[int, int]]]] = OrderedDict()
-        self._stacks: OrderedDict[str, tuple[Array, dict[str, Any]]] = OrderedDict()
-        # one picture at a time: the simulation uses all processors it may use
-        self._lock = threading.RLock()
+        # one at a time: the simulation uses all processors it may use
+        making = threading.RLock()
+        self._volumes: Kept[tuple[Volume, dict[int, tuple[int, int]]]] = Kept(KEPT_VOLUMES, lambda _: 1, making)
+        self._stacks: Kept[tuple[Array, Any]] = Kept(KEPT_BYTES, lambda made: made[0].nbytes, making)
 
     def look(self, content: Content, versions: Sequence[int] = ()) -> dict[str, Any]:
         """What the pictures of an item will show, to be stored with the trial.
@@ -73,14 +72,13 @@ class Gallery:
         InputError
             A scan or ruler can't be read.
         """
-        with self._lock:
-            shown: dict[str, Any] = {}
-            if "path" in content:
-                told = {str(at): self._version(content, at)[1] for at in sorted(set(versions)) if at != CLEAN}
-                shown["image"] = {**self._clean(content)[1], "versions": told}
-            if SERIES in content:
-                shown[SERIES] = self._series(content)[1]
-            return shown
+        shown: dict[str, Any] = {}
+        if "path" in content:
+            told = {str(at): self._version(content, at)[1] for at in sorted(set(versions)) if at != CLEAN}
+            shown["image"] = {**self._clean(content)[1], "versions": told}
+        if SERIES in content:
+            shown[SERIES] = self._series(content)[1]
+        return shown
 
     def floats(self, content: Content, version: int) -> Array:
         """A version of an item in the scan's own units.
@@ -97,13 +95,11 @@ class Gallery:
         ndarray of float32, shape (slices, rows, columns)
             Row 0 is the top. One slice where the unit is a slice.
         """
-        with self._lock:
-            return self._clean(content)[0] if version == CLEAN else self._version(content, version)[0]
+        return self._clean(content)[0] if version == CLEAN else self._version(content, version)[0]
 
     def series_floats(self, content: Content) -> Array:
         """The series of an item, shape (versions, slices, rows, columns), worst first."""
-        with self._lock:
-            return self._series(content)[0]
+        return self._series(content)[0]
 
     def marks(self, plane: str) -> list[str]:
         """Letters for the left and the right edge of a picture of this plane."""
@@ -193,20 +189,10 @@ class Gallery:
         return images[:, None], {**about, "slices": [0], "plane": "", "versions": [{}] * len(images)}
 
     def _volume(self, path: str) -> tuple[Volume, dict[int, tuple[int, int]]]:
-        return _remember(self._volumes, KEPT_VOLUMES, path, lambda: (load_volume(self.root / path), {}))
+        return self._volumes.get(path, lambda: (load_volume(self.root / path), {}))
 
     def _kept(self, key: str, make: Callable[[], tuple[Array, Any]]) -> tuple[Array, Any]:
-        return _remember(self._stacks, KEPT_STACKS, key, make)
-
-
-def _remember(kept: OrderedDict[str, Thing], most: int, key: str, make: Callable[[], Thing]) -> Thing:
-    """What was made last stays; what was not used longest goes."""
-    if key not in kept:
-        kept[key] = make()
-        while len(kept) > most:
-            kept.popitem(last=False)
-    kept.move_to_end(key)
-    return kept[key]
+        return self._stacks.get(key, make)
 
 
 def _key(content: Content, part: Any) -> str:
