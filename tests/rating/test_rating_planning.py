@@ -4,31 +4,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-import pytest
 from scipy.stats import spearmanr
 
 from bidsqa.rating.planning import REPEAT_LAG, comparisons_of
 from bidsqa.rating.sampling import posterior
+from bidsqa.rating.session import Session
 from bidsqa.rating.synthetic_reader import SyntheticReader, utility
 
-if TYPE_CHECKING:
-    from tests.rating.conftest import SessionMaker
-
-
-@pytest.fixture
-def drive():
-    """The functions of conftest that let readers answer."""
-    import importlib.util
-    from pathlib import Path
-
-    specification = importlib.util.spec_from_file_location("rating_conftest", Path(__file__).with_name("conftest.py"))
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+SessionMaker = Callable[..., Session]
 
 
 def test_a_whole_session_of_pairs(make_session: SessionMaker, drive) -> None:
