@@ -60,6 +60,7 @@ def serve(app: Starlette, place: Place) -> None:
         log_level="warning",
         access_log=False,  # addresses hold tokens
         server_header=False,
+        proxy_headers=False,
         lifespan="off",
         timeout_graceful_shutdown=GOODBYE_SECONDS,
     )

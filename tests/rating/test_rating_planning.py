@@ -181,3 +181,14 @@ def test_two_readers_at_once_get_their_own_trials(make_session: SessionMaker, dr
         positions = [trial.position for trial in session.store.trials("pairwise", reader.id)]
         assert all(after == before + 1 for before, after in pairwise(positions))
         assert session.progress(reader.id, "pairwise")[0] == 20
+
+
+def test_what_was_skipped_comes_once_more_at_the_end(make_session: SessionMaker, drive) -> None:
+    session = make_session(pictures=False, tasks=("likert",), practice=0)
+    reader = session.store.reader("Ann").id
+    first = [drive.answer_one(session, reader, "likert", value) for value in ("skip", "skip", "3", "4")]
+    assert session.progress(reader, "likert") == (2, 4)
+    again = [drive.answer_one(session, reader, "likert", value) for value in ("5", "skip")]
+    assert sorted(trial.item for trial in again) == sorted(trial.item for trial in first[:2])
+    assert session.open_trial(reader, "likert") is None, "not a third time"
+    assert session.progress(reader, "likert") == (3, 4)
