@@ -242,6 +242,13 @@ def hpc_options() -> str:
     return option_list(HPC_OPTIONS, "~")
 
 
+def rate_options() -> str:
+    """Every option of ``bidsqa-rate``, by group."""
+    from bidsqa.cli.rate_options import RATE_OPTIONS
+
+    return option_list(RATE_OPTIONS, "~")
+
+
 def option_list(rows: Sequence[Any], mark: str = "-") -> str:
     """A table of options, by group."""
     text = ""
@@ -289,6 +296,7 @@ SOURCES: dict[str, Callable[[], str]] = {
     "options": options,
     "train_options": train_options,
     "evaluate_options": evaluate_options,
+    "rate_options": rate_options,
     "validation": lambda: printed("validation", leave_out=("metric_ranges",)),
     "hpc_options": hpc_options,
     "benchmarks": lambda: printed("benchmarks", leave_out=ELSEWHERE),
