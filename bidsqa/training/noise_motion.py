@@ -46,7 +46,7 @@ RULER_LEVELS = (12.0, 15.0, 18.0, 21.0, 24.0, 27.0, 30.0)
 # of the slices that are drawn
 SHARES = REAL_SHARE, DRAWN_SHARE, PHANTOM_SHARE = (0.55, 0.37, 0.08)
 PER_PLANE, PER_DRAWN_PLANE, PHANTOMS = 16, 5, (101, 102, 103, 104)
-WATCHED_SETS, WATCHED_PAIRS, WATCH_SEED = 12, 30, 9_000_001
+WATCHED_SETS, WATCHED_PAIRS, WATCH_SEED = 12, 60, 9_000_001
 MEAN_SETS = 48
 # share of a mini-batch that is simulated anew, and for how many steps of its task a set may come again
 FRESH, KEPT = 0.4, 40
