@@ -3,7 +3,7 @@
 
 from bidsqa.rulers.folder import read_ruler, write_ruler, write_threshold
 from bidsqa.rulers.matching import Match, kind_of_scan, match_ruler
-from bidsqa.rulers.reading import MODEL, read_on_ruler, ruler_levels
+from bidsqa.rulers.reading import MODEL, place_scan, read_on_ruler, ruler_levels
 from bidsqa.rulers.ruler import Kind, Ruler, Threshold
 from bidsqa.rulers.shelf import own_rulers, rulers_at_hand, shipped_rulers
 
@@ -16,6 +16,7 @@ __all__ = [
     "kind_of_scan",
     "match_ruler",
     "own_rulers",
+    "place_scan",
     "read_on_ruler",
     "read_ruler",
     "ruler_levels",

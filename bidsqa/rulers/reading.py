@@ -9,13 +9,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bidsqa.errors import InputError
+from bidsqa.errors import InputError, NotComputable
 from bidsqa.models import Score
 from bidsqa.rulers import scale
-from bidsqa.rulers.matching import Match
-from bidsqa.rulers.ruler import Ruler
+from bidsqa.rulers.matching import Match, match_ruler
+from bidsqa.rulers.ruler import Kind, Ruler
+from bidsqa.settings import RULER_MODEL
 
-MODEL = "noise_motion"
+MODEL = RULER_MODEL
 MOTION_CUT = 0.5
 BATCH = 8
 MOST_KEPT = 64
@@ -65,6 +66,25 @@ def ruler_levels(scorer: SliceScorer, ruler: Ruler) -> tuple[float, ...]:
             "Build one from a sharper scan with less noise: bidsqa-ruler build SCAN OUT",
         )
     return levels
+
+
+def place_scan(score: Score, scorer: SliceScorer, kind: Kind, rulers: Sequence[Ruler]) -> Score:
+    """As :func:`read_on_ruler`, with the nearest of the rulers at hand.
+
+    Raises
+    ------
+    NotComputable
+        When there is no ruler for scans of this kind, or the nearest can't be used.
+    """
+    match = match_ruler(kind, rulers)
+    if match is None:
+        what = kind.suffix if kind.body_part == "brain" else f"{kind.suffix} of the {kind.body_part}"
+        raise NotComputable(f"there is no ruler for {what}; build one with bidsqa-ruler")
+    try:
+        levels = ruler_levels(scorer, match.ruler)
+    except InputError as error:
+        raise NotComputable(error.cause.rstrip(".")) from error
+    return read_on_ruler(score, match, levels)
 
 
 def read_on_ruler(score: Score, match: Match, levels: Sequence[float]) -> Score:
