@@ -117,7 +117,7 @@ def read_on_ruler(score: Score, match: Match, levels: Sequence[float]) -> Score:
         "threshold": threshold.value,
         "threshold_set_by": threshold.source,
         "passes": passes,
-        "outside": scale.outside(levels, score.value),
+        "outside": scale.outside(levels, score.value) or None,
     }
     slices = tuple(
         replace(part, value=tuple(scale.interpolated_score(levels, value) for value in part.value))
