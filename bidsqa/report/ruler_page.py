@@ -60,7 +60,7 @@ def render_ruler(ruler: Ruler, place: str) -> str:
         by_person=ruler.threshold.source == PERSON,
         longest_name=LONGEST_NAME,
         command=f"{about['command']} {ruler.threshold.value:g}{into}",
-        facts=[(key.replace("_", " "), str(value)) for key, value in ruler.provenance.items()],
+        facts=[(key.replace("_", " "), str(value)) for key, value in ruler.provenance.items() if value != ""],
         about=page.data_block(about),
     )
 
