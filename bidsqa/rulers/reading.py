@@ -123,6 +123,12 @@ def read_on_ruler(score: Score, match: Match, levels: Sequence[float]) -> Score:
         replace(part, value=tuple(scale.interpolated_score(levels, value) for value in part.value))
         for part in score.slices
     )
+    spread = {
+        key: scale.interpolated_score(levels, score.extra[key]) for key in ("median", "p10") if key in score.extra
+    }
+    if "sd" in score.extra:
+        spread["sd"] = scale.score_error(levels, score.value, score.extra["sd"])
+    planes = {name: scale.interpolated_score(levels, value) for name, value in score.extra.get("planes", {}).items()}
     moved = float(score.extra.get("p_motion", 0.0)) > MOTION_CUT
     causes = ["noise"] * (not passes) + ["motion"] * moved
     return Score(
@@ -132,6 +138,8 @@ def read_on_ruler(score: Score, match: Match, levels: Sequence[float]) -> Score:
         slices=slices,
         extra={
             **score.extra,
+            **spread,
+            "planes": planes,
             "raw": score.value,
             "raw_uncertainty": score.uncertainty,
             "ruler": place,
