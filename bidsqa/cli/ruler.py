@@ -102,8 +102,8 @@ def _add_build(build: Parser) -> None:
         help="kind of image (guessed from the file's name by default)",
     )
     build.add_argument("--slice", type=int, metavar="N", help="slice of the acquisition plane (one with much brain)")
-    build.add_argument("--worst", type=float, metavar="DB", help="SNR of the worst version (10)")
-    build.add_argument("--best", type=float, metavar="DB", help="SNR at which the original stands (31)")
+    build.add_argument("--worst", type=float, metavar="DB", help="SNR of the worst version (12)")
+    build.add_argument("--best", type=float, metavar="DB", help="SNR at which the original stands (33)")
     build.add_argument("--coils", type=int, default=8, metavar="N", help="receive coils to simulate (%(default)s)")
     build.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (%(default)s)")
     build.add_argument(

@@ -109,7 +109,7 @@ SHOWN = {
         0.0,
         1.0,
         ((0.0, "0"), (0.5, "0.5"), (1.0, "1")),
-        "Motion",
+        "Motion (probability)",
         "p_motion_slices",
     ),
 }

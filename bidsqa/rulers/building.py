@@ -17,7 +17,7 @@ from bidsqa.rulers.ruler import AUTOMATIC, SIDES, Ruler, Threshold, check_ruler
 from bidsqa.rulers.scale import THRESHOLD_STEP, VERSIONS
 from bidsqa.simulation.coil_noise import COILS, image_versions, noisy_versions
 
-WORST_DB, BEST_DB = 10.0, 31.0
+WORST_DB, BEST_DB = 12.0, 33.0
 DB_RANGE = (0.0, 60.0)
 # the automatic rule: the first half version that has this SNR
 ACCEPTED_DB = 24.0
@@ -31,7 +31,7 @@ Array = np.ndarray[Any, Any]
 def equal_steps(worst: float = WORST_DB, best: float = BEST_DB) -> tuple[float, ...]:
     """SNR of versions 0 to 6 in dB: equal steps from the worst, the next of which would be ``best``, the original.
 
-    The original's own ratio can't be known; 34 dB continues the steps of the training's labels, 18 to 30 dB by 4.
+    The original's own ratio can't be known; 33 dB goes on with the steps.
 
     Raises
     ------
