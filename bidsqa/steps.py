@@ -86,9 +86,7 @@ def _scorer(name: str, device: str, weights: str | None, threads: int) -> Any:
     return models.load(name, device=device, weights=Path(weights) if weights else None, threads=threads)
 
 
-def score(
-    name: str, volume: Volume, settings: Settings, source: Source | None = None, *, maps: bool = True
-) -> Scores:
+def score(name: str, volume: Volume, settings: Settings, source: Source | None = None, *, maps: bool = True) -> Scores:
     """Step 2: one learned score; a scan that the model can't judge gets none, with the reason.
 
     With ``maps``, unless the settings say no, also where in its worst slices it comes from. The scan's suffix and

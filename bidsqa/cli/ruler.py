@@ -65,9 +65,7 @@ def build_parser() -> Parser:
     acts = parser.add_subparsers(title="what to do", metavar="ACT", dest="act", required=True)
 
     def act(name: str, says: str) -> Parser:
-        made: Parser = acts.add_parser(
-            name, help=says, description=f"{says[0].upper()}{says[1:]}.", allow_abbrev=False
-        )
+        made: Parser = acts.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.", allow_abbrev=False)
         return made
 
     _add_build(act("build", "make a ruler from a good scan"))
@@ -77,9 +75,11 @@ def build_parser() -> Parser:
     choose = act("set", "set a ruler's threshold")
     _add_ruler(choose)
     choose.add_argument("threshold", metavar="THRESHOLD", nargs="?", type=float, help="0 to 7 in steps of 0.5")
-    choose.add_argument("--from", dest="file", metavar="FILE", help="the file that the page saved, instead of THRESHOLD")
+    choose.add_argument("--from", dest="file", metavar="FILE", help="the file of the page, instead of THRESHOLD")
     choose.add_argument("--by", metavar="NAME", default="", help="who says so, for the ruler's file")
-    choose.add_argument("--into", metavar="DIR", help="set it in a copy in this folder of rulers; the ruler itself stays")
+    choose.add_argument(
+        "--into", metavar="DIR", help="set it in a copy in this folder of rulers; the ruler itself stays"
+    )
     listed = act("list", "list the rulers at hand")
     listed.add_argument("--rulers", metavar="DIR", help="your own folder of rulers as well")
     check = act("check", "check a ruler's files, and that the network orders its versions")
@@ -133,7 +133,8 @@ def _build(given: argparse.Namespace) -> int:
         raise UsageError(f"{out} is there already and isn't empty.", "Give a new folder; rulers are not overwritten.")
     suffix = _suffix_of(scan, given.suffix)
     snr = building.equal_steps(
-        building.WORST_DB if given.worst is None else given.worst, building.BEST_DB if given.best is None else given.best
+        building.WORST_DB if given.worst is None else given.worst,
+        building.BEST_DB if given.best is None else given.best,
     )
     ruler = building.build_ruler(
         given.name or out.name,
@@ -195,7 +196,9 @@ def _view(given: argparse.Namespace) -> int:
     try:
         write_atomic(page, render_ruler(ruler, str(folder) if folder else ruler.name))
     except OSError as error:
-        raise UsageError(f"The page {page} can't be written: {error.strerror}.", "Give another place: --out FILE") from error
+        raise UsageError(
+            f"The page {page} can't be written: {error.strerror}.", "Give another place: --out FILE"
+        ) from error
     print(f"Page: {page}")
     print("Open it in a browser, choose the worst version that you accept, and put it into the ruler as the page says.")
     return FINE
@@ -210,7 +213,9 @@ def _set(given: argparse.Namespace) -> int:
     if given.into:
         target = Path(given.into).expanduser().absolute() / ruler.name
         if target.exists():
-            raise UsageError(f"{target} is there already.", f"Set it there: {NAME} set {_quoted(target)} {threshold.value:g}")
+            raise UsageError(
+                f"{target} is there already.", f"Set it there: {NAME} set {_quoted(target)} {threshold.value:g}"
+            )
     elif folder is None:
         raise UsageError(
             f"The ruler {ruler.name} comes with bidsqa and stays as it is.",
@@ -226,7 +231,9 @@ def _set(given: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"The ruler can't be written: {error.strerror}.", "Give another folder: --into DIR") from error
     print(f"{target}: scans of this kind are accepted from {threshold.value:g}.")
-    print(f"  bidsqa BIDS_DIR OUT_DIR participant --models severity ssim noise_motion --rulers {_quoted(target.parent)}")
+    print(
+        f"  bidsqa BIDS_DIR OUT_DIR participant --models severity ssim noise_motion --rulers {_quoted(target.parent)}"
+    )
     return FINE
 
 
@@ -272,7 +279,8 @@ def _choice(path: Path, ruler: Ruler) -> dict[str, Any]:
         raise UsageError(f"The file {path} holds no threshold.", f"It is saved by the page of: {NAME} view RULER")
     if choice.get("sha256") != ruler.sha256:
         raise UsageError(
-            f"The file {path} is about another ruler than {ruler.name}.", "A threshold holds for the images it was chosen on."
+            f"The file {path} is about another ruler than {ruler.name}.",
+            "A threshold holds for the images it was chosen on.",
         )
     return dict(choice)
 
@@ -287,7 +295,9 @@ def _list(given: argparse.Namespace) -> int:
         kind, threshold = ruler.kind, ruler.threshold
         who = (threshold.set_by or "a person") if threshold.by_person else threshold.source
         field = f"{kind.field_strength:g} T" if kind.field_strength else "not known"
-        rows.append((ruler.name, f"{kind.suffix} {kind.dimension} {kind.body_part}", field, f"{threshold.value:g}", who))
+        rows.append(
+            (ruler.name, f"{kind.suffix} {kind.dimension} {kind.body_part}", field, f"{threshold.value:g}", who)
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         told = "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[4]])

@@ -172,7 +172,9 @@ def _axis(ruler: Mapping[str, Any], value: float, error: float, label: str) -> M
     parts.append(f'<path class="here" d="M{at:.0f} {AXIS + 2}l10 20h-20z"/>')
     anchor = "start" if at < 90 else "end" if at > WIDTH - 90 else "middle"
     shift = {"start": -14, "end": 14, "middle": 0}[anchor]
-    text = f'this scan: {value:.1f}'
-    parts.append(f'<text class="tick here-name" x="{at + shift:.0f}" y="{AXIS + 40}" text-anchor="{anchor}">{text}</text>')
+    text = f"this scan: {value:.1f}"
+    parts.append(
+        f'<text class="tick here-name" x="{at + shift:.0f}" y="{AXIS + 40}" text-anchor="{anchor}">{text}</text>'
+    )
     head = f'<svg class="chart ruler-axis" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
     return Markup(head + "".join(parts) + "</svg>")

@@ -127,7 +127,9 @@ def build_ruler(
         "plane": PLANES[axis],
         "slice": chosen,
         "noise": "complex Gaussian in the k-space of all coils, one draw scaled; root of the sum of squares",
-        "k-space": "measured" if kspace is not None else "made up: smooth sensitivities and phase on the magnitude image",
+        "k-space": "measured"
+        if kspace is not None
+        else "made up: smooth sensitivities and phase on the magnitude image",
         "coils": coils if kspace is None else int(kspace.shape[0]),
         "seed": seed,
         "made_by": f"bidsqa {bidsqa.__version__}",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A ruler as a folder: ``ruler.json`` (what it is), ``versions.npz`` (the images), ``ruler.png`` (to look at).
 
-What is read comes from outside and isn't trusted: sizes are bounded before anything is unpacked, nothing is unpickled, no
-name in the JSON is used as a path, and the images must have the checksum that the JSON tells.
+What is read comes from outside and isn't trusted: sizes are bounded before anything is unpacked, nothing is unpickled,
+no name in the JSON is used as a path, and the images must have the checksum that the JSON tells.
 """
 
 from __future__ import annotations
@@ -206,7 +206,9 @@ def _bytes(path: Path, largest: int) -> bytes:
         hint = "Rulers are made by: bidsqa-ruler build SCAN OUT"
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             raise InputError(f"The folder {path.parent} holds no ruler: there is no {path.name}.", hint) from error
-        raise InputError(f"The ruler's file {path} can't be read: {error.strerror}.", "Check its permissions.") from error
+        raise InputError(
+            f"The ruler's file {path} can't be read: {error.strerror}.", "Check its permissions."
+        ) from error
     if len(data) > largest:
         raise _odd(path.parent, f"{path.name} is too large")
     return data
@@ -243,16 +245,17 @@ def _array(content: bytes, folder: Path) -> Array:
 def _without_dates(data: bytes) -> bytes:
     """The same archive without the time of writing: equal images give an equal file."""
     result = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED, True, 9) as kept:
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as source,
+        zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED, True, 9) as kept,
+    ):
         for member in source.infolist():
             kept.writestr(zipfile.ZipInfo(member.filename), source.read(member), zipfile.ZIP_DEFLATED, 9)
     return result.getvalue()
 
 
 def _odd(folder: Path, problem: str) -> InputError:
-    return InputError(
-        f"The ruler {folder} can't be used: {problem}.", "Build it again: bidsqa-ruler build SCAN OUT"
-    )
+    return InputError(f"The ruler {folder} can't be used: {problem}.", "Build it again: bidsqa-ruler build SCAN OUT")
 
 
 def _table(facts: Mapping[str, Any], key: str) -> dict[str, Any]:

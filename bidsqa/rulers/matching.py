@@ -19,7 +19,6 @@ _FAT_WORDS = frozenset({"fs", "fatsat", "fat_sat", "sfs", "spir", "spair", "ches
 _GAUSS = 100.0  # a field strength above this was written in gauss
 
 
-
 @dataclass(frozen=True)
 class Match:
     """A scan's ruler.
@@ -111,7 +110,10 @@ def _field_differs(one: Kind, other: Kind) -> bool:
 def _reasons(kind: Kind, ruler: Ruler) -> list[str]:
     """What agrees and what doesn't."""
     other = ruler.kind
-    found = ["a ruler that ships with bidsqa" if ruler.shipped else "the site's own ruler", f"{kind.suffix} as the scan"]
+    found = [
+        "a ruler that ships with bidsqa" if ruler.shipped else "the site's own ruler",
+        f"{kind.suffix} as the scan",
+    ]
     if kind.body_part != "brain":
         found.append(f"{kind.body_part} as the scan")
     same = kind.dimension == other.dimension
@@ -119,9 +121,8 @@ def _reasons(kind: Kind, ruler: Ruler) -> list[str]:
     if kind.fat_saturation is not None and other.fat_saturation is not None:
         words = {True: "with fat saturation", False: "without fat saturation"}
         agrees = kind.fat_saturation == other.fat_saturation
-        found.append(
-            f"{words[other.fat_saturation]}{' as the scan' if agrees else f', the scan is {words[kind.fat_saturation]}'}"
-        )
+        told = " as the scan" if agrees else f", the scan is {words[kind.fat_saturation]}"
+        found.append(words[other.fat_saturation] + told)
     if other.field_strength is not None and kind.field_strength is not None:
         told = "as the scan" if not _field_differs(kind, other) else f"and the scan at {kind.field_strength:g} T"
         found.append(f"made at {other.field_strength:g} T {told}")

@@ -29,7 +29,9 @@ def windowed(images: Array) -> Array:
 
 def middle(image: Array, side: int = CROP) -> Array:
     """The middle of an image, at most ``side`` pixels wide and high."""
-    parts = [slice(max(0, (size - side) // 2), max(0, (size - side) // 2) + min(side, size)) for size in image.shape[-2:]]
+    parts = [
+        slice(max(0, (size - side) // 2), max(0, (size - side) // 2) + min(side, size)) for size in image.shape[-2:]
+    ]
     cut: Array = image[..., parts[0], parts[1]]
     return cut
 

@@ -102,8 +102,8 @@ def read_on_ruler(score: Score, match: Match, levels: Sequence[float]) -> Score:
     -------
     Score
         Value, uncertainty and slices on the ruler's scale, 0 (worst version) to 7 (original). Extra: what the network
-        gave, ``raw`` and ``raw_uncertainty``, ``ruler`` (name, why, sha256, levels, version_score, threshold,
-        threshold_set_by_person, passes, outside, place) and ``cause``: ``noise``, ``motion``, ``noise and motion`` or ``none``.
+        gave, ``raw`` and ``raw_uncertainty``, ``ruler`` (name, why, sha256, levels, version_score, place, threshold,
+        threshold_set_by, passes, outside) and ``cause``: ``noise``, ``motion``, ``noise and motion`` or ``none``.
     """
     threshold = match.ruler.threshold
     passes = scale.passes(levels, score.value, threshold.value)

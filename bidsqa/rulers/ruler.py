@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a ruler is: eight versions of one slice, what kind of scan it stands for, and from which version on one accepts."""
+"""What a ruler is: eight versions of one slice, the kind of scan it stands for, and from which version on one accepts."""
 
 from __future__ import annotations
 
@@ -125,7 +125,8 @@ def check_ruler(ruler: Ruler) -> Ruler:
     """
     if not NAME.fullmatch(ruler.name):
         raise InputError(
-            f"A ruler can't have the name {ruler.name[:80]!r}.", "Use letters, digits, dots, dashes, underscores; 64 at most."
+            f"A ruler can't have the name {ruler.name[:80]!r}.",
+            "Use letters, digits, dots, dashes, underscores; 64 at most.",
         )
     problem = _problem_of_kind(ruler.kind) or _problem_of_versions(ruler.versions)
     if not problem:
@@ -136,7 +137,9 @@ def check_ruler(ruler: Ruler) -> Ruler:
     if not problem and ruler.threshold.source not in (AUTOMATIC, PERSON):
         problem = f"the threshold comes from {AUTOMATIC!r} or {PERSON!r}"
     if problem:
-        raise InputError(f"The ruler {ruler.name} can't be used: {problem}.", "Build it again: bidsqa-ruler build SCAN OUT")
+        raise InputError(
+            f"The ruler {ruler.name} can't be used: {problem}.", "Build it again: bidsqa-ruler build SCAN OUT"
+        )
     return ruler
 
 

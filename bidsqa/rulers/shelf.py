@@ -56,7 +56,9 @@ def ruler_folders(shelf: Path) -> list[Path]:
         with os.scandir(shelf) as entries:
             names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
     except OSError as error:
-        raise InputError(f"The folder of rulers {shelf} can't be read: {error.strerror}.", "Check its permissions.") from error
+        raise InputError(
+            f"The folder of rulers {shelf} can't be read: {error.strerror}.", "Check its permissions."
+        ) from error
     folders = [shelf / name for name in names if os.path.lexists(shelf / name / FACTS)]
     if not folders:
         raise InputError(f"The folder {shelf} holds no ruler.", hint)

@@ -81,7 +81,12 @@ def test_build_from_measured_kspace(scan: Path, tmp_path: Path) -> None:
     kspace = np.fft.fftshift(np.fft.fft2(image, norm="ortho"))[None] * np.exp(1j * rng.uniform(0, 6, (4, 1, 1)))
     np.save(tmp_path / "k.npy", kspace)
     out = tmp_path / "raw"
-    assert command.main(["build", str(scan), str(out), "--kspace", str(tmp_path / "k.npy"), "--worst", "3", "--best", "24"]) == 0
+    assert (
+        command.main(
+            ["build", str(scan), str(out), "--kspace", str(tmp_path / "k.npy"), "--worst", "3", "--best", "24"]
+        )
+        == 0
+    )
     assert read_ruler(out).versions.shape == (8, 64, 64)
     assert read_ruler(out).provenance["k-space"] == "measured"
 
@@ -95,7 +100,9 @@ def test_a_ruler_that_the_network_cannot_read_is_not_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_view(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_view(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert command.main(["view", str(folder)]) == 0
     assert "our-T1w-ruler.html" in capsys.readouterr().out

@@ -33,7 +33,8 @@ def test_steps_that_make_no_ruler(worst: float, best: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("worst", "best", "threshold"), [(12, 33, 4.0), (10, 31, 5.0), (18, 34, 3.0), (24, 45, 0.0), (30, 51, 0.0), (5, 20, 7.0)]
+    ("worst", "best", "threshold"),
+    [(12, 33, 4.0), (10, 31, 5.0), (18, 34, 3.0), (24, 45, 0.0), (30, 51, 0.0), (5, 20, 7.0)],
 )
 def test_the_automatic_threshold_is_a_level_of_noise(worst: float, best: float, threshold: float) -> None:
     found = automatic_threshold(equal_steps(worst, best), 24.0)

@@ -89,9 +89,7 @@ def test_equal_rulers_go_by_name(ruler: Ruler) -> None:
 
 
 def test_why_in_words(ruler: Ruler) -> None:
-    found = match_ruler(
-        Kind("T1w", "2D", 1.5, False), [named("T1w-3D", ruler, fat_saturation=True)]
-    )
+    found = match_ruler(Kind("T1w", "2D", 1.5, False), [named("T1w-3D", ruler, fat_saturation=True)])
     assert found
     assert found.why == (
         "a ruler that ships with bidsqa",

@@ -81,9 +81,7 @@ def test_what_is_no_threshold(threshold: float) -> None:
         scale.threshold_level(LEVELS, threshold)
 
 
-@pytest.mark.parametrize(
-    ("threshold", "first"), [(0.0, 0), (0.5, 1), (4.5, 5), (5.0, 5), (7.0, 7)]
-)
+@pytest.mark.parametrize(("threshold", "first"), [(0.0, 0), (0.5, 1), (4.5, 5), (5.0, 5), (7.0, 7)])
 def test_accepted_versions(threshold: float, first: int) -> None:
     accepted = scale.accepted_versions(threshold)
     assert list(accepted) == list(range(first, 8))
@@ -112,9 +110,7 @@ def test_a_better_scan_never_loses(levels: tuple[float, ...], value: float, more
 
 
 @given(rulers, values, thresholds)
-def test_pass_is_the_place_against_the_threshold(
-    levels: tuple[float, ...], value: float, threshold: float
-) -> None:
+def test_pass_is_the_place_against_the_threshold(levels: tuple[float, ...], value: float, threshold: float) -> None:
     place = scale.unbounded_score(levels, value)
     if abs(place - threshold) > 1e-9:
         assert scale.passes(levels, value, threshold) == (place > threshold)
