@@ -109,7 +109,7 @@ def _add_build(build: Parser) -> None:
     build.add_argument(
         "--kspace",
         metavar="FILE",
-        help="measured k-space of the slice instead (.npy, complex: coils, lines, columns); tells the truth about noise",
+        help="measured k-space of the slice instead of one that is made up (.npy, complex: coils, lines, columns)",
     )
 
 

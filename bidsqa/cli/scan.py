@@ -209,7 +209,9 @@ def describe(record: Record) -> Iterator[str]:
 
 
 def _score_line(name: str, score: dict[str, Any]) -> str:
+    from bidsqa.cli.progress import printable
     from bidsqa.models import MODELS
+    from bidsqa.verdict.rulers import place_words
 
     model = MODELS.get(name)
     title = model.title if model else name
@@ -218,6 +220,9 @@ def _score_line(name: str, score: dict[str, Any]) -> str:
         return f"{title}: none"
     told = _with_error(value, error if isinstance(error, (int, float)) else None)
     reading = model.reading(value) if model else None
+    place = place_words(score)
+    if place:
+        return f"{title}: {told}: {printable(place)}"
     return f"{title}: {told}{f' {model.unit}' if model and model.unit else ''}" + (
         f": {reading.says}" if reading else f" ({model.direction})" if model and model.direction else ""
     )

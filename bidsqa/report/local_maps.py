@@ -147,7 +147,8 @@ def draw_local_maps(
     -------
     dict of str to bytes
         ``local-<model>-<plane>-<slice>.webp`` (lossless; ``<model>-<part>`` for a part of a model), the same with
-        ``-under.webp`` (browsing quality, to lie under the map) and ``-map.png`` (the map, a transparent layer of the same size).
+        ``-under.webp`` (browsing quality, to lie under the map) and ``-map.png`` (the map, a transparent layer of the
+        same size).
     """
     figures: dict[str, bytes] = {}
     for one in maps:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a ruler is: eight versions of one slice, the kind of scan it stands for, and from which version on one accepts."""
+"""A ruler: eight versions of one slice, the kind of scan it stands for, and from which version on scans are good."""
 
 from __future__ import annotations
 

@@ -37,14 +37,22 @@ def refusal(record: Record) -> dict[str, Any]:
     """The reason's text, value and threshold, e.g. *noise: as noisy as version 3 of ruler T1w-3D; ...*."""
     ruler = _ruler(record)
     value, threshold = _number(_score(record).get("value")), _number(ruler.get("threshold"))
-    name = str(ruler.get("name", ""))
-    if ruler.get("outside") == "below":
-        told = f"noisier than the worst version of ruler {name}"
-    else:
-        told = f"as noisy as version {_plain(_number(ruler.get('version_score')))} of ruler {name}"
     accepts = f"accepts from {_plain(threshold)}" + (f" and the scan is at {value:.1f}" if value is not None else "")
     who = "this study" if ruler.get("threshold_set_by") == BY_PERSON else "the default, which no person has set,"
-    return {"text": f"noise: {told}; {who} {accepts}", "value": value, "threshold": threshold}
+    return {"text": f"noise: {_told(ruler)}; {who} {accepts}", "value": value, "threshold": threshold}
+
+
+def place_words(score: Any) -> str:
+    """The place on a ruler for the terminal, e.g. ``as noisy as version 3 of ruler T1w-3D``; empty without one."""
+    ruler = score.get("ruler") if isinstance(score, dict) else None
+    return _told(ruler) if isinstance(ruler, dict) else ""
+
+
+def _told(ruler: dict[str, Any]) -> str:
+    name = str(ruler.get("name", ""))
+    if ruler.get("outside") == "below":
+        return f"noisier than the worst version of ruler {name}"
+    return f"as noisy as version {_plain(_number(ruler.get('version_score')))} of ruler {name}"
 
 
 def why_missing(record: Record) -> dict[str, Any]:
