@@ -15,7 +15,6 @@ from bidsqa.rulers.picture import png, windowed
 from bidsqa.rulers.ruler import PERSON, Ruler
 from bidsqa.rulers.scale import VERSIONS
 from bidsqa.verdict.reading import number
-from bidsqa.verdict.reasons import plain
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -128,9 +127,9 @@ def _words(ruler: Mapping[str, Any], value: float) -> dict[str, str]:
         "below": f"Noisier than the worst version of ruler {name}.",
         "above": f"Less noisy than the original of ruler {name}.",
     }
-    shown = "?" if version is None else plain(version)
+    shown = "?" if version is None else f"{version:g}"
     told = places.get(str(ruler.get("outside")), f"As noisy as version {shown} of ruler {name} ({value:.1f} of 7).")
-    limit = "?" if threshold is None else plain(threshold)
+    limit = "?" if threshold is None else f"{threshold:g}"
     if ruler.get("threshold_set_by") == PERSON:
         decided = "accepted" if passes is True else "not accepted"
         return {"told": told, "accepts": f"This study accepts from {limit}: {decided}.", "word": decided}
@@ -159,7 +158,7 @@ def _axis(ruler: Mapping[str, Any], value: float, error: float, label: str) -> M
         parts.append(f'<rect class="band fail" x="0" y="{AXIS - 8}" width="{at:.0f}" height="8"/>')
         parts.append(f'<rect class="band pass" x="{at:.0f}" y="{AXIS - 8}" width="{WIDTH - at:.0f}" height="8"/>')
         side, anchor = (-6, "end") if at > WIDTH / 2 else (6, "start")
-        words = f"accepts from {plain(threshold)}" if kind == "set" else f"default {plain(threshold)}"
+        words = f"accepts from {threshold:g}" if kind == "set" else f"default {threshold:g}"
         parts.append(f'<path class="limit {kind}" d="M{at:.0f} 0V{AXIS}"/>')
         parts.append(f'<text class="tick" x="{at + side:.0f}" y="12" text-anchor="{anchor}">{words}</text>')
     for version in range(VERSIONS):
