@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 STRIP, SCAN = "ruler-strip.png", "ruler-scan.png"
-SIDE = 104
+SIDE, GAP = 104, 2
 # of the 99th percentile of an image: what counts as head when a tile is cut
 HEAD_LEVEL = 0.15
 UNIT, HEIGHT, AXIS = 100, 74, 30
@@ -52,11 +52,20 @@ def draw_ruler_strip(volume: Volume, score: Score, rulers: Sequence[Ruler]) -> d
     versions = windowed(found[0].versions)
     row, column = _head_middle(found[0].versions[-1])
     tiles = [_tile(version, row, column) for version in versions]
+    for tile in tiles:
+        tile[:, :GAP] = tile[:, -GAP:] = 0
     part = score.slices[0]
-    nearest = int(np.argmin(np.abs(np.asarray(part.value) - np.median(part.value))))
+    nearest = _usual_slice(np.asarray(part.value))
     image = np.clip(take_slice(volume.data, PLANES.index(part.plane), part.index[nearest]), 0, None)
     own = _tile(windowed(image[None])[0], *_head_middle(image))
     return {STRIP: png(np.concatenate(tiles, axis=1)), SCAN: png(own)}
+
+
+def _usual_slice(values: Array) -> int:
+    """Of the middle half of the slices the one whose value is nearest to the scan's."""
+    edge = len(values) // 4
+    inner = values[edge : len(values) - edge]
+    return edge + int(np.argmin(np.abs(inner - np.median(values))))
 
 
 def _head_middle(image: Array) -> tuple[int, int]:

@@ -33,6 +33,9 @@ EXTRAS = {
     "share_below_060": "share of slices below 0.60",
     "share_below_085": "share of slices below 0.85",
     "clinical_class": "clinical class",
+    "cause": "likely cause",
+    "p_motion": "probability of motion (median of the slices)",
+    "moved_share": "share of slices that look moved",
     **{f"families {name}": f"severity by {name}" for name in ("noise", "motion", "ghosting", "bias", "blur")},
 }
 STUDY_PAGE = "group.html"
