@@ -79,7 +79,7 @@ class Settings:
             "slice_fraction": self.slice_fraction,
             "thresholds": _rules_checksum(Path(self.thresholds)) if self.thresholds else None,
             "random_seed": self.random_seed,
-            **({"rulers": _rulers_checksum(Path(own))} if own else {}),
+            **({"rulers": rulers_checksum(Path(own))} if own else {}),
         }
 
 
@@ -147,7 +147,7 @@ def _rules_checksum(path: Path) -> str | None:
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _rulers_checksum(shelf: Path) -> str:
+def rulers_checksum(shelf: Path) -> str:
     """SHA-256 of what a folder of rulers says: each ruler's facts hold the checksum of its images.
 
     Raises

@@ -21,7 +21,7 @@ from bidsqa.accounting import Ledger
 from bidsqa.errors import BidsqaError, InputError, NotComputable, UsageError, WeightsError
 from bidsqa.image import Volume, load_volume, rough_head
 from bidsqa.record import SCHEMA_VERSION, Record
-from bidsqa.settings import RULER_MODEL, Settings, Source, sidecar_digest
+from bidsqa.settings import RULER_MODEL, Settings, Source, rulers_checksum, sidecar_digest
 
 if TYPE_CHECKING:
     import nibabel
@@ -117,8 +117,13 @@ def _on_ruler(found: Score, scorer: Any, volume: Volume, settings: Settings, sou
     return rulers.place_scan(found, scorer, kind, _rulers(settings.rulers))
 
 
-@lru_cache(maxsize=2)
 def _rulers(shelf: str | None) -> Any:
+    """The rulers at hand; read again where one of the site's own has changed."""
+    return _read_rulers(shelf, rulers_checksum(Path(shelf)) if shelf else "")
+
+
+@lru_cache(maxsize=2)
+def _read_rulers(shelf: str | None, digest: str) -> Any:
     from bidsqa import rulers
 
     return rulers.rulers_at_hand(Path(shelf) if shelf else None)

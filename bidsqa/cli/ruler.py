@@ -253,7 +253,7 @@ def _chosen(given: argparse.Namespace, ruler: Ruler) -> Threshold:
         value = check_threshold(float(choice["threshold"]))
     except (TypeError, ValueError, OverflowError):
         told = plain_text(str(choice["threshold"]))[:40]
-        raise UsageError(f"{told} is no threshold.", "It is 0 to 7 in steps of 0.5, for example 4.5.") from None
+        raise UsageError(f"{told!r} is no threshold.", "It is 0 to 7 in steps of 0.5, for example 4.5.") from None
     on = choice.get("set_on")
     return Threshold(
         value,

@@ -25,8 +25,9 @@ from bidsqa.errors import InputError
 from bidsqa.rulers.picture import contact_sheet
 from bidsqa.rulers.ruler import AUTOMATIC, SIDES, Kind, Ruler, Threshold, check_ruler
 from bidsqa.rulers.scale import VERSIONS
+from bidsqa.settings import RULER_FACTS
 
-FACTS, IMAGES, PICTURE = "ruler.json", "versions.npz", "ruler.png"
+FACTS, IMAGES, PICTURE = RULER_FACTS, "versions.npz", "ruler.png"
 FORMAT, FORMAT_VERSION = "bidsqa-ruler", 1
 LARGEST_FACTS = 100_000
 LARGEST_ARRAY = VERSIONS * SIDES[1] ** 2 * 4 + 4096

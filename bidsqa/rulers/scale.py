@@ -35,8 +35,10 @@ def disorder(levels: Levels) -> str:
     wrong = [better for better in range(1, VERSIONS) if not values[better] > values[better - 1]]
     if not wrong:
         return ""
-    pairs = " and ".join(f"version {better} no better than version {better - 1}" for better in wrong)
-    return f"the network finds {pairs}"
+    if len(wrong) == 1:
+        return f"the network finds version {wrong[0]} no better than version {wrong[0] - 1}"
+    listed = ", ".join(map(str, wrong[:-1]))
+    return f"the network finds versions {listed} and {wrong[-1]} no better than the ones before them"
 
 
 def nearest_version(levels: Levels, value: float) -> int:

@@ -63,7 +63,7 @@ def test_error_follows_the_slope() -> None:
     ("levels", "words"),
     [
         ((*LEVELS[:3], 23.0, *LEVELS[4:]), "version 3 no better than version 2"),
-        ((19.0, 18.0, *LEVELS[2:6], 29.0, 34.0), "version 1 no better than version 0 and version 6 no better than"),
+        ((19.0, 18.0, *LEVELS[2:6], 29.0, 34.0), "versions 1 and 6 no better than the ones before them"),
         (LEVELS[:7], "7 versions, not 8"),
         ((*LEVELS[:7], math.nan), "no finite number"),
         ((*LEVELS[:7], math.inf), "no finite number"),
