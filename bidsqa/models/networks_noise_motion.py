@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The dual-task network after Lei, Pauly and Vasanawala 2021: a shared trunk, a branch for noise, one for motion.
+"""The dual-task network after Lei et al. 2022: a shared trunk, a branch for noise, one for motion.
 
 The layer sizes of the paper are in a figure only; these follow MEON (5 x 5 convolutions of stride 2, divisive
 normalisation, maxima over 2 x 2, two fully connected layers a head). Images are (N, 1, H, W) of mean 0 and variance 1.
@@ -201,13 +201,14 @@ class WithMaps(nn.Module):
 
     def __init__(self, network: NoiseMotionNet) -> None:
         super().__init__()
-        self.network = network
+        # under the names that the network's own tensors have, so that a training can go on from the file
+        self.trunk, self.branches = network.trunk, network.branches
 
     def forward(self, slices: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(N, 1, H, W) to noise and logit (N, 1) and their maps (N, 1, H / 32, W / 32)."""
-        trunk = self.network.trunk(slices)
-        noise, noise_map = self.network.branches["noise"].with_map(trunk)  # type: ignore[operator]
-        logit, clean_map = self.network.branches["motion"].with_map(trunk)  # type: ignore[operator]
+        trunk = self.trunk(slices)
+        noise, noise_map = self.branches["noise"].with_map(trunk)  # type: ignore[operator]
+        logit, clean_map = self.branches["motion"].with_map(trunk)  # type: ignore[operator]
         return LEVEL + SPREAD * noise, logit, SPREAD * noise_map, clean_map
 
 

@@ -61,3 +61,16 @@ SSIM_PARTS = {
     "n_slices": "Number of slices scored, over all planes",
     "model_error": "The network's own error on whole scans that it was not trained on, part of the uncertainty",
 }
+
+NOISE_MOTION_PARTS = {
+    "uncertainty": "Standard error of the noise output, from its spread over slices and planes",
+    "median": "Noise output of the middle slice when the scored slices are put in order",
+    "p10": "Noise output that one in ten of the scored slices stays below",
+    "sd": "Standard deviation of the noise output over the scored slices",
+    "n_slices": "Number of slices scored, over all planes",
+    **{f"planes_{plane}": f"Median noise output of the {plane} slices" for plane in PLANES},
+    "p_motion": "Probability that a slice was acquired during motion, median over the scored slices",
+    "moved_share": "Share of the scored slices that more likely than not were acquired during motion",
+    "motion": "moved where the probability of motion is above 0.5, else still",
+    **{f"p_motion_planes_{plane}": f"Median probability of motion of the {plane} slices" for plane in PLANES},
+}

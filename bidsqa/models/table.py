@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from bidsqa.models.score_parts import SEVERITY_PARTS, SSIM_PARTS
+from bidsqa.models.score_parts import NOISE_MOTION_PARTS, SEVERITY_PARTS, SSIM_PARTS
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 CHECKSUMS_FILE = "SHA256SUMS"
@@ -182,6 +182,39 @@ SSIM = Model(
     parts=SSIM_PARTS,
 )
 
+NOISE_MOTION = Model(
+    name="noise_motion",
+    title="Noise (read against rulers)",
+    says=(
+        "How little noise the scan has, about the ratio of the head's signal to its noise in decibels; what a value "
+        "means to a reader is told by an image ruler."
+    ),
+    unit="dB",
+    direction="higher is better",
+    bounds=(0.0, float("inf")),
+    readings=(
+        Reading("clear", 25.0, float("inf"), "Little noise."),
+        Reading("grainy", 19.0, 25.0, "Noise is visible; fine structures may be affected."),
+        Reading("noisy", 0.0, 19.0, "Strong noise: compare with a ruler whether the scan can be used."),
+    ),
+    version="1",
+    architecture="dual",
+    weights="noise_motion.onnx",
+    card="noise_motion.md",
+    source="https://doi.org/10.1016/j.media.2021.102344",
+    citation=(
+        "Lei, Syed, Zhu, Pauly and Vasanawala, Artifact- and content-specific quality assessment for MRI with image "
+        "rulers, Medical Image Analysis 2022"
+    ),
+    scorer="bidsqa.models.noise_motion:make_scorer",
+    limits=(
+        "Learned from simulated noise and motion; noise that the scanner has smoothed away reads as none, and motion "
+        "that leaves no trace in single slices is not seen."
+    ),
+    method="(after Lei et al.) tells how noisy a slice is and whether the head moved while it was acquired",
+    parts=NOISE_MOTION_PARTS,
+)
+
 SEGMENTATION = Model(
     name="segmentation",
     title="Masks",
@@ -202,7 +235,7 @@ SEGMENTATION = Model(
     method="mends the tissue shares that an average head and a mixture of intensities give",
 )
 
-MODELS: Mapping[str, Model] = MappingProxyType({row.name: row for row in (SEVERITY, SSIM, SEGMENTATION)})
+MODELS: Mapping[str, Model] = MappingProxyType({row.name: row for row in (SEVERITY, SSIM, NOISE_MOTION, SEGMENTATION)})
 """Every model by name: scores first, in the order in which they are shown."""
 
 SCORES: Mapping[str, Model] = MappingProxyType({name: row for name, row in MODELS.items() if row.kind == "score"})

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ship the trained noise and motion network: ``python -m bidsqa.training.noise_motion_export --checkpoint FOLDER``.
+
+Writes the weights, their checksum, the training curve and the card, whose validation tables are those that
+``python -m bidsqa.validation.noise_motion`` wrote last for the same weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bidsqa.models.networks_noise_motion import ARCHITECTURES, NoiseMotionNet, WithMaps
+from bidsqa.models.noise_motion_inputs import WINDOW
+from bidsqa.models.table import MODELS
+from bidsqa.training.checkpoints import averaged_weights
+from bidsqa.training.export import half_rounded, ship, to_onnx
+from bidsqa.training.noise_motion_card import card
+from bidsqa.training.pool import learned_from
+
+FILE = "noise_motion.onnx"
+
+
+def exported(network: NoiseMotionNet, architecture: str, version: str, more: Mapping[str, str] | None = None) -> bytes:
+    """A network of both tasks as ONNX, with further metadata.
+
+    The file holds the tensors under their own names, so that a training can go
+    on from it; ONNX Runtime folds them when it loads it.
+    """
+    settings = {"bidsqa_model": "noise_motion", "architecture": architecture, "version": version, **(more or {})}
+    example = {"slices": np.zeros((2, 1, WINDOW, WINDOW), dtype=np.float32)}
+    return to_onnx(WithMaps(half_rounded(network)), example, WithMaps.output_names, settings, fold=False)
+
+
+def trained(checkpoint: Path, architecture: str) -> NoiseMotionNet:
+    """The best averaged network of a training."""
+    network = ARCHITECTURES[architecture]()
+    network.load_state_dict(averaged_weights(checkpoint / "checkpoint.safetensors")[0])
+    network.eval()
+    assert isinstance(network, NoiseMotionNet)
+    return network
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Export, check sum, card, curve."""
+    parser = argparse.ArgumentParser(description="Ship the noise and motion network.")
+    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/noise_motion"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with scans/")
+    parser.add_argument("--tables", type=Path, default=Path("docs/validation_tables"), help="validation tables")
+    parser.add_argument("--architecture", default=MODELS["noise_motion"].architecture, choices=sorted(ARCHITECTURES))
+    parser.add_argument("--recipe", default="", help="options that the training was given, for the card")
+    chosen = parser.parse_args(arguments)
+    network = trained(chosen.checkpoint, chosen.architecture)
+    content = exported(network, chosen.architecture, MODELS["noise_motion"].version, learned_from(chosen.data))
+    digest = hashlib.sha256(content).hexdigest()
+    facts = averaged_weights(chosen.checkpoint / "checkpoint.safetensors")[1]
+    curve = chosen.checkpoint / "curve.csv"
+    text = card(digest, facts, chosen.recipe, chosen.tables)
+    print(ship(FILE, content, text, curve))
+
+
+if __name__ == "__main__":
+    main()
