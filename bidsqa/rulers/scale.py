@@ -2,7 +2,8 @@
 """Reading a number off a ruler: pure functions of what a network says of the ruler's versions and of a scan.
 
 ``levels`` are the network's outputs D(r_v) for the versions v = 0 (worst) to 7 (original), ``value`` is its output D(x)
-for a scan; a higher output is less noise. Equations are those of Lei, Pauly and Vasanawala 2021 (arXiv 2107.06992).
+for a scan; a higher output is less noise. Equations are those of Lei et al. 2022
+(doi 10.1016/j.media.2021.102344).
 """
 
 from __future__ import annotations
