@@ -29,6 +29,7 @@ FLOORS = {
     "simulation": 2,
     "models": 2,
     "anatomy": 3,
+    "rulers": 3,
     "metrics": 4,
     "verdict": 5,
     "report": 6,

@@ -112,7 +112,8 @@ class ScoreScan(StepInterface):
         return str(self.inputs.model)
 
     def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
-        scores = steps.score(self.inputs.model, read_volume(Path(self.inputs.volume)), job.parsed_settings)
+        volume = read_volume(Path(self.inputs.volume))
+        scores = steps.score(self.inputs.model, volume, job.parsed_settings, job.parsed_source)
         save_maps(out_file.with_name(MAPS), scores.maps)
         plain = {
             "scores": {name: score.to_dict() for name, score in scores.scores.items()},
@@ -164,7 +165,7 @@ class DrawFigures(StepInterface):
     def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
         volume = read_volume(Path(self.inputs.volume))
         scores = read_scores(_paths(self.inputs.scores), maps=True)
-        figures = steps.draw(volume, Anatomy.load(Path(self.inputs.anatomy)), scores)
+        figures = steps.draw(volume, Anatomy.load(Path(self.inputs.anatomy)), scores, job.parsed_settings)
         remove_local_maps(job)
         for name, content in figures.items():
             write_atomic(Path(job.figure.replace("{name}", name)), content)

@@ -184,18 +184,18 @@ SSIM = Model(
 
 NOISE_MOTION = Model(
     name="noise_motion",
-    title="Noise (read against rulers)",
+    title="Noise and motion (on a ruler)",
     says=(
-        "How little noise the scan has, about the ratio of the head's signal to its noise in decibels; what a value "
-        "means to a reader is told by an image ruler."
+        "Where the scan's noise lies between the eight versions of an image ruler: 0 is as noisy as the worst, 7 as the "
+        "original. What is good enough, the threshold set on the ruler tells; values on other rulers don't compare."
     ),
-    unit="dB",
+    unit="",
     direction="higher is better",
-    bounds=(0.0, float("inf")),
+    bounds=(0.0, 7.0),
     readings=(
-        Reading("clear", 25.0, float("inf"), "Little noise."),
-        Reading("grainy", 19.0, 25.0, "Noise is visible; fine structures may be affected."),
-        Reading("noisy", 0.0, 19.0, "Strong noise: compare with a ruler whether the scan can be used."),
+        Reading("clear", 5.0, 7.0, "Like the best versions of the ruler."),
+        Reading("grainy", 2.5, 5.0, "Like the middle versions of the ruler: noise is visible."),
+        Reading("noisy", 0.0, 2.5, "Like the worst versions of the ruler: strong noise."),
     ),
     version="1",
     architecture="dual",

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A scan beside its ruler: the eight versions in a row, the scan's own slice, and where it lies between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bidsqa.image import PLANES, Volume, take_slice
+from bidsqa.models import Score
+from bidsqa.rulers.picture import png, windowed
+from bidsqa.rulers.ruler import PERSON, Ruler
+from bidsqa.rulers.scale import VERSIONS
+from bidsqa.verdict.reading import number
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+STRIP, SCAN = "ruler-strip.png", "ruler-scan.png"
+SIDE, GAP = 104, 2
+# of the 99th percentile of an image: what counts as head when a tile is cut
+HEAD_LEVEL = 0.15
+UNIT, HEIGHT, AXIS = 100, 74, 30
+WIDTH = UNIT * VERSIONS
+
+Array = np.ndarray[Any, Any]
+
+
+def draw_ruler_strip(volume: Volume, score: Score, rulers: Sequence[Ruler]) -> dict[str, bytes]:
+    """Pictures for the page: the middles of the ruler's versions, worst first, and of the scan's middle slice.
+
+    Parameters
+    ----------
+    volume : Volume
+    score : Score
+        With its place on one of the rulers.
+    rulers : sequence of Ruler
+        Those at hand.
+
+    Returns
+    -------
+    dict of str to bytes
+        ``ruler-strip.png`` and ``ruler-scan.png``, not smoothed, not compressed; empty where the ruler isn't at hand.
+    """
+    said = score.extra.get("ruler", {})
+    found = [ruler for ruler in rulers if (ruler.name, ruler.sha256) == (said.get("name"), said.get("sha256"))]
+    if not found or not score.slices:
+        return {}
+    versions = windowed(found[0].versions)
+    row, column = _head_middle(found[0].versions[-1])
+    tiles = [_tile(version, row, column) for version in versions]
+    for tile in tiles:
+        tile[:, :GAP] = tile[:, -GAP:] = 0
+    part = score.slices[0]
+    nearest = _usual_slice(np.asarray(part.value))
+    image = np.clip(take_slice(volume.data, PLANES.index(part.plane), part.index[nearest]), 0, None)
+    own = _tile(windowed(image[None])[0], *_head_middle(image))
+    return {STRIP: png(np.concatenate(tiles, axis=1)), SCAN: png(own)}
+
+
+def _usual_slice(values: Array) -> int:
+    """Of the middle half of the slices the one whose value is nearest to the scan's."""
+    edge = len(values) // 4
+    inner = values[edge : len(values) - edge]
+    return edge + int(np.argmin(np.abs(inner - np.median(values))))
+
+
+def _head_middle(image: Array) -> tuple[int, int]:
+    """Middle of what is bright."""
+    values = image.astype(np.float32)
+    bright = values > HEAD_LEVEL * np.percentile(values, 99)
+    rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
+    if not rows.size:
+        return image.shape[0] // 2, image.shape[1] // 2
+    return int(rows[0] + rows[-1]) // 2, int(columns[0] + columns[-1]) // 2
+
+
+def _tile(image: Array, row: int, column: int) -> Array:
+    """A square of the image, black where it reaches beyond."""
+    tile = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    top, left = row - SIDE // 2, column - SIDE // 2
+    rows = slice(max(top, 0), min(top + SIDE, image.shape[0]))
+    columns = slice(max(left, 0), min(left + SIDE, image.shape[1]))
+    tile[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = image[rows, columns]
+    return tile
+
+
+def ruler_view(score: Mapping[str, Any], ready: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the page shows of a scan's place on its ruler; None where the score has none.
+
+    Parameters
+    ----------
+    score : mapping
+        As the record holds it; of any content.
+    ready : mapping
+        The page's pictures by file name.
+    """
+    ruler = score.get("ruler")
+    value = number(score.get("value"))
+    if not isinstance(ruler, dict) or value is None:
+        return None
+    told = _words(ruler, value)
+    why = [str(reason) for reason in ruler.get("why", []) if isinstance(reason, str)] if _listed(ruler) else []
+    return {
+        **told,
+        "name": str(ruler.get("name", "")),
+        "why": "; ".join(why),
+        "strip": ready.get(STRIP),
+        "scan": ready.get(SCAN),
+        "axis": _axis(ruler, value, number(score.get("uncertainty")) or 0.0, f"{told['told']} {told['accepts']}"),
+        "motion": _motion(score),
+    }
+
+
+def ruler_readings(score: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """Ranges of the score that mean something: what the ruler's threshold accepts, and what it doesn't."""
+    ruler = score.get("ruler")
+    threshold = number(ruler.get("threshold")) if isinstance(ruler, dict) else None
+    if threshold is None or not 0 < threshold < VERSIONS - 1:
+        return []
+    return [("accepted", threshold, float(VERSIONS - 1)), ("noisier", 0.0, threshold)]
+
+
+def _listed(ruler: Mapping[str, Any]) -> bool:
+    return isinstance(ruler.get("why"), list)
+
+
+def _words(ruler: Mapping[str, Any], value: float) -> dict[str, str]:
+    """The place and what the threshold says of it, as sentences, and the decision as one word."""
+    version, threshold = number(ruler.get("version_score")), number(ruler.get("threshold"))
+    name, passes = str(ruler.get("name", "")), ruler.get("passes")
+    places = {
+        "below": f"Noisier than the worst version of ruler {name}.",
+        "above": f"Less noisy than the original of ruler {name}.",
+    }
+    shown = "?" if version is None else f"{version:g}"
+    told = places.get(str(ruler.get("outside")), f"As noisy as version {shown} of ruler {name} ({value:.1f} of 7).")
+    limit = "?" if threshold is None else f"{threshold:g}"
+    if ruler.get("threshold_set_by") == PERSON:
+        decided = "accepted" if passes is True else "not accepted"
+        return {"told": told, "accepts": f"This study accepts from {limit}: {decided}.", "word": decided}
+    decided = "would be" if passes is True else "would not be"
+    accepts = f"No person has set a standard on this ruler; by the default of {limit} the scan {decided} accepted."
+    return {"told": told, "accepts": accepts, "word": "no standard set"}
+
+
+def _motion(score: Mapping[str, Any]) -> str:
+    probability = number(score.get("p_motion"))
+    return "" if probability is None else f"Motion: probability {probability:.2f}."
+
+
+def _axis(ruler: Mapping[str, Any], value: float, error: float, label: str) -> Markup:
+    """The scale under the versions: their numbers, what is accepted, the threshold, and the scan's place."""
+    from markupsafe import Markup
+
+    def x(version: float) -> float:
+        return (min(max(version, -0.4), VERSIONS - 0.6) + 0.5) * UNIT
+
+    parts = []
+    threshold = number(ruler.get("threshold"))
+    if threshold is not None:
+        at = x(threshold)
+        kind = "set" if ruler.get("threshold_set_by") == PERSON else "default"
+        parts.append(f'<rect class="band fail" x="0" y="{AXIS - 8}" width="{at:.0f}" height="8"/>')
+        parts.append(f'<rect class="band pass" x="{at:.0f}" y="{AXIS - 8}" width="{WIDTH - at:.0f}" height="8"/>')
+        side, anchor = (-6, "end") if at > WIDTH / 2 else (6, "start")
+        words = f"accepts from {threshold:g}" if kind == "set" else f"default {threshold:g}"
+        parts.append(f'<path class="limit {kind}" d="M{at:.0f} 0V{AXIS}"/>')
+        parts.append(f'<text class="tick" x="{at + side:.0f}" y="12" text-anchor="{anchor}">{words}</text>')
+    for version in range(VERSIONS):
+        parts.append(f'<path class="notch" d="M{x(version):.0f} {AXIS}v6"/>')
+        parts.append(f'<text class="tick" x="{x(version):.0f}" y="{AXIS + 20}" text-anchor="middle">{version}</text>')
+    place = number(ruler.get("place"))
+    place = value if place is None else place
+    low, high, at = x(place - error), x(place + error), x(place)
+    parts.append(f'<path class="spread" d="M{low:.0f} {AXIS}H{high:.0f}"/>')
+    parts.append(f'<path class="here" d="M{at:.0f} {AXIS + 2}l10 20h-20z"/>')
+    anchor = "start" if at < 90 else "end" if at > WIDTH - 90 else "middle"
+    shift = {"start": -14, "end": 14, "middle": 0}[anchor]
+    text = f"this scan: {value:.1f}"
+    parts.append(
+        f'<text class="tick here-name" x="{at + shift:.0f}" y="{AXIS + 40}" text-anchor="{anchor}">{text}</text>'
+    )
+    head = f'<svg class="chart ruler-axis" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
+    return Markup(head + "".join(parts) + "</svg>")
