@@ -107,12 +107,26 @@ class Batch:
     task: str
 
 
-def noise_labels(versions: Array, levels: Array, labels: str) -> Array:
-    """Heuristic scores of the versions: the levels that they were made at, or IEDD."""
-    if labels == "snr":
-        return levels
-    scores = iedd_scores(versions)
-    return np.where(np.isfinite(scores), scores, levels)
+def labels_of(levels: Array, iedd: Array, recipe: Recipe, mean: float) -> Array:
+    """Labels of a set's versions, calibrated where the recipe wants it.
+
+    Parameters
+    ----------
+    levels, iedd : ndarray, shape (m,)
+        dB that the versions were made at (Equation 1), and by IEDD.
+    recipe : Recipe
+    mean : float
+        Of the calibration's targets (:func:`target_mean`).
+    """
+    scores = plain_labels(levels, iedd, recipe.labels)
+    if not recipe.eta:
+        return scores
+    return np.asarray(calibrate(scores[None], [automatic_pick(iedd)], recipe.eta, mean)[0])
+
+
+def plain_labels(levels: Array, iedd: Array, labels: str) -> Array:
+    """Heuristic scores of the versions; where IEDD isn't known, those that they were made at."""
+    return levels if labels == "snr" else np.where(np.isfinite(iedd), iedd, levels)
 
 
 def target_mean(windows: Windows, recipe: Recipe) -> float:
@@ -121,8 +135,9 @@ def target_mean(windows: Windows, recipe: Recipe) -> float:
     made = [noise_set(windows, rng) for _ in range(MEAN_SETS if recipe.eta else 0)]
     if not made:
         return 0.0
-    scores = np.stack([noise_labels(versions, levels, recipe.labels) for versions, levels in made])
-    return float(targets(scores, [automatic_pick(versions) for versions, _ in made]).mean())
+    iedd = [iedd_scores(versions) for versions, _ in made]
+    scores = [plain_labels(levels, found, recipe.labels) for (_, levels), found in zip(made, iedd, strict=True)]
+    return float(targets(np.stack(scores), [automatic_pick(found) for found in iedd]).mean())
 
 
 class Reserve:
@@ -164,7 +179,7 @@ class Reserve:
             rng = np.random.default_rng((self._recipe.seed, number, 7 if task == "noise" else 8))
             if task == "noise":
                 versions, levels = noise_set(self._windows, rng)
-                labels = labels_of(versions, levels, self._recipe, self._mean)
+                labels = labels_of(levels, iedd_scores(versions), self._recipe, self._mean)
             else:
                 versions, labels = np.stack(motion_pair(self._windows, rng)), np.array([1.0, 0.0])
             self._made[key] = (standardise(versions).astype(np.float16), labels)
@@ -175,14 +190,6 @@ def turned(versions: Array, rng: np.random.Generator) -> Array:
     """All versions of a slice turned by quarters and mirrored alike."""
     turned = np.rot90(versions, int(rng.integers(4)), axes=(1, 2))
     return turned[:, ::-1] if rng.random() < 0.5 else turned
-
-
-def labels_of(versions: Array, levels: Array, recipe: Recipe, mean: float) -> Array:
-    """Labels of a set's versions, calibrated where the recipe wants it."""
-    scores = noise_labels(versions, levels, recipe.labels)
-    if not recipe.eta:
-        return scores
-    return np.asarray(calibrate(scores[None], [automatic_pick(versions)], recipe.eta, mean)[0])
 
 
 def motion_batch(windows: Windows, count: int, rng: np.random.Generator) -> Batch:
