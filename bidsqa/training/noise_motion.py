@@ -49,7 +49,9 @@ PER_PLANE, PER_DRAWN_PLANE, PHANTOMS = 16, 5, (101, 102, 103, 104)
 WATCHED_SETS, WATCHED_PAIRS, WATCH_SEED = 12, 60, 9_000_001
 MEAN_SETS = 48
 # share of a mini-batch that is simulated anew, and for how many steps of its task a set may come again
-FRESH, KEPT = 0.4, 40
+FRESH, KEPT = 0.2, 150
+# share of the budget in which cut-outs are learned from
+CUT_SHARE = 0.6
 LEARNING: dict[str, Any] = {"decay": 1e-4, "clip": 1.0, "warm_share": 0.02, "average": 0.99, "average_lag": 10}
 
 
@@ -76,6 +78,10 @@ class Recipe:
     seed : int
     drawn : int
         Scans drawn from label maps.
+    cut : int
+        Side of the cut-outs that the first 60 % of the budget are spent on; whole windows afterwards.
+    start : Path, optional
+        Exported weights to go on from instead of random ones.
     """
 
     architecture: str = "dual"
@@ -88,6 +94,8 @@ class Recipe:
     rate: float = 1e-3
     seed: int = 1
     drawn: int = 26
+    cut: int = 128
+    start: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -157,8 +165,8 @@ class Reserve:
         self._windows, self._recipe, self._mean = windows, recipe, mean
         self._made: dict[tuple[str, int], tuple[Array, Array]] = {}
 
-    def batch(self, task: str, turn: int) -> Batch:
-        """The mini-batch of a task's ``turn``-th step: some new sets, the others of the last 40 steps."""
+    def batch(self, task: str, turn: int, cut: int | None = None) -> Batch:
+        """The mini-batch of a task's ``turn``-th step: some new sets, the others of the last 150 steps."""
         recipe = self._recipe
         count = recipe.noise_slices if task == "noise" else recipe.motion_slices
         fresh = max(1, round(FRESH * count))
@@ -169,7 +177,10 @@ class Reserve:
         first = fresh * (turn - KEPT)
         self._made = {key: made for key, made in self._made.items() if key[0] != task or key[1] >= first}
         sets = [self._set(task, number) for number in numbers]
-        slices = np.concatenate([turned(versions, rng) for versions, _ in sets]).astype(np.float32)
+        parts = [turned(versions, rng) for versions, _ in sets]
+        if cut is not None:
+            parts = [cut_out(part, cut, rng) for part in parts]
+        slices = np.concatenate(parts).astype(np.float32)
         target = np.concatenate([labels for _, labels in sets]).astype(np.float32)
         return Batch(torch.from_numpy(slices)[:, None], torch.from_numpy(target), task)
 
@@ -190,6 +201,13 @@ def turned(versions: Array, rng: np.random.Generator) -> Array:
     """All versions of a slice turned by quarters and mirrored alike."""
     turned = np.rot90(versions, int(rng.integers(4)), axes=(1, 2))
     return turned[:, ::-1] if rng.random() < 0.5 else turned
+
+
+def cut_out(versions: Array, side: int, rng: np.random.Generator) -> Array:
+    """The same square of all versions, somewhere about the middle; what was standardised stays so."""
+    spare = versions.shape[1] - side
+    top, left = (int(rng.integers(spare // 4, spare - spare // 4 + 1)) for _ in range(2))
+    return versions[:, top : top + side, left : left + side]
 
 
 def motion_batch(windows: Windows, count: int, rng: np.random.Generator) -> Batch:
@@ -264,12 +282,10 @@ class NoiseMotionTask:
     recipe : Recipe
     windows, watched : Windows
         To train on, and of other subjects.
-    start : Path, optional
-        Exported weights to go on from.
     """
 
-    def __init__(self, recipe: Recipe, windows: Windows, watched: Windows, start: Path | None = None) -> None:
-        self._recipe, self._start = recipe, start
+    def __init__(self, recipe: Recipe, windows: Windows, watched: Windows) -> None:
+        self._recipe, self._start = recipe, recipe.start
         self._reserve = Reserve(windows, recipe, target_mean(windows, recipe))
         self.watched = watched_batches(watched)
 
@@ -294,7 +310,8 @@ class NoiseMotionTask:
     def batch(self, step: int, share: float) -> Batch:
         """Noise at even steps, motion at odd ones; a network of one task gets its own at every step."""
         tasks = self.network_tasks()
-        return self._reserve.batch(tasks[step % len(tasks)], step // len(tasks))
+        cut = self._recipe.cut if share < CUT_SHARE else None
+        return self._reserve.batch(tasks[step % len(tasks)], step // len(tasks), cut)
 
     def network_tasks(self) -> tuple[str, ...]:
         """The tasks of the architecture."""
@@ -385,6 +402,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--eta", type=float, default=Recipe.eta)
     parser.add_argument("--seconds", type=float, default=Recipe.seconds)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--start", type=Path, help="exported weights to go on from")
     parser.add_argument("--rate", type=float, default=Recipe.rate)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     chosen = vars(parser.parse_args(arguments))
