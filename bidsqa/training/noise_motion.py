@@ -78,6 +78,10 @@ class Recipe:
     seed : int
     drawn : int
         Scans drawn from label maps.
+    motion_turns : int
+        Mini-batches of motion after each of noise; the paper alternates.
+    largest_moves : float
+        Half of the pairs have moves of up to so many times the paper's size.
     cut : int
         Side of the cut-outs that the first 60 % of the budget are spent on; whole windows afterwards.
     start : Path, optional
@@ -94,6 +98,8 @@ class Recipe:
     rate: float = 1e-3
     seed: int = 1
     drawn: int = 26
+    motion_turns: int = 1
+    largest_moves: float = 1.0
     cut: int = 128
     start: Path | None = None
 
@@ -192,7 +198,10 @@ class Reserve:
                 versions, levels = noise_set(self._windows, rng)
                 labels = labels_of(levels, iedd_scores(versions), self._recipe, self._mean)
             else:
-                versions, labels = np.stack(motion_pair(self._windows, rng)), np.array([1.0, 0.0])
+                versions, labels = (
+                    np.stack(motion_pair(self._windows, rng, largest=self._recipe.largest_moves)),
+                    np.array([1.0, 0.0]),
+                )
             self._made[key] = (standardise(versions).astype(np.float16), labels)
         return self._made[key]
 
@@ -308,10 +317,15 @@ class NoiseMotionTask:
         warm_start(network, self._start, run)
 
     def batch(self, step: int, share: float) -> Batch:
-        """Noise at even steps, motion at odd ones; a network of one task gets its own at every step."""
-        tasks = self.network_tasks()
+        """Noise, then motion, and so on; a network of one task gets its own at every step."""
+        order = [task for task in self.network_tasks() for _ in range(self._turns(task))]
+        rounds, place = divmod(step, len(order))
+        task = order[place]
         cut = self._recipe.cut if share < CUT_SHARE else None
-        return self._reserve.batch(tasks[step % len(tasks)], step // len(tasks), cut)
+        return self._reserve.batch(task, rounds * order.count(task) + place - order.index(task), cut)
+
+    def _turns(self, task: str) -> int:
+        return self._recipe.motion_turns if task == "motion" else 1
 
     def network_tasks(self) -> tuple[str, ...]:
         """The tasks of the architecture."""
@@ -402,6 +416,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--eta", type=float, default=Recipe.eta)
     parser.add_argument("--seconds", type=float, default=Recipe.seconds)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--motion-turns", type=int, default=Recipe.motion_turns)
+    parser.add_argument("--largest-moves", type=float, default=Recipe.largest_moves)
     parser.add_argument("--start", type=Path, help="exported weights to go on from")
     parser.add_argument("--rate", type=float, default=Recipe.rate)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
