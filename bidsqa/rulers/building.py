@@ -162,8 +162,7 @@ def _versions(image: Array, snr: Sequence[float], coils: int, seed: int, kspace:
 
 def stored(versions: Array, bits: int) -> Array:
     """The images as whole numbers of 8 or 16 bits, the brightest pixel of all at the top."""
-    kind = {8: np.uint8, 16: np.uint16}[bits]
-    return np.rint(versions * (np.iinfo(kind).max / float(versions.max()))).astype(kind)
+    return np.rint(versions * ((2**bits - 1) / float(versions.max()))).astype({8: np.uint8, 16: np.uint16}[bits])
 
 
 def _slice_index(volume: Volume, axis: int) -> int:
