@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 ETA = 0.85
 # automatic rule: the least ratio (dB, by IEDD) that a version must have to be acceptable
 ACCEPTABLE_DB = 22.0
-AUTOMATIC = f"automatic rule (first version with an IEDD ratio of {ACCEPTABLE_DB:g} dB), no human reader"
+AUTOMATIC = f"automatic rule (where an IEDD ratio of {ACCEPTABLE_DB:g} dB is reached), no human reader"
 
 
 def snr_scores(versions: Array, region: Array | None = None) -> Array:
@@ -45,14 +45,15 @@ def iedd_scores(versions: Array) -> Array:
     return np.array([iedd_score(version) for version in versions])
 
 
-def targets(scores: Array, picks: Sequence[int]) -> Array:
+def targets(scores: Array, picks: Sequence[float]) -> Array:
     """Score of the version that was picked in each set (Equations 2 and 3).
 
     Parameters
     ----------
     scores : ndarray, shape (n, m)
-    picks : sequence of int
-        0 (worse than the noisiest would do) to m + 1 (none will do): the lowest-quality version that is acceptable.
+    picks : sequence of float
+        0 (worse than the noisiest would do) to m + 1 (none will do): the lowest-quality version that is acceptable. A
+        rule, unlike a reader, may pick a place between two versions.
 
     Returns
     -------
@@ -64,23 +65,25 @@ def targets(scores: Array, picks: Sequence[int]) -> Array:
         Fewer than two versions, or a pick that isn't there.
     """
     scores = np.asarray(scores, dtype=np.float64)
-    chosen = np.asarray(picks, dtype=int)
+    chosen = np.asarray(picks, dtype=np.float64)
     count = scores.shape[1]
     if count < 2:
         raise ValueError("calibration needs two versions of a slice or more")
     if chosen.shape != (len(scores),) or (chosen < 0).any() or (chosen > count + 1).any():
         raise ValueError(f"picks are one a set, from 0 to {count + 1}")
     beyond = np.column_stack([2 * scores[:, 0] - scores[:, 1], scores, 2 * scores[:, -1] - scores[:, -2]])
-    return np.asarray(beyond[np.arange(len(scores)), chosen])
+    below = np.clip(np.floor(chosen).astype(int), 0, count)
+    row, part = np.arange(len(scores)), chosen - below
+    return np.asarray((1 - part) * beyond[row, below] + part * beyond[row, below + 1])
 
 
-def calibrate(scores: Array, picks: Sequence[int], eta: float = ETA, mean: float | None = None) -> Array:
+def calibrate(scores: Array, picks: Sequence[float], eta: float = ETA, mean: float | None = None) -> Array:
     """Move each set towards where its picked version has the mean target: ŷ_i = y_i + η (μ - t_i) (Equation 4).
 
     Parameters
     ----------
     scores : ndarray, shape (n, m)
-    picks : sequence of int
+    picks : sequence of float
         As for :func:`targets`.
     eta : float
         0: nothing; 1: all picked versions get one score.
@@ -105,8 +108,10 @@ def best_eta(score_variance: float, pick_variance: float) -> float:
     return score_variance / (score_variance + pick_variance)
 
 
-def automatic_pick(versions: Array, least: float = ACCEPTABLE_DB) -> int:
-    """What a rule picks in place of a reader: the first version whose IEDD ratio is high enough.
+def automatic_pick(versions: Array, least: float = ACCEPTABLE_DB) -> float:
+    """What a rule picks in place of a reader: where the IEDD ratio gets high enough.
+
+    A reader's pick is off by up to a step of the versions; the rule interpolates between them.
 
     Parameters
     ----------
@@ -116,11 +121,11 @@ def automatic_pick(versions: Array, least: float = ACCEPTABLE_DB) -> int:
 
     Returns
     -------
-    int
-        0 to m + 1, as for :func:`targets`; 0 where one step below the noisiest would still do.
+    float
+        0 to m + 1, as for :func:`targets`.
     """
     found = iedd_scores(versions)
-    if 2 * found[0] - found[1] >= least:
-        return 0
-    enough = np.flatnonzero(found >= least)
-    return int(enough[0]) + 1 if enough.size else len(versions) + 1
+    if not np.isfinite(found).all():
+        return (len(found) + 1) / 2
+    steps = np.concatenate([[2 * found[0] - found[1]], found, [2 * found[-1] - found[-2]]])
+    return float(np.interp(least, np.maximum.accumulate(steps), np.arange(len(steps))))

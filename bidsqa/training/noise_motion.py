@@ -46,7 +46,7 @@ RULER_LEVELS = (12.0, 15.0, 18.0, 21.0, 24.0, 27.0, 30.0)
 # of the slices that are drawn
 SHARES = REAL_SHARE, DRAWN_SHARE, PHANTOM_SHARE = (0.55, 0.37, 0.08)
 PER_PLANE, PER_DRAWN_PLANE, PHANTOMS = 16, 5, (101, 102, 103, 104)
-WATCHED_SETS, WATCHED_PAIRS, WATCH_SEED = 12, 30, 9_000_001
+WATCHED_SETS, WATCHED_PAIRS, WATCH_SEED = 12, 60, 9_000_001
 MEAN_SETS = 48
 # share of a mini-batch that is simulated anew, and for how many steps of its task a set may come again
 FRESH, KEPT = 0.4, 40
@@ -154,7 +154,7 @@ class Reserve:
         first = fresh * (turn - KEPT)
         self._made = {key: made for key, made in self._made.items() if key[0] != task or key[1] >= first}
         sets = [self._set(task, number) for number in numbers]
-        slices = np.concatenate([_turned(versions, rng) for versions, _ in sets]).astype(np.float32)
+        slices = np.concatenate([turned(versions, rng) for versions, _ in sets]).astype(np.float32)
         target = np.concatenate([labels for _, labels in sets]).astype(np.float32)
         return Batch(torch.from_numpy(slices)[:, None], torch.from_numpy(target), task)
 
@@ -171,7 +171,7 @@ class Reserve:
         return self._made[key]
 
 
-def _turned(versions: Array, rng: np.random.Generator) -> Array:
+def turned(versions: Array, rng: np.random.Generator) -> Array:
     """All versions of a slice turned by quarters and mirrored alike."""
     turned = np.rot90(versions, int(rng.integers(4)), axes=(1, 2))
     return turned[:, ::-1] if rng.random() < 0.5 else turned

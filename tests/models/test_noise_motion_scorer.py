@@ -26,7 +26,7 @@ def roughness(arrays: Mapping[str, Array]) -> list[Array]:
     slices = arrays["slices"][:, 0]
     rough = np.abs(np.diff(slices, axis=2)).reshape(len(slices), -1).mean(axis=1)
     noise = (30 - 20 * rough)[:, None].astype(np.float32)
-    blocks = slices.reshape(len(slices), 8, 32, 8, 32).mean(axis=(2, 4))[:, None].astype(np.float32)
+    blocks = slices.reshape(len(slices), 8, 32, 8, 32).mean(axis=(2, 4))[:, None].astype(np.float32) / 20
     return [noise, noise - 20, blocks, -blocks]
 
 

@@ -54,8 +54,8 @@ def test_best_eta_is_where_the_error_is_least() -> None:
         assert ((0.15**2 * ratio + 0.85**2) < ratio) == helps
 
 
-@pytest.mark.parametrize("picks", [(1, 2), (1, 2, 7), (-1, 2, 3)])
-def test_picks_that_are_not_there(picks: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("picks", [(1, 2), (1, 2, 6.5), (-1, 2, 3)])
+def test_picks_that_are_not_there(picks: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="picks"):
         calibrate(SCORES, picks)
 
@@ -75,12 +75,15 @@ def test_ratios_of_known_noise_go_on_in_a_line() -> None:
     assert found[3] == pytest.approx(10 * np.log10(np.mean(clean**2) / np.mean((2.5 * draw) ** 2)))
 
 
-def test_the_rule_picks_the_first_version_that_is_good_enough() -> None:
+def test_the_rule_picks_where_the_image_gets_good_enough() -> None:
     rng = np.random.default_rng(3)
     clean = 100 + 10 * np.sin(np.arange(96) / 9)[:, None] + np.zeros((96, 96))
     draw = rng.standard_normal(clean.shape)
     versions = np.stack([clean + 100 / 10 ** (level / 20) * draw for level in (10, 16, 20, 24, 28)])
-    assert automatic_pick(versions, 22.0) == 4
+    assert automatic_pick(versions, 22.0) == pytest.approx(3.5, abs=0.15)
     assert automatic_pick(versions, 60.0) == 6
     assert automatic_pick(versions, -10.0) == 0
-    assert automatic_pick(versions, 8.0) == 1
+
+
+def test_a_place_between_two_versions() -> None:
+    assert targets(SCORES, (2.5, 5.5, 0.25)).tolist() == pytest.approx([25, 57, -4 + 0.25 * 9])
