@@ -53,7 +53,7 @@ def test_the_graph_and_one_process_agree(tmp_path: Path, bids_dataset: Callable[
     page = names.page_path(out, NAME).read_text()
     assert '<div class="ruler-row">' in page
     assert "This study accepts from 7: not accepted." in page
-    assert {"ruler-strip.png", "ruler-scan.png"} <= set(names.figure_paths(out, NAME))
+    assert sum(name.startswith("ruler-") for name in names.figure_paths(out, NAME)) == 2
     redraw(out, names.record_path(out, NAME))
     assert names.page_path(out, NAME).read_text().count("data:image/png") == page.count("data:image/png")
 
