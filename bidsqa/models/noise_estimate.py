@@ -59,21 +59,28 @@ def noise_variance(image: Array) -> float:
         NaN where fewer than eight blocks are bright.
     """
     coefficients, means = dct_blocks(image)
-    energy = coefficients[means > HEAD_LEVEL * max(float(np.percentile(image, 99)), 1e-20)] ** 2
-    if len(energy) < FEWEST_BLOCKS:
+    # frequencies by blocks, so that medians run along memory
+    energy = np.ascontiguousarray(coefficients[means > _bright(image)].T) ** 2
+    count = energy.shape[1]
+    if count < FEWEST_BLOCKS:
         return float("nan")
-    kept = np.ones(len(energy), dtype=bool)
+    kept = np.ones(count, dtype=bool)
     variance = 0.0
     for _ in range(ROUNDS):
         # the energy that most blocks have in a frequency, so that few edges don't hide a quiet one
-        typical = np.median(energy[kept], axis=0)
+        typical = np.median(energy[:, kept], axis=1)
         typical[0] = np.inf
         quiet = np.argsort(typical)[:QUIETEST]
-        by_block = energy[:, quiet].mean(axis=1)
+        by_block = energy[quiet].mean(axis=0)
         variance = float(np.median(by_block[kept]) / _median_of_mean(QUIETEST))
         inside = by_block <= TEXTURE * variance
         kept = inside if inside.sum() >= FEWEST_BLOCKS else kept
     return variance
+
+
+def _bright(image: Array) -> float:
+    """From where on a pixel counts as bright."""
+    return HEAD_LEVEL * max(float(np.percentile(image, 99)), 1e-20)
 
 
 def _median_of_mean(count: int) -> float:
@@ -96,5 +103,5 @@ def iedd_score(image: Array) -> float:
     """
     variance = noise_variance(image)
     bright = np.asarray(image, dtype=np.float64)
-    bright = bright[bright > HEAD_LEVEL * max(float(np.percentile(image, 99)), 1e-20)]
+    bright = bright[bright > _bright(image)]
     return 10 * float(np.log10(np.mean(bright**2) / variance)) if variance > 0 else float("nan")

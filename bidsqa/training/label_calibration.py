@@ -108,24 +108,24 @@ def best_eta(score_variance: float, pick_variance: float) -> float:
     return score_variance / (score_variance + pick_variance)
 
 
-def automatic_pick(versions: Array, least: float = ACCEPTABLE_DB) -> float:
+def automatic_pick(iedd: Array, least: float = ACCEPTABLE_DB) -> float:
     """What a rule picks in place of a reader: where the IEDD ratio gets high enough.
 
     A reader's pick is off by up to a step of the versions; the rule interpolates between them.
 
     Parameters
     ----------
-    versions : ndarray, shape (m, H, W)
+    iedd : ndarray, shape (m,)
+        :func:`iedd_scores` of the versions.
     least : float
         dB.
 
     Returns
     -------
     float
-        0 to m + 1, as for :func:`targets`.
+        0 to m + 1, as for :func:`targets`; the middle where a score isn't known.
     """
-    found = iedd_scores(versions)
-    if not np.isfinite(found).all():
-        return (len(found) + 1) / 2
-    steps = np.concatenate([[2 * found[0] - found[1]], found, [2 * found[-1] - found[-2]]])
+    if not np.isfinite(iedd).all():
+        return (len(iedd) + 1) / 2
+    steps = np.concatenate([[2 * iedd[0] - iedd[1]], iedd, [2 * iedd[-1] - iedd[-2]]])
     return float(np.interp(least, np.maximum.accumulate(steps), np.arange(len(steps))))

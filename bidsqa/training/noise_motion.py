@@ -49,7 +49,9 @@ PER_PLANE, PER_DRAWN_PLANE, PHANTOMS = 16, 5, (101, 102, 103, 104)
 WATCHED_SETS, WATCHED_PAIRS, WATCH_SEED = 12, 60, 9_000_001
 MEAN_SETS = 48
 # share of a mini-batch that is simulated anew, and for how many steps of its task a set may come again
-FRESH, KEPT = 0.4, 40
+FRESH, KEPT = 0.2, 150
+# share of the budget in which cut-outs are learned from
+CUT_SHARE = 0.6
 LEARNING: dict[str, Any] = {"decay": 1e-4, "clip": 1.0, "warm_share": 0.02, "average": 0.99, "average_lag": 10}
 
 
@@ -76,6 +78,10 @@ class Recipe:
     seed : int
     drawn : int
         Scans drawn from label maps.
+    cut : int
+        Side of the cut-outs that the first 60 % of the budget are spent on; whole windows afterwards.
+    start : Path, optional
+        Exported weights to go on from instead of random ones.
     """
 
     architecture: str = "dual"
@@ -88,6 +94,8 @@ class Recipe:
     rate: float = 1e-3
     seed: int = 1
     drawn: int = 26
+    cut: int = 128
+    start: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -107,12 +115,26 @@ class Batch:
     task: str
 
 
-def noise_labels(versions: Array, levels: Array, labels: str) -> Array:
-    """Heuristic scores of the versions: the levels that they were made at, or IEDD."""
-    if labels == "snr":
-        return levels
-    scores = iedd_scores(versions)
-    return np.where(np.isfinite(scores), scores, levels)
+def labels_of(levels: Array, iedd: Array, recipe: Recipe, mean: float) -> Array:
+    """Labels of a set's versions, calibrated where the recipe wants it.
+
+    Parameters
+    ----------
+    levels, iedd : ndarray, shape (m,)
+        dB that the versions were made at (Equation 1), and by IEDD.
+    recipe : Recipe
+    mean : float
+        Of the calibration's targets (:func:`target_mean`).
+    """
+    scores = plain_labels(levels, iedd, recipe.labels)
+    if not recipe.eta:
+        return scores
+    return np.asarray(calibrate(scores[None], [automatic_pick(iedd)], recipe.eta, mean)[0])
+
+
+def plain_labels(levels: Array, iedd: Array, labels: str) -> Array:
+    """Heuristic scores of the versions; where IEDD isn't known, those that they were made at."""
+    return levels if labels == "snr" else np.where(np.isfinite(iedd), iedd, levels)
 
 
 def target_mean(windows: Windows, recipe: Recipe) -> float:
@@ -121,8 +143,9 @@ def target_mean(windows: Windows, recipe: Recipe) -> float:
     made = [noise_set(windows, rng) for _ in range(MEAN_SETS if recipe.eta else 0)]
     if not made:
         return 0.0
-    scores = np.stack([noise_labels(versions, levels, recipe.labels) for versions, levels in made])
-    return float(targets(scores, [automatic_pick(versions) for versions, _ in made]).mean())
+    iedd = [iedd_scores(versions) for versions, _ in made]
+    scores = [plain_labels(levels, found, recipe.labels) for (_, levels), found in zip(made, iedd, strict=True)]
+    return float(targets(np.stack(scores), [automatic_pick(found) for found in iedd]).mean())
 
 
 class Reserve:
@@ -142,8 +165,8 @@ class Reserve:
         self._windows, self._recipe, self._mean = windows, recipe, mean
         self._made: dict[tuple[str, int], tuple[Array, Array]] = {}
 
-    def batch(self, task: str, turn: int) -> Batch:
-        """The mini-batch of a task's ``turn``-th step: some new sets, the others of the last 40 steps."""
+    def batch(self, task: str, turn: int, cut: int | None = None) -> Batch:
+        """The mini-batch of a task's ``turn``-th step: some new sets, the others of the last 150 steps."""
         recipe = self._recipe
         count = recipe.noise_slices if task == "noise" else recipe.motion_slices
         fresh = max(1, round(FRESH * count))
@@ -154,7 +177,10 @@ class Reserve:
         first = fresh * (turn - KEPT)
         self._made = {key: made for key, made in self._made.items() if key[0] != task or key[1] >= first}
         sets = [self._set(task, number) for number in numbers]
-        slices = np.concatenate([turned(versions, rng) for versions, _ in sets]).astype(np.float32)
+        parts = [turned(versions, rng) for versions, _ in sets]
+        if cut is not None:
+            parts = [cut_out(part, cut, rng) for part in parts]
+        slices = np.concatenate(parts).astype(np.float32)
         target = np.concatenate([labels for _, labels in sets]).astype(np.float32)
         return Batch(torch.from_numpy(slices)[:, None], torch.from_numpy(target), task)
 
@@ -164,7 +190,7 @@ class Reserve:
             rng = np.random.default_rng((self._recipe.seed, number, 7 if task == "noise" else 8))
             if task == "noise":
                 versions, levels = noise_set(self._windows, rng)
-                labels = labels_of(versions, levels, self._recipe, self._mean)
+                labels = labels_of(levels, iedd_scores(versions), self._recipe, self._mean)
             else:
                 versions, labels = np.stack(motion_pair(self._windows, rng)), np.array([1.0, 0.0])
             self._made[key] = (standardise(versions).astype(np.float16), labels)
@@ -177,12 +203,11 @@ def turned(versions: Array, rng: np.random.Generator) -> Array:
     return turned[:, ::-1] if rng.random() < 0.5 else turned
 
 
-def labels_of(versions: Array, levels: Array, recipe: Recipe, mean: float) -> Array:
-    """Labels of a set's versions, calibrated where the recipe wants it."""
-    scores = noise_labels(versions, levels, recipe.labels)
-    if not recipe.eta:
-        return scores
-    return np.asarray(calibrate(scores[None], [automatic_pick(versions)], recipe.eta, mean)[0])
+def cut_out(versions: Array, side: int, rng: np.random.Generator) -> Array:
+    """The same square of all versions, somewhere about the middle; what was standardised stays so."""
+    spare = versions.shape[1] - side
+    top, left = (int(rng.integers(spare // 4, spare - spare // 4 + 1)) for _ in range(2))
+    return versions[:, top : top + side, left : left + side]
 
 
 def motion_batch(windows: Windows, count: int, rng: np.random.Generator) -> Batch:
@@ -257,12 +282,10 @@ class NoiseMotionTask:
     recipe : Recipe
     windows, watched : Windows
         To train on, and of other subjects.
-    start : Path, optional
-        Exported weights to go on from.
     """
 
-    def __init__(self, recipe: Recipe, windows: Windows, watched: Windows, start: Path | None = None) -> None:
-        self._recipe, self._start = recipe, start
+    def __init__(self, recipe: Recipe, windows: Windows, watched: Windows) -> None:
+        self._recipe, self._start = recipe, recipe.start
         self._reserve = Reserve(windows, recipe, target_mean(windows, recipe))
         self.watched = watched_batches(watched)
 
@@ -287,7 +310,8 @@ class NoiseMotionTask:
     def batch(self, step: int, share: float) -> Batch:
         """Noise at even steps, motion at odd ones; a network of one task gets its own at every step."""
         tasks = self.network_tasks()
-        return self._reserve.batch(tasks[step % len(tasks)], step // len(tasks))
+        cut = self._recipe.cut if share < CUT_SHARE else None
+        return self._reserve.batch(tasks[step % len(tasks)], step // len(tasks), cut)
 
     def network_tasks(self) -> tuple[str, ...]:
         """The tasks of the architecture."""
@@ -378,6 +402,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--eta", type=float, default=Recipe.eta)
     parser.add_argument("--seconds", type=float, default=Recipe.seconds)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--start", type=Path, help="exported weights to go on from")
     parser.add_argument("--rate", type=float, default=Recipe.rate)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     chosen = vars(parser.parse_args(arguments))

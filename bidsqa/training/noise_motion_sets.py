@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,8 @@ from bidsqa.training.pool import Clean
 
 Array = np.ndarray[Any, Any]
 FRACTION, SMALLEST_SHARE = 0.8, 0.08
-COILS = (1, 4, 8, 12)
+# of sets of noise and of pairs of motion
+COILS, MOTION_COILS = (1, 4, 8, 12), (1, 3, 5)
 # dB: the noisiest version is drawn, the original's label is fixed, the others lie at equal steps between
 LOWEST, ORIGINAL, VERSIONS = (9.0, 15.0), 32.0, 5
 BLANK_CHANCE, FRAME_CHANCE, FILLED_CHANCE = 0.5, 0.3, 0.25
@@ -160,9 +161,9 @@ def _outside_frame(lit: Array, rng: np.random.Generator) -> Array:
     return ~frame
 
 
-def seen_by_coils(image: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """k-space of an image by synthetic coils and phase, and their sensitivities."""
-    coils = int(rng.choice(COILS))
+def seen_by_coils(image: Array, rng: np.random.Generator, counts: Sequence[int] = COILS) -> tuple[Array, Array]:
+    """k-space of an image by synthetic coils, as many as one of the counts, and phase; and their sensitivities."""
+    coils = int(rng.choice(counts))
     maps = _sensitivities(coils, int(rng.integers(4)))
     phase = draw_phase((WINDOW, WINDOW), rng)
     return to_kspace(maps * (image * np.exp(1j * phase))), maps
@@ -213,7 +214,7 @@ def versions_at(clean: tuple[Array, Array], levels: Array, rng: np.random.Genera
 def motion_pair(windows: Windows, rng: np.random.Generator, augment: bool = True) -> tuple[Array, Array]:
     """A slice without and with motion, both (256, 256), now and then under the same noise."""
     image, blank = draw_clean(windows, rng, augment)
-    kspace, maps = seen_by_coils(image, rng)
+    kspace, maps = seen_by_coils(image, rng, MOTION_COILS)
     moved = move(kspace, draw_moves(rng), ORDERS[int(rng.integers(len(ORDERS)))], int(rng.integers(2)), maps)
     seed, level = int(rng.integers(2**31)), float(rng.uniform(*MOTION_NOISE))
     pair = [sum_of_squares(from_kspace(kspace)), sum_of_squares(from_kspace(moved))]

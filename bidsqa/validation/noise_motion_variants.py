@@ -24,7 +24,7 @@ from bidsqa.bids.writing import write_atomic
 from bidsqa.models.networks_noise_motion import NoiseMotionNet
 from bidsqa.models.noise_motion_inputs import standardise
 from bidsqa.training.checkpoints import read_checkpoint, write_checkpoint
-from bidsqa.training.label_calibration import ETA
+from bidsqa.training.label_calibration import ETA, iedd_scores
 from bidsqa.training.loop import update_average
 from bidsqa.training.networks_meon import MeonShaped, meon_batch, meon_loss
 from bidsqa.training.noise_motion import Batch, Recipe, labels_of, loss_of, target_mean, turned
@@ -32,7 +32,7 @@ from bidsqa.training.noise_motion_sets import Windows, load_windows, motion_pair
 
 Array = np.ndarray[Any, Any]
 RATE, DECAY, CLIP, LOWEST = 1.5e-3, 1e-4, 1.0, 0.01
-SETS, PAIRS, KEPT = 2, 5, 24
+PAIRS, KEPT = 3, 40
 LEFT_OUT = "FLAIR"
 MEON = "meon"
 
@@ -105,51 +105,62 @@ class Trainee:
         update_average(self.average, self.network, min(0.99, self._steps / (self._steps + 10)))
 
 
+@dataclass(frozen=True)
+class NoiseSet:
+    """Versions of one slice.
+
+    Parameters
+    ----------
+    versions : ndarray of float32, shape (5, 256, 256)
+    levels, iedd : ndarray, shape (5,)
+        dB that they were made at, and by IEDD.
+    contrast : str
+    """
+
+    versions: Array
+    levels: Array
+    iedd: Array
+    contrast: str
+
+
 class Sets:
-    """Sets of versions by turn, each used again a few times, turned anew."""
+    """Sets of versions by turn; pairs come again a few times, turned anew."""
 
     def __init__(self, windows: Windows, seed: int) -> None:
         self._windows, self._seed = windows, seed
-        self._contrasts = windows.about[:, 2]
-        self._noise: list[tuple[Array, Array, str]] = []
         self._pairs: list[Array] = []
 
-    def noise(self, step: int) -> list[tuple[Array, Array, str]]:
-        """Versions, levels and contrast of the slices of a step: one set is new."""
+    def noise(self, step: int) -> NoiseSet:
+        """The noisy versions of a step."""
         rng = np.random.default_rng((self._seed, step, 1))
-        chosen = int(rng.choice(len(self._windows.image), p=self._windows.weight))
-        one = Windows(self._windows.image[chosen : chosen + 1], np.ones(1), self._windows.about[chosen : chosen + 1])
+        windows = self._windows
+        chosen = int(rng.choice(len(windows.image), p=windows.weight))
+        one = Windows(windows.image[chosen : chosen + 1], np.ones(1), windows.about[chosen : chosen + 1])
         versions, levels = noise_set(one, rng)
-        self._noise = [*self._noise[-KEPT:], (versions, levels, str(self._contrasts[chosen]))]
-        older = [self._noise[number] for number in rng.integers(0, len(self._noise), size=SETS - 1)]
-        return [(turned(versions, rng), levels, contrast) for versions, levels, contrast in (self._noise[-1], *older)]
+        return NoiseSet(versions, levels, iedd_scores(versions), str(windows.about[chosen, 2]))
 
     def pairs(self, step: int) -> Batch:
-        """A mini-batch of motion: two pairs are new."""
+        """A mini-batch of motion: one pair is new."""
         rng = np.random.default_rng((self._seed, step, 2))
-        fresh = [np.stack(motion_pair(self._windows, rng)) for _ in range(2)]
-        self._pairs = [*self._pairs[-3 * KEPT :], *fresh]
-        older = [self._pairs[number] for number in rng.integers(0, len(self._pairs), size=PAIRS - 2)]
-        slices = standardise(np.concatenate([turned(pair, rng) for pair in (*fresh, *older)]))
+        fresh = np.stack(motion_pair(self._windows, rng))
+        self._pairs = [*self._pairs[-KEPT:], fresh]
+        older = [self._pairs[number] for number in rng.integers(0, len(self._pairs), size=PAIRS - 1)]
+        slices = standardise(np.concatenate([turned(pair, rng) for pair in (fresh, *older)]))
         return Batch(torch.from_numpy(slices)[:, None], torch.tensor([1.0, 0.0]).repeat(PAIRS), "motion")
 
 
 def noise_step(trainees: dict[str, Trainee], sets: Sets, means: dict[str, float], step: int, share: float) -> None:
     """Every network with a noise branch, and the one shaped like MEON, learn from the same versions."""
     drawn = sets.noise(step)
-    ready = [standardise(versions) for versions, _, _ in drawn]
+    slices = torch.from_numpy(standardise(drawn.versions))[:, None]
     for name, variant in VARIANTS.items():
         network = trainees[name].network
         assert isinstance(network, NoiseMotionNet)
-        kept = [place for place, (_, _, contrast) in enumerate(drawn) if contrast != variant.without]
-        if "noise" not in network.tasks or not kept:
-            continue
-        recipe = Recipe(labels=variant.labels, eta=variant.eta)
-        labels = [labels_of(drawn[place][0], drawn[place][1], recipe, means[name]) for place in kept]
-        target = torch.from_numpy(np.concatenate(labels).astype(np.float32))
-        slices = torch.from_numpy(np.concatenate([ready[place] for place in kept]))[:, None]
-        trainees[name].learn(loss_of(network, Batch(slices, target, "noise")), share)
-    batch = meon_batch(drawn[0][0], drawn[0][1], np.random.default_rng((step, 3)))
+        if "noise" in network.tasks and drawn.contrast != variant.without:
+            recipe = Recipe(labels=variant.labels, eta=variant.eta)
+            target = labels_of(drawn.levels, drawn.iedd, recipe, means[name]).astype(np.float32)
+            trainees[name].learn(loss_of(network, Batch(slices, torch.from_numpy(target), "noise")), share)
+    batch = meon_batch(drawn.versions, drawn.levels, np.random.default_rng((step, 3)))
     network = trainees[MEON].network
     assert isinstance(network, MeonShaped)
     trainees[MEON].learn(meon_loss(network, *batch), share)
@@ -171,12 +182,8 @@ def train(windows: Windows, out: Path, seconds: float, seed: int) -> int:
     trainees = {name: Trainee(variant.make()) for name, variant in VARIANTS.items()}
     trainees[MEON] = Trainee(MeonShaped())
     sets = Sets(windows, seed)
-    means = {
-        name: target_mean(windows, Recipe(labels=variant.labels, eta=variant.eta, seed=seed))
-        for name, variant in VARIANTS.items()
-        if variant.eta and "noise" in variant.make().tasks
-    }
-    means = {name: means.get(name, 0.0) for name in VARIANTS}
+    by_labels = {labels: target_mean(windows, Recipe(labels=labels, seed=seed)) for labels in ("snr", "iedd")}
+    means = {name: by_labels[variant.labels] for name, variant in VARIANTS.items()}
     began, step = time.monotonic(), 0
     while (share := (time.monotonic() - began) / seconds) < 1:
         noise_step(trainees, sets, means, step, share)

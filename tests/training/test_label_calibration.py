@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from bidsqa.training.label_calibration import automatic_pick, best_eta, calibrate, snr_scores, targets
+from bidsqa.training.label_calibration import automatic_pick, best_eta, calibrate, iedd_scores, snr_scores, targets
 
 SCORES = np.array([[10, 20, 30, 40, 50], [12, 22, 32, 42, 52], [5, 14, 25, 35, 45]], dtype=float)
 PICKS = (2, 6, 0)
@@ -80,9 +80,11 @@ def test_the_rule_picks_where_the_image_gets_good_enough() -> None:
     clean = 100 + 10 * np.sin(np.arange(96) / 9)[:, None] + np.zeros((96, 96))
     draw = rng.standard_normal(clean.shape)
     versions = np.stack([clean + 100 / 10 ** (level / 20) * draw for level in (10, 16, 20, 24, 28)])
-    assert automatic_pick(versions, 22.0) == pytest.approx(3.5, abs=0.15)
-    assert automatic_pick(versions, 60.0) == 6
-    assert automatic_pick(versions, -10.0) == 0
+    found = iedd_scores(versions)
+    assert automatic_pick(found, 22.0) == pytest.approx(3.5, abs=0.15)
+    assert automatic_pick(found, 60.0) == 6
+    assert automatic_pick(found, -10.0) == 0
+    assert automatic_pick(np.array([10.0, np.nan, 20.0])) == 2
 
 
 def test_a_place_between_two_versions() -> None:
