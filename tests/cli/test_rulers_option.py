@@ -11,6 +11,7 @@ import pytest
 
 from bidsqa.cli import scan
 from bidsqa.cli.main import main
+from bidsqa.record import Record
 from bidsqa.rulers import shipped_rulers, write_ruler
 
 MODELS = ["--models", "severity", "noise_motion"]
@@ -73,6 +74,19 @@ def test_two_rulers_of_one_name(
     write_ruler(shipped_rulers()[0], shelf / "again")
     assert main([str(empty_scans), str(tmp_path / "out"), "participant", *MODELS, "--rulers", str(shelf)]) == 2
     assert "have the name" in capsys.readouterr().err
+
+
+def test_the_place_is_told_on_the_terminal() -> None:
+    ruler = {"name": "T1w-3D\x1b[2J", "version_score": 3, "outside": None}
+    score = {"value": 3.2, "uncertainty": 0.2, "ruler": ruler}
+    lines = list(scan.describe(Record("t1", scores={"noise_motion": score})))
+    (told,) = (line for line in lines if "ruler" in line and "Noise" in line)
+    assert "3.20 ± 0.20: as noisy as version 3 of ruler T1w-3D" in told
+    assert "\x1b" not in told
+    ruler["outside"] = "below"
+    assert any(
+        "noisier than the worst version" in line for line in scan.describe(Record("t1", scores={"noise_motion": score}))
+    )
 
 
 def test_a_single_scan_takes_it(tmp_path: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
