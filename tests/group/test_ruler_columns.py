@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bidsqa.bids import names
 from bidsqa.group.dictionaries import dictionary, known_columns
 from bidsqa.group.rows import row_of
 from bidsqa.record import Record
+from bidsqa.settings import RULER_MODEL
+from bidsqa.study import run_group
 from bidsqa.validation.example_records import example_record
+from bidsqa.verdict import decide, load_rules
 
 
 def placed(**other: Any) -> Record:
@@ -60,3 +65,35 @@ def test_a_score_of_any_shape_breaks_no_row(score: Any) -> None:
     record = placed()
     record.scores["noise_motion"] = score
     assert row_of(record).values["severity"] is not None
+
+
+def write(out: Path, *records: Record) -> None:
+    for record in records:
+        path = names.record_path(out, record.bids_name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(record.dumps(), encoding="utf-8")
+
+
+def test_a_study_without_rulers_has_no_trace_of_them(tmp_path: Path) -> None:
+    rules = load_rules()
+    write(tmp_path, *(example_record(f"sub-{at:02d}_T1w", seed=at, rules=rules) for at in range(3)))
+    run_group(tmp_path)
+    for path in tmp_path.glob("group*"):
+        assert RULER_MODEL not in path.read_text(encoding="utf-8"), path.name
+
+
+def test_the_standard_is_a_limit_of_the_study(tmp_path: Path) -> None:
+    rules = load_rules()
+    records = [placed() for _ in range(3)]
+    for at, record in enumerate(records):
+        record.bids_name = f"sub-{at:02d}_T1w"
+        record.verdict = decide(record, rules)
+    write(tmp_path, *records)
+    run_group(tmp_path)
+    assert '"limits":[[4.5,"accepts from",""]]' in (tmp_path / "group.html").read_text(encoding="utf-8")
+    table = (tmp_path / "group_sites.tsv").read_text(encoding="utf-8").splitlines()
+    assert dict(zip(table[0].split("\t"), table[1].split("\t"), strict=True))["noise_motion_median"] == "3.2"
+    records[0].scores[RULER_MODEL]["ruler"]["threshold"] = 5.0
+    write(tmp_path, records[0])
+    run_group(tmp_path)
+    assert '"accepts from"' not in (tmp_path / "group.html").read_text(encoding="utf-8")
