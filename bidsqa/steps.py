@@ -147,10 +147,11 @@ def draw(volume: Volume, anatomy: Anatomy, scores: Scores, settings: Settings) -
     """Step 5: the pictures of the page, by file name."""
     from bidsqa import report
 
-    figures = report.draw_figures(volume, anatomy, scores.scores, scores.maps)
+    beside: dict[str, bytes] = {}
     if RULER_MODEL in scores.scores:
-        figures.update(report.draw_ruler_strip(volume, scores.scores[RULER_MODEL], _rulers(settings.rulers)))
-    return figures
+        beside = report.draw_ruler_strip(volume, scores.scores[RULER_MODEL], _rulers(settings.rulers))
+    reserved = sum(map(len, beside.values()))
+    return beside | report.draw_figures(volume, anatomy, scores.scores, scores.maps, reserved=reserved)
 
 
 def compile_record(

@@ -166,7 +166,7 @@ class DrawFigures(StepInterface):
         volume = read_volume(Path(self.inputs.volume))
         scores = read_scores(_paths(self.inputs.scores), maps=True)
         figures = steps.draw(volume, Anatomy.load(Path(self.inputs.anatomy)), scores, job.parsed_settings)
-        remove_local_maps(job)
+        remove_slice_pictures(job)
         for name, content in figures.items():
             write_atomic(Path(job.figure.replace("{name}", name)), content)
         out_file.write_text(json.dumps(sorted(figures)))
@@ -232,13 +232,14 @@ def read_scores(paths: list[Path], *, maps: bool = False) -> steps.Scores:
     return merged
 
 
-def remove_local_maps(job: Job) -> None:
-    """Remove an earlier run's maps: they are named by slice, and the worst slices may be others now."""
+def remove_slice_pictures(job: Job) -> None:
+    """Remove an earlier run's pictures that are named by slice, maps and those beside a ruler: others may come now."""
     from bidsqa import report
 
-    start = Path(job.figure.replace("{name}", report.LOCAL_MAP))
-    for path in start.parent.iterdir() if start.parent.is_dir() else ():
-        if path.name.startswith(start.name):
+    starts = [Path(job.figure.replace("{name}", name)) for name in (report.LOCAL_MAP, report.BESIDE_RULER)]
+    folder = starts[0].parent
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name.startswith(tuple(start.name for start in starts)):
             path.unlink(missing_ok=True)
 
 

@@ -114,7 +114,10 @@ def _add_build(build: Parser) -> None:
 
 
 def _start(arguments: Sequence[str] | None) -> int:
-    given = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if not words:
+        raise UsageError("What to do is missing.", f"To begin with: {NAME} build SCAN OUT, or {NAME} --help")
+    given = build_parser().parse_args(words)
     acts = {"build": _build, "view": _view, "set": _set, "list": _list, "check": _check}
     return acts[given.act](given)
 

@@ -63,7 +63,7 @@ SSIM_PARTS = {
 }
 
 NOISE_MOTION_PARTS = {
-    "uncertainty": "Standard error of the place on the ruler, from the spread of the noise output over slices and planes",
+    "uncertainty": "Standard error of the place on the ruler, from the spread over slices and planes",
     "median": "Place on the ruler of the middle slice when the scored slices are put in order",
     "p10": "Place on the ruler that one in ten of the scored slices stays below",
     "sd": "Standard deviation of the noise output over the scored slices, on the scale of the ruler around the value",

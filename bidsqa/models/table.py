@@ -184,10 +184,10 @@ SSIM = Model(
 
 NOISE_MOTION = Model(
     name="noise_motion",
-    title="Noise and motion (on a ruler)",
+    title="Noise (on a ruler)",
     says=(
-        "Where the scan's noise lies between the eight versions of an image ruler: 0 is as noisy as the worst, 7 as the "
-        "original. What is good enough, the threshold set on the ruler tells; values on other rulers don't compare."
+        "Where the scan's noise lies between the eight versions of an image ruler: 0 is as noisy as the worst, 7 as "
+        "the original. What is good enough, the threshold set on the ruler tells; values on other rulers don't compare."
     ),
     unit="",
     direction="higher is better",

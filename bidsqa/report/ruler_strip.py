@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from bidsqa.image import PLANES, Volume, take_slice
 from bidsqa.models import Score
+from bidsqa.rulers.building import slice_index
 from bidsqa.rulers.picture import png, windowed
 from bidsqa.rulers.ruler import PERSON, Ruler
 from bidsqa.rulers.scale import VERSIONS
@@ -19,7 +21,10 @@ from bidsqa.verdict.reading import number
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-STRIP, SCAN = "ruler-strip.png", "ruler-scan.png"
+BESIDE_RULER = "ruler-"
+"""How the names of these pictures begin."""
+STRIP, SCAN = f"{BESIDE_RULER}strip.png", f"{BESIDE_RULER}scan-"
+_SCAN = re.compile(rf"{SCAN}(?P<plane>axial|coronal|sagittal)-(?P<index>\d{{1,5}})\.png")
 SIDE, GAP = 104, 2
 # of the 99th percentile of an image: what counts as head when a tile is cut
 HEAD_LEVEL = 0.15
@@ -30,7 +35,7 @@ Array = np.ndarray[Any, Any]
 
 
 def draw_ruler_strip(volume: Volume, score: Score, rulers: Sequence[Ruler]) -> dict[str, bytes]:
-    """Pictures for the page: the middles of the ruler's versions, worst first, and of the scan's middle slice.
+    """Pictures for the page: the middles of the ruler's versions, worst first, and of the scan's slice at their height.
 
     Parameters
     ----------
@@ -43,7 +48,8 @@ def draw_ruler_strip(volume: Volume, score: Score, rulers: Sequence[Ruler]) -> d
     Returns
     -------
     dict of str to bytes
-        ``ruler-strip.png`` and ``ruler-scan.png``, not smoothed, not compressed; empty where the ruler isn't at hand.
+        ``ruler-strip.png`` and ``ruler-scan-<plane>-<slice>.png``, not smoothed, not compressed; empty where the ruler
+        isn't at hand.
     """
     said = score.extra.get("ruler", {})
     found = [ruler for ruler in rulers if (ruler.name, ruler.sha256) == (said.get("name"), said.get("sha256"))]
@@ -55,17 +61,12 @@ def draw_ruler_strip(volume: Volume, score: Score, rulers: Sequence[Ruler]) -> d
     for tile in tiles:
         tile[:, :GAP] = tile[:, -GAP:] = 0
     part = score.slices[0]
-    nearest = _usual_slice(np.asarray(part.value))
-    image = np.clip(take_slice(volume.data, PLANES.index(part.plane), part.index[nearest]), 0, None)
+    axis = PLANES.index(part.plane)
+    wanted = slice_index(volume, axis)
+    index = min(part.index, key=lambda at: abs(at - wanted))
+    image = np.clip(take_slice(volume.data, axis, index), 0, None)
     own = _tile(windowed(image[None])[0], *_head_middle(image))
-    return {STRIP: png(np.concatenate(tiles, axis=1)), SCAN: png(own)}
-
-
-def _usual_slice(values: Array) -> int:
-    """Of the middle half of the slices the one whose value is nearest to the scan's."""
-    edge = len(values) // 4
-    inner = values[edge : len(values) - edge]
-    return edge + int(np.argmin(np.abs(inner - np.median(values))))
+    return {STRIP: png(np.concatenate(tiles, axis=1)), f"{SCAN}{part.plane}-{index:03d}.png": png(own)}
 
 
 def _head_middle(image: Array) -> tuple[int, int]:
@@ -109,10 +110,19 @@ def ruler_view(score: Mapping[str, Any], ready: Mapping[str, Any]) -> dict[str, 
         "name": str(ruler.get("name", "")),
         "why": "; ".join(why),
         "strip": ready.get(STRIP),
-        "scan": ready.get(SCAN),
+        "scan": _own(ready),
         "axis": _axis(ruler, value, number(score.get("uncertainty")) or 0.0, f"{told['told']} {told['accepts']}"),
         "motion": _motion(score),
     }
+
+
+def _own(ready: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The picture of the scan with the name of its slice."""
+    for name in sorted(ready):
+        match = _SCAN.fullmatch(name)
+        if match:
+            return {**ready[name], "slice": f"{match['plane']} slice {int(match['index'])}"}
+    return None
 
 
 def ruler_readings(score: Mapping[str, Any]) -> list[tuple[str, float, float]]:
@@ -177,9 +187,8 @@ def _axis(ruler: Mapping[str, Any], value: float, error: float, label: str) -> M
     place = value if place is None else place
     low, high, at = x(place - error), x(place + error), x(place)
     parts.append(f'<path class="spread" d="M{low:.0f} {AXIS}H{high:.0f}"/>')
-    parts.append(f'<path class="here" d="M{at:.0f} {AXIS + 2}l10 20h-20z"/>')
-    anchor = "start" if at < 90 else "end" if at > WIDTH - 90 else "middle"
-    shift = {"start": -14, "end": 14, "middle": 0}[anchor]
+    parts.append(f'<path class="here" d="M{at:.0f} {AXIS + 25}l9 16h-18z"/>')
+    shift, anchor = (15, "start") if at < WIDTH - 130 else (-15, "end")
     text = f"this scan: {value:.1f}"
     parts.append(
         f'<text class="tick here-name" x="{at + shift:.0f}" y="{AXIS + 40}" text-anchor="{anchor}">{text}</text>'

@@ -114,7 +114,7 @@ def build_ruler(
         When the slice can't make a ruler.
     """
     axis = acquisition_axis(volume)
-    chosen = _slice_index(volume, axis) if index is None else index
+    chosen = slice_index(volume, axis) if index is None else index
     if not 0 <= chosen < volume.shape[axis]:
         last = volume.shape[axis] - 1
         raise InputError(f"The scan has no {PLANES[axis]} slice {chosen}.", f"Its slices are 0 to {last}.")
@@ -162,12 +162,11 @@ def _versions(image: Array, snr: Sequence[float], coils: int, seed: int, kspace:
 
 def stored(versions: Array, bits: int) -> Array:
     """The images as whole numbers of 8 or 16 bits, the brightest pixel of all at the top."""
-    kind = {8: np.uint8, 16: np.uint16}[bits]
-    return np.rint(versions * (np.iinfo(kind).max / float(versions.max()))).astype(kind)
+    return np.rint(versions * ((2**bits - 1) / float(versions.max()))).astype({8: np.uint8, 16: np.uint16}[bits])
 
 
-def _slice_index(volume: Volume, axis: int) -> int:
-    """A slice with much brain in it."""
+def slice_index(volume: Volume, axis: int) -> int:
+    """A slice with much brain in it: a little above the middle of the head in axial slices."""
     low, high = head_extent(rough_head(volume), axis)
     return round(low + PLACE[axis] * (high - 1 - low))
 

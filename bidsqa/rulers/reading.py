@@ -123,7 +123,7 @@ def read_on_ruler(score: Score, match: Match, levels: Sequence[float]) -> Score:
         replace(part, value=tuple(scale.interpolated_score(levels, value) for value in part.value))
         for part in score.slices
     )
-    spread = {
+    spread: dict[str, float] = {
         key: scale.interpolated_score(levels, score.extra[key]) for key in ("median", "p10") if key in score.extra
     }
     if "sd" in score.extra:

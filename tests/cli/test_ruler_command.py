@@ -205,7 +205,7 @@ def test_other_files(
         (["build", "{scan}", "{tmp}/out", "--slice", "900"], "no axial slice 900"),
         (["build", "{scan}", "{tmp}/out", "--worst", "50"], "can't reach"),
         (["build", "{scan}", "{tmp}/out", "--kspace", "{scan}"], "can't be read"),
-        ([], "ACT"),
+        ([], "What to do is missing"),
         (["paint"], "paint"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -15,10 +15,11 @@ from bidsqa.image import Volume, take_slice
 from bidsqa.models import Score, SliceScores
 from bidsqa.report import draw_ruler_strip, render_scan
 from bidsqa.report.page import picture
-from bidsqa.report.ruler_strip import SCAN, SIDE, STRIP, ruler_readings, ruler_view
+from bidsqa.report.ruler_strip import SIDE, STRIP, ruler_readings, ruler_view
 from bidsqa.rulers import Kind, Ruler, Threshold
 from bidsqa.validation.example_records import example_record
 
+SCAN = "ruler-scan-axial-064.png"
 LEVELS = [12.0, 15.0, 18.0, 21.0, 24.0, 27.0, 30.0, 33.0]
 
 
@@ -70,8 +71,8 @@ def test_pictures(t1w: Volume, ruler: Ruler) -> None:
     assert own.shape == (SIDE, SIDE)
     rough = [np.abs(np.diff(strip[:, at * SIDE : (at + 1) * SIDE].astype(int))).mean() for at in range(8)]
     assert rough == sorted(rough, reverse=True)
-    # the scan's middle slice by its score, pixel by pixel
-    wanted = np.clip(take_slice(t1w.data, 2, 62), 0, None)
+    # the scored slice that is nearest to the height of rulers' slices, pixel by pixel
+    wanted = np.clip(take_slice(t1w.data, 2, 64), 0, None)
     shown = np.rint(np.clip(wanted * 255 / np.percentile(wanted, 99.5), 0, 255))
     at = np.argwhere((shown[20:-20, 20:-20] > 100) & (shown[20:-20, 20:-20] < 240))[0] + 20
     patch = shown[at[0] - 1 : at[0] + 2, at[1] - 1 : at[1] + 2]
@@ -147,6 +148,7 @@ def test_on_the_page(t1w: Volume, ruler: Ruler) -> None:
     assert page.count('class="ruler-row"') == 1
     assert picture(figures[STRIP])["src"] in page
     assert picture(figures[SCAN])["src"] in page
+    assert "this scan, axial slice 64" in page
     assert "&lt;b&gt;ours&lt;/b&gt;" in page
     assert "<b>ours" not in page
     assert '<span class="reading">not accepted</span>' in page
