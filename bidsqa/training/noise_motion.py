@@ -50,6 +50,8 @@ WATCHED_SETS, WATCHED_PAIRS, WATCH_SEED = 12, 60, 9_000_001
 MEAN_SETS = 48
 # share of a mini-batch that is simulated anew, and for how many steps of its task a set may come again
 FRESH, KEPT = 0.2, 150
+# SD of what is added to pairs that come again, at most, in units of an image's SD
+GRAIN = 0.15
 # share of the budget in which cut-outs are learned from
 CUT_SHARE = 0.6
 LEARNING: dict[str, Any] = {"decay": 1e-4, "clip": 1.0, "warm_share": 0.02, "average": 0.99, "average_lag": 10}
@@ -186,6 +188,8 @@ class Reserve:
         parts = [turned(versions, rng) for versions, _ in sets]
         if cut is not None:
             parts = [cut_out(part, cut, rng) for part in parts]
+        if task == "motion":
+            parts = [grainy(part, rng) for part in parts]
         slices = np.concatenate(parts).astype(np.float32)
         target = np.concatenate([labels for _, labels in sets]).astype(np.float32)
         return Batch(torch.from_numpy(slices)[:, None], torch.from_numpy(target), task)
@@ -210,6 +214,12 @@ def turned(versions: Array, rng: np.random.Generator) -> Array:
     """All versions of a slice turned by quarters and mirrored alike."""
     turned = np.rot90(versions, int(rng.integers(4)), axes=(1, 2))
     return turned[:, ::-1] if rng.random() < 0.5 else turned
+
+
+def grainy(pair: Array, rng: np.random.Generator) -> Array:
+    """A pair with a little noise of its own, drawn anew each time, so that none is known by heart."""
+    size = np.float32(GRAIN * rng.uniform() ** 2)
+    return pair.astype(np.float32) + size * rng.standard_normal(pair.shape, dtype=np.float32)
 
 
 def cut_out(versions: Array, side: int, rng: np.random.Generator) -> Array:
