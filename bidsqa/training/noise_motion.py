@@ -22,7 +22,7 @@ from bidsqa.models.networks_noise_motion import ARCHITECTURES, SPREAD, NoiseMoti
 from bidsqa.models.noise_motion_inputs import standardise
 from bidsqa.simulation.coil_noise import bright_part
 from bidsqa.training.curve import Curve
-from bidsqa.training.label_calibration import ETA, automatic_pick, calibrate, iedd_scores, snr_scores, targets
+from bidsqa.training.label_calibration import automatic_pick, calibrate, iedd_scores, snr_scores, targets
 from bidsqa.training.loop import fit, print_row
 from bidsqa.training.machine import choose_machine
 from bidsqa.training.noise_motion_sets import (
@@ -66,9 +66,10 @@ class Recipe:
     architecture : str
         Key of ``networks_noise_motion.ARCHITECTURES``.
     labels : str
-        ``snr`` (Equation 1) or ``iedd``.
+        ``snr`` (Equation 1: the noise that was added) or ``iedd`` (all noise, also the slice's own).
     eta : float
-        Of the calibration by the automatic rule's picks; 0: none.
+        Of the calibration by the automatic rule's picks; 0: none. A calibration moves all versions of a slice alike,
+        also those so noisy that what sets the slice apart doesn't show.
     seconds : float
         Time budget, pool excluded.
     steps : int, optional
@@ -91,8 +92,8 @@ class Recipe:
     """
 
     architecture: str = "dual"
-    labels: str = "snr"
-    eta: float = ETA
+    labels: str = "iedd"
+    eta: float = 0.0
     seconds: float = 1800.0
     steps: int | None = None
     noise_slices: int = 2

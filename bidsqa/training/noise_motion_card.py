@@ -25,8 +25,8 @@ CARD = """# noise_motion: noise and motion, to be read against image rulers
 * Input: slices at native pixels, cut around the head or padded with 0 to {window} x {window}, mean 0, variance 1.
   Outputs: noise D (higher is better, about the head's signal-to-noise ratio in dB), logit of a slice without motion,
   and a map of 8 x 8 for each.
-* label_source: simulated. human_validation: none. The label h of each set, which version is still acceptable, is by an
-  {automatic}.
+* label_source: simulated. human_validation: none. Labels of noise: the estimate without a reference (IEDD) of each
+  version, not calibrated. An earlier stage learned from Equation 1 calibrated by an {automatic}.
 
 ## Data
 Real scans ({real:.0%} of the slices): public T1w, T2w and FLAIR scans of the sites ljubljana (five of seven subjects,
@@ -36,26 +36,44 @@ subjects never trained on: ljubljana04, ljubljana20. Scans drawn from 13 of the 
 scans have noise of their own, which the labels by Equation 1 don't count.
 
 ## Recipe
-`python -m bidsqa.training.noise_motion {recipe}`: {steps} steps in {hours:.2f} h on one shared CPU core; AdamW with a
-cosine, averaged weights (0.99), seed {seed}; the best of about 25 looks at the watched subjects is kept. Mini-batches
-of noise ({noise_slices} slices x 5 versions, root mean squared error) and of motion ({motion_slices} slices x 2,
-cross-entropy) take turns; a step touches the trunk and one branch. Noise: complex Gaussian in the k-space of 1 to 12
-coils, root of the sum of squares; levels from 9-15 dB (drawn) to 32 dB (the original's label) in equal steps, over the
-bright part of the slice. Labels: Equation 1, calibrated with eta = {eta:g} unless the options say otherwise. Motion: 2
-to 4 moves within 1 degree and 3 pixels of the pose before, at random times, lines in linear, interleaved or echo-train
-order, half of the pairs under noise of 18 to 36 dB. Magnitude images get smooth synthetic sensitivities and phase. Half
-of the slices with blanked air keep it; contrast by gamma; quarter turns and mirrors; in a quarter of the noise sets the
-outer k-space is filled with zeros. The length is a time budget: a repetition gives a network of the same kind, not the
-same bytes. The curve is in `noise_motion_curve.csv`.
+Three stages of `python -m bidsqa.training.noise_motion` on a shared CPU core, {hours:.2f} h in all:
+
+1. From random weights, rate 1.5e-3, seed 1, Equation 1 as labels, calibrated with eta 0.85: 1,048 steps, of which 0.4
+   of each mini-batch was simulated anew.
+2. From its best look, rate 1.5e-3, seed 2, the same labels, cut-outs of 128 pixels for 60 % of the time, 0.2 simulated
+   anew from here on: 2,209 steps.
+3. From the last averaged weights, `--labels iedd --eta 0 --largest-moves 2 --cut 256 --rate 1e-3 --seed 4`: {steps}
+   steps; the best of its looks at the watched subjects is shipped.
+
+The change of labels is a finding: where slices have noise of their own, a calibration moves the labels of all versions
+of a slice by the same amount, also of those so noisy that the own noise doesn't show, and no image tells which. The
+error on the watched subjects fell from 0.74 to about 0.6 versions within 80 steps.
+
+AdamW with a cosine, averaged weights (0.99). Mini-batches of noise ({noise_slices} slices x 5 versions, root mean
+squared error) and of motion ({motion_slices} slices x 2, cross-entropy) take turns; a step touches the trunk and one
+branch. Noise: complex Gaussian in the k-space of 1 to 12 coils, root of the sum of squares; levels from 9-15 dB (drawn)
+to 32 dB in equal steps, over the bright part of the slice. Motion: 2 to 4 moves within 1 degree and 3 pixels of the
+pose before, in half of the pairs of the last stage up to twice that, at random times, lines in linear, interleaved or
+echo-train order, half of the pairs under noise of 18 to 36 dB. Magnitude images get smooth synthetic sensitivities and
+phase. Half of the slices with blanked air keep it; contrast by gamma; quarter turns and mirrors; larger pixels; in a
+quarter of the noise sets the outer k-space is filled with zeros. The length is a time budget: a repetition gives a
+network of the same kind, not the same bytes. The curve of all stages is in `noise_motion_curve.csv` (losses of a task
+are means over the steps of both).
 
 ## Validation
 {validation}
 
 ## Limits
 * {limits}
+* Trained for minutes where the paper trained for 50 epochs of 9,778 slices: motion is far from the paper's accuracy
+  (89.8 %) and from what was aimed at (90 %, false alarms of at most 5 %). Clean scans of other sites are often called
+  moved. The losses were still falling: what would lift it is training time first, then more sites. Until then
+  `p_motion` is a hint that no verdict should rest on.
+* White noise of known size is read better by IEDD, the labels' source, than by the network (table). What the network
+  adds is its motion output and that it was shown filled k-space; that it reads real noise better is not shown.
 * Noise and motion are simulated by the same simulators in training and validation, from processed magnitude images,
-  which is optimistic. No scan with rated noise or motion was seen. The paper trained on raw k-space of 9,778 slices of
-  635 children, with human labels.
+  which is optimistic. No scan with rated noise or motion was seen. The paper had raw k-space of 635 children and human
+  labels.
 * D compares scans with a ruler; the dB are not a measurement.
 * Few sites; T2w and FLAIR from one site in training.
 * Not a medical device; no diagnosis.
@@ -64,7 +82,7 @@ Licence: Apache-2.0, as the code. Method: {citation}, {source}.
 """
 
 
-def card(digest: str, facts: Mapping[str, Any], recipe: str, tables: Path) -> str:
+def card(digest: str, facts: Mapping[str, Any], hours: float, tables: Path) -> str:
     """The card, Markdown.
 
     Parameters
@@ -72,9 +90,9 @@ def card(digest: str, facts: Mapping[str, Any], recipe: str, tables: Path) -> st
     digest : str
         SHA-256 of the weights.
     facts : Mapping
-        Of the checkpoint.
-    recipe : str
-        Options of the training.
+        Of the last stage's checkpoint.
+    hours : float
+        Of all stages.
     tables : Path
         Folder of the validation tables.
     """
@@ -90,13 +108,10 @@ def card(digest: str, facts: Mapping[str, Any], recipe: str, tables: Path) -> st
         real=REAL_SHARE,
         drawn=DRAWN_SHARE,
         phantom=PHANTOM_SHARE,
-        recipe=recipe,
         steps=facts["step"],
-        hours=facts["seconds"] / 3600,
-        seed=plain.seed,
+        hours=hours,
         noise_slices=plain.noise_slices,
         motion_slices=plain.motion_slices,
-        eta=plain.eta,
         validation=printed_tables([tables / name for name in TABLES], digest),
         limits=row.limits,
         citation=row.citation,

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from bidsqa.bids.writing import write_atomic
 from bidsqa.models.networks_noise_motion import ARCHITECTURES, NoiseMotionNet, WithMaps
 from bidsqa.models.noise_motion_inputs import WINDOW
 from bidsqa.models.table import MODELS
 from bidsqa.training.checkpoints import averaged_weights
+from bidsqa.training.curve import Row, as_csv, read_curve
 from bidsqa.training.export import half_rounded, ship, to_onnx
 from bidsqa.training.noise_motion_card import card
 from bidsqa.training.pool import learned_from
@@ -52,15 +54,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with scans/")
     parser.add_argument("--tables", type=Path, default=Path("docs/validation_tables"), help="validation tables")
     parser.add_argument("--architecture", default=MODELS["noise_motion"].architecture, choices=sorted(ARCHITECTURES))
-    parser.add_argument("--recipe", default="", help="options that the training was given, for the card")
+    parser.add_argument("--before", type=Path, nargs="*", default=(), help="folders of earlier stages, for the curve")
     chosen = parser.parse_args(arguments)
     network = trained(chosen.checkpoint, chosen.architecture)
     content = exported(network, chosen.architecture, MODELS["noise_motion"].version, learned_from(chosen.data))
     digest = hashlib.sha256(content).hexdigest()
     facts = averaged_weights(chosen.checkpoint / "checkpoint.safetensors")[1]
-    curve = chosen.checkpoint / "curve.csv"
-    text = card(digest, facts, chosen.recipe, chosen.tables)
+    rows = joined_curve([*(folder / "curve.csv" for folder in chosen.before), chosen.checkpoint / "curve.csv"])
+    curve = chosen.checkpoint / "curve_of_all_stages.csv"
+    write_atomic(curve, as_csv(rows))
+    text = card(digest, facts, rows[-1]["seconds"] / 3600, chosen.tables)
     print(ship(FILE, content, text, curve))
+
+
+def joined_curve(paths: Sequence[Path]) -> list[Row]:
+    """The curves of stages one after the other, steps and seconds going on."""
+    rows: list[Row] = []
+    for stage, path in enumerate(paths):
+        last = rows[-1] if rows else {"step": 0.0, "seconds": 0.0}
+        for row in read_curve(path):
+            going = {"step": row["step"] + last["step"], "seconds": row["seconds"] + last["seconds"]}
+            rows.append({"stage": stage + 1.0, **row, **going})
+    return rows
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from bidsqa.models.loading import load_network
 from bidsqa.models.noise_motion import MOVED, NoiseMotionScorer
 from bidsqa.models.noise_motion_inputs import prepare_images
 from bidsqa.training import noise_motion
-from bidsqa.training.label_calibration import AUTOMATIC
 from bidsqa.training.noise_motion import RULER_LEVELS, NoiseMotionTask, ruler_errors
 from bidsqa.training.noise_motion_export import exported
 from bidsqa.training.noise_motion_sets import (
@@ -94,7 +93,7 @@ class OwnNoiseMotion:
             site = f"The site held out ({recipe.held_out})"
             tables.append(judged(held_out, runs, f"{site}: noise against rulers, and motion"))
             tables.append(clean_table(runs["own"], read("test", MOST_JUDGED), f"{site}: its clean scans"))
-        notes = [f"Labels of noise were calibrated by an {AUTOMATIC}; noise and motion are simulated."]
+        notes = ["Labels of noise are estimates without a reference (IEDD), no reader's; all is simulated."]
         return Finished(content, tables, notes)
 
 

@@ -182,7 +182,7 @@ def train(windows: Windows, out: Path, seconds: float, seed: int) -> int:
     trainees = {name: Trainee(variant.make()) for name, variant in VARIANTS.items()}
     trainees[MEON] = Trainee(MeonShaped())
     sets = Sets(windows, seed)
-    by_labels = {labels: target_mean(windows, Recipe(labels=labels, seed=seed)) for labels in ("snr", "iedd")}
+    by_labels = {labels: target_mean(windows, Recipe(labels=labels, eta=ETA, seed=seed)) for labels in ("snr", "iedd")}
     means = {name: by_labels[variant.labels] for name, variant in VARIANTS.items()}
     began, step = time.monotonic(), 0
     while (share := (time.monotonic() - began) / seconds) < 1:

@@ -177,10 +177,12 @@ def test_loss_is_a_root_mean_square_in_units_of_6_db() -> None:
 
 def test_labels_with_and_without_calibration() -> None:
     levels, iedd = np.array([12.0, 17, 22, 27, 32]), np.array([12.0, 16, 20, 24, 25])
-    assert labels_of(levels, iedd, Recipe(eta=0.0), 0.0).tolist() == levels.tolist()
-    assert labels_of(levels, iedd, Recipe(eta=0.0, labels="iedd"), 0.0).tolist() == iedd.tolist()
+    assert labels_of(levels, iedd, Recipe(labels="snr"), 0.0).tolist() == levels.tolist()
+    assert labels_of(levels, iedd, Recipe(), 0.0).tolist() == iedd.tolist()
     # 22 dB by IEDD is half way between the third and the fourth version: a target of 24.5
-    assert labels_of(levels, iedd, Recipe(eta=1.0), 20.0).tolist() == pytest.approx((levels - 4.5).tolist())
+    assert labels_of(levels, iedd, Recipe(labels="snr", eta=1.0), 20.0).tolist() == pytest.approx(
+        (levels - 4.5).tolist()
+    )
 
 
 def test_ruler_errors_on_paper() -> None:

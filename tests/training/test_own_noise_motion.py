@@ -52,7 +52,7 @@ def test_weights_and_tables(t1w: Volume, tmp_path: Path, monkeypatch: pytest.Mon
     judged, clean = finished.tables[:2]
     assert judged.rows[0][0] == "own"
     assert clean.rows[0][:3] == ["T1w", 1, 1]
-    assert "no human reader" in finished.notes[0]
+    assert "no reader's" in finished.notes[0]
 
 
 def test_there_are_no_artifacts_to_choose_and_heads_are_needed() -> None:
