@@ -11,7 +11,8 @@ from bidsqa.models.noise_motion_inputs import WINDOW
 from bidsqa.models.table import MODELS
 from bidsqa.training.export import printed_tables
 from bidsqa.training.label_calibration import AUTOMATIC
-from bidsqa.training.noise_motion import DRAWN_SHARE, PHANTOM_SHARE, REAL_SHARE, Recipe
+from bidsqa.training.noise_motion import DRAWN_SHARE, PHANTOM_SHARE, REAL_SHARE
+from bidsqa.training.noise_motion_batches import Recipe
 
 TABLES = tuple(
     f"noise_motion_{name}.json" for name in ("ruler", "labels", "thresholds", "unseen", "motion", "tasks", "clean")

@@ -71,7 +71,9 @@ def cut_windows(scans: Iterable[Clean], per_plane: int) -> Windows:
         for axis in scored_axes(scan.volume):
             indices = thin(middle_indices(head_extent(head, axis), FRACTION), per_plane)
             windows, heads = native_windows(scan.volume, head, axis, indices, WINDOW)
-            windows = np.abs(windows)[heads.mean(axis=(1, 2)) > SMALLEST_SHARE]
+            sides = (size for place, size in enumerate(scan.volume.shape) if place != axis)
+            seen = np.prod([min(size, WINDOW) for size in sides])
+            windows = np.abs(windows)[heads.sum(axis=(1, 2)) > SMALLEST_SHARE * seen]
             top = float(np.percentile(windows[windows > 0], 99)) if (windows > 0).any() else 0.0
             if top > 0:
                 images.append((windows / top).clip(0, 8).astype(np.float16))

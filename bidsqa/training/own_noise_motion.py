@@ -13,7 +13,7 @@ from bidsqa.errors import InputError, UsageError
 from bidsqa.models.loading import load_network
 from bidsqa.models.noise_motion import MOVED, NoiseMotionScorer
 from bidsqa.models.noise_motion_inputs import prepare_images
-from bidsqa.training import noise_motion
+from bidsqa.training import noise_motion, noise_motion_batches
 from bidsqa.training.noise_motion import RULER_LEVELS, NoiseMotionTask, ruler_errors
 from bidsqa.training.noise_motion_export import exported
 from bidsqa.training.noise_motion_sets import (
@@ -66,7 +66,7 @@ class OwnNoiseMotion:
 
     def task(self, train: Windows, watch: Windows, recipe: Recipe, start: Path | None) -> NoiseMotionTask:
         """As the shipped training; ``batch`` images a step, those of noise in fives, those of motion in pairs."""
-        own = noise_motion.Recipe(
+        own = noise_motion_batches.Recipe(
             noise_slices=max(1, recipe.batch // 5),
             motion_slices=max(1, recipe.batch // 2),
             rate=recipe.rate,

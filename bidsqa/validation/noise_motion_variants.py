@@ -27,7 +27,8 @@ from bidsqa.training.checkpoints import read_checkpoint, write_checkpoint
 from bidsqa.training.label_calibration import ETA, iedd_scores
 from bidsqa.training.loop import update_average
 from bidsqa.training.networks_meon import MeonShaped, meon_batch, meon_loss
-from bidsqa.training.noise_motion import Batch, Recipe, labels_of, loss_of, target_mean, turned
+from bidsqa.training.noise_motion import loss_of
+from bidsqa.training.noise_motion_batches import Batch, Recipe, labels_of, target_mean, turned
 from bidsqa.training.noise_motion_sets import Windows, load_windows, motion_pair, noise_set
 
 Array = np.ndarray[Any, Any]

@@ -13,20 +13,13 @@ torch = pytest.importorskip("torch")
 from bidsqa.models.loading import load_network  # noqa: E402
 from bidsqa.models.networks_noise_motion import NoiseMotionNet  # noqa: E402
 from bidsqa.simulation.coil_noise import bright_part, snr_db  # noqa: E402
-from bidsqa.training import noise_motion  # noqa: E402
+from bidsqa.training import noise_motion, noise_motion_batches  # noqa: E402
 from bidsqa.training.curve import Curve  # noqa: E402
 from bidsqa.training.loop import Training, fit  # noqa: E402
 from bidsqa.training.machine import choose_machine  # noqa: E402
 from bidsqa.training.networks_meon import KINDS, MeonShaped, meon_batch, meon_loss, noise_quality  # noqa: E402
-from bidsqa.training.noise_motion import (  # noqa: E402
-    NoiseMotionTask,
-    Recipe,
-    Reserve,
-    labels_of,
-    loss_of,
-    plan_of,
-    ruler_errors,
-)
+from bidsqa.training.noise_motion import NoiseMotionTask, loss_of, plan_of, ruler_errors  # noqa: E402
+from bidsqa.training.noise_motion_batches import Batch, Recipe, Reserve, labels_of  # noqa: E402
 from bidsqa.training.noise_motion_export import exported  # noqa: E402
 from bidsqa.training.noise_motion_sets import (  # noqa: E402
     LOWEST,
@@ -54,7 +47,8 @@ def windows() -> Windows:
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("MEAN_SETS", 2), ("WATCHED_SETS", 2), ("WATCHED_PAIRS", 10)):
+    monkeypatch.setattr(noise_motion_batches, "MEAN_SETS", 2)
+    for name, value in (("WATCHED_SETS", 2), ("WATCHED_PAIRS", 10)):
         monkeypatch.setattr(noise_motion, name, value)
 
 
@@ -169,9 +163,9 @@ def test_loss_is_a_root_mean_square_in_units_of_6_db() -> None:
         def task_output(self, slices, task):
             return torch.zeros(2)
 
-    batch = noise_motion.Batch(torch.zeros(2, 1, 8, 8), torch.tensor([6.0, 18.0]), "noise")
+    batch = Batch(torch.zeros(2, 1, 8, 8), torch.tensor([6.0, 18.0]), "noise")
     assert float(loss_of(Fixed(), batch)) == pytest.approx(np.sqrt((1 + 9) / 2))
-    motion = noise_motion.Batch(torch.zeros(2, 1, 8, 8), torch.tensor([1.0, 0.0]), "motion")
+    motion = Batch(torch.zeros(2, 1, 8, 8), torch.tensor([1.0, 0.0]), "motion")
     assert float(loss_of(Fixed(), motion)) == pytest.approx(np.log(2))
 
 
@@ -242,6 +236,6 @@ def test_the_network_shaped_like_meon_learns_from_three_kinds(windows: Windows) 
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]
     assert noise_quality(network, slices).shape == (12,)

@@ -160,10 +160,10 @@ def test_plain_ratio_falls_with_noise() -> None:
 
 
 def test_variants_are_trained_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bidsqa.training import noise_motion
+    from bidsqa.training import noise_motion_batches
     from bidsqa.training.noise_motion_sets import Windows
 
-    monkeypatch.setattr(noise_motion, "MEAN_SETS", 1)
+    monkeypatch.setattr(noise_motion_batches, "MEAN_SETS", 1)
     monkeypatch.setattr(
         noise_motion_variants,
         "VARIANTS",
