@@ -126,9 +126,11 @@ def _own(ready: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def ruler_readings(score: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    """Ranges of the score that mean something: what the ruler's threshold accepts, and what it doesn't."""
+    """What a threshold that a person has set accepts, and what it doesn't, as ranges of the score; else none."""
     ruler = score.get("ruler")
-    threshold = number(ruler.get("threshold")) if isinstance(ruler, dict) else None
+    if not isinstance(ruler, dict) or ruler.get("threshold_set_by") != PERSON:
+        return []
+    threshold = number(ruler.get("threshold"))
     if threshold is None or not 0 < threshold < VERSIONS - 1:
         return []
     return [("accepted", threshold, float(VERSIONS - 1)), ("noisier", 0.0, threshold)]
@@ -174,12 +176,14 @@ def _axis(ruler: Mapping[str, Any], value: float, error: float, label: str) -> M
     if threshold is not None:
         at = x(threshold)
         kind = "set" if ruler.get("threshold_set_by") == PERSON else "default"
-        parts.append(f'<rect class="band fail" x="0" y="{AXIS - 8}" width="{at:.0f}" height="8"/>')
-        parts.append(f'<rect class="band pass" x="{at:.0f}" y="{AXIS - 8}" width="{WIDTH - at:.0f}" height="8"/>')
+        if kind == "set":
+            parts.append(f'<rect class="band fail" x="0" y="{AXIS - 8}" width="{at:.0f}" height="8"/>')
+            parts.append(f'<rect class="band pass" x="{at:.0f}" y="{AXIS - 8}" width="{WIDTH - at:.0f}" height="8"/>')
         side, anchor = (-6, "end") if at > WIDTH / 2 else (6, "start")
         words = f"accepts from {threshold:g}" if kind == "set" else f"default {threshold:g}"
         parts.append(f'<path class="limit {kind}" d="M{at:.0f} 0V{AXIS}"/>')
         parts.append(f'<text class="tick" x="{at + side:.0f}" y="12" text-anchor="{anchor}">{words}</text>')
+    parts.append(f'<path class="notch" d="M0 {AXIS}H{WIDTH}"/>')
     for version in range(VERSIONS):
         parts.append(f'<path class="notch" d="M{x(version):.0f} {AXIS}v6"/>')
         parts.append(f'<text class="tick" x="{x(version):.0f}" y="{AXIS + 20}" text-anchor="middle">{version}</text>')

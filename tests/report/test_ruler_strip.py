@@ -162,3 +162,11 @@ def test_on_the_page(t1w: Volume, ruler: Ruler) -> None:
 def test_ranges_of_the_slices_chart() -> None:
     assert ruler_readings(said()) == [("accepted", 4.5, 7.0), ("noisier", 0.0, 4.5)]
     assert ruler_readings(said(threshold=0.0)) == []
+    assert ruler_readings(said(threshold_set_by="automatic rule, no human")) == []
+
+
+def test_what_nobody_has_set_has_no_colour_of_a_verdict() -> None:
+    automatic = str(ruler_view(said(threshold_set_by="automatic rule, no human"), {})["axis"])  # type: ignore[index]
+    assert "band" not in automatic
+    assert "default 4.5" in automatic
+    assert "band pass" in str(ruler_view(said(), {})["axis"])  # type: ignore[index]
