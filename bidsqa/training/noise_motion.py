@@ -50,6 +50,8 @@ WATCHED_SETS, WATCHED_PAIRS, WATCH_SEED = 12, 60, 9_000_001
 MEAN_SETS = 48
 # share of a mini-batch that is simulated anew, and for how many steps of its task a set may come again
 FRESH, KEPT = 0.2, 150
+# SD of what is added to pairs that come again, at most, in units of an image's SD
+GRAIN = 0.15
 # share of the budget in which cut-outs are learned from
 CUT_SHARE = 0.6
 LEARNING: dict[str, Any] = {"decay": 1e-4, "clip": 1.0, "warm_share": 0.02, "average": 0.99, "average_lag": 10}
@@ -78,6 +80,10 @@ class Recipe:
     seed : int
     drawn : int
         Scans drawn from label maps.
+    motion_turns : int
+        Mini-batches of motion after each of noise; the paper alternates.
+    largest_moves : float
+        Half of the pairs have moves of up to so many times the paper's size.
     cut : int
         Side of the cut-outs that the first 60 % of the budget are spent on; whole windows afterwards.
     start : Path, optional
@@ -94,6 +100,8 @@ class Recipe:
     rate: float = 1e-3
     seed: int = 1
     drawn: int = 26
+    motion_turns: int = 1
+    largest_moves: float = 1.0
     cut: int = 128
     start: Path | None = None
 
@@ -180,6 +188,8 @@ class Reserve:
         parts = [turned(versions, rng) for versions, _ in sets]
         if cut is not None:
             parts = [cut_out(part, cut, rng) for part in parts]
+        if task == "motion":
+            parts = [grainy(part, rng) for part in parts]
         slices = np.concatenate(parts).astype(np.float32)
         target = np.concatenate([labels for _, labels in sets]).astype(np.float32)
         return Batch(torch.from_numpy(slices)[:, None], torch.from_numpy(target), task)
@@ -192,7 +202,10 @@ class Reserve:
                 versions, levels = noise_set(self._windows, rng)
                 labels = labels_of(levels, iedd_scores(versions), self._recipe, self._mean)
             else:
-                versions, labels = np.stack(motion_pair(self._windows, rng)), np.array([1.0, 0.0])
+                versions, labels = (
+                    np.stack(motion_pair(self._windows, rng, largest=self._recipe.largest_moves)),
+                    np.array([1.0, 0.0]),
+                )
             self._made[key] = (standardise(versions).astype(np.float16), labels)
         return self._made[key]
 
@@ -201,6 +214,12 @@ def turned(versions: Array, rng: np.random.Generator) -> Array:
     """All versions of a slice turned by quarters and mirrored alike."""
     turned = np.rot90(versions, int(rng.integers(4)), axes=(1, 2))
     return turned[:, ::-1] if rng.random() < 0.5 else turned
+
+
+def grainy(pair: Array, rng: np.random.Generator) -> Array:
+    """A pair with a little noise of its own, drawn anew each time, so that none is known by heart."""
+    size = np.float32(GRAIN * rng.uniform() ** 2)
+    return pair.astype(np.float32) + size * rng.standard_normal(pair.shape, dtype=np.float32)
 
 
 def cut_out(versions: Array, side: int, rng: np.random.Generator) -> Array:
@@ -308,10 +327,15 @@ class NoiseMotionTask:
         warm_start(network, self._start, run)
 
     def batch(self, step: int, share: float) -> Batch:
-        """Noise at even steps, motion at odd ones; a network of one task gets its own at every step."""
-        tasks = self.network_tasks()
+        """Noise, then motion, and so on; a network of one task gets its own at every step."""
+        order = [task for task in self.network_tasks() for _ in range(self._turns(task))]
+        rounds, place = divmod(step, len(order))
+        task = order[place]
         cut = self._recipe.cut if share < CUT_SHARE else None
-        return self._reserve.batch(tasks[step % len(tasks)], step // len(tasks), cut)
+        return self._reserve.batch(task, rounds * order.count(task) + place - order.index(task), cut)
+
+    def _turns(self, task: str) -> int:
+        return self._recipe.motion_turns if task == "motion" else 1
 
     def network_tasks(self) -> tuple[str, ...]:
         """The tasks of the architecture."""
@@ -402,6 +426,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--eta", type=float, default=Recipe.eta)
     parser.add_argument("--seconds", type=float, default=Recipe.seconds)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--motion-turns", type=int, default=Recipe.motion_turns)
+    parser.add_argument("--largest-moves", type=float, default=Recipe.largest_moves)
     parser.add_argument("--start", type=Path, help="exported weights to go on from")
     parser.add_argument("--rate", type=float, default=Recipe.rate)
     parser.add_argument("--seed", type=int, default=Recipe.seed)

@@ -14,7 +14,7 @@ from bidsqa.training.label_calibration import AUTOMATIC
 from bidsqa.training.noise_motion import DRAWN_SHARE, PHANTOM_SHARE, REAL_SHARE, Recipe
 
 TABLES = tuple(
-    f"noise_motion_{name}.json" for name in ("ruler", "labels", "thresholds", "unseen", "motion", "tasks", "speed")
+    f"noise_motion_{name}.json" for name in ("ruler", "labels", "thresholds", "unseen", "motion", "tasks", "clean")
 )
 CARD = """# noise_motion: noise and motion, to be read against image rulers
 

@@ -211,11 +211,24 @@ def versions_at(clean: tuple[Array, Array], levels: Array, rng: np.random.Genera
     return versions
 
 
-def motion_pair(windows: Windows, rng: np.random.Generator, augment: bool = True) -> tuple[Array, Array]:
-    """A slice without and with motion, both (256, 256), now and then under the same noise."""
+def motion_pair(
+    windows: Windows, rng: np.random.Generator, augment: bool = True, largest: float = 1.0
+) -> tuple[Array, Array]:
+    """A slice without and with motion, both (256, 256), now and then under the same noise.
+
+    Parameters
+    ----------
+    windows : Windows
+    rng : numpy.random.Generator
+    augment : bool
+        As for :func:`draw_clean`.
+    largest : float
+        Half of the pairs have moves of 1 to so many times the paper's size, the others those of the paper.
+    """
     image, blank = draw_clean(windows, rng, augment)
     kspace, maps = seen_by_coils(image, rng, MOTION_COILS)
-    moved = move(kspace, draw_moves(rng), ORDERS[int(rng.integers(len(ORDERS)))], int(rng.integers(2)), maps)
+    size = float(rng.uniform(1, largest)) if largest > 1 and rng.random() < 0.5 else 1.0
+    moved = move(kspace, draw_moves(rng, size), ORDERS[int(rng.integers(len(ORDERS)))], int(rng.integers(2)), maps)
     seed, level = int(rng.integers(2**31)), float(rng.uniform(*MOTION_NOISE))
     pair = [sum_of_squares(from_kspace(kspace)), sum_of_squares(from_kspace(moved))]
     if rng.random() < NOISY_CHANCE:

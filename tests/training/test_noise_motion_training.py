@@ -115,6 +115,15 @@ def test_one_task_networks_get_their_own_batches(windows: Windows) -> None:
         assert set(made.watch(made.network(), made.watched)) >= {"watch_loss"}
 
 
+def test_motion_may_have_more_turns_than_noise(windows: Windows) -> None:
+    recipe = Recipe(noise_slices=1, motion_slices=1, motion_turns=2, largest_moves=3.0)
+    made = NoiseMotionTask(recipe, windows, windows)
+    batches = [made.batch(step, 0.9) for step in range(6)]
+    assert [batch.task for batch in batches] == ["noise", "motion", "motion"] * 2
+    assert not torch.equal(batches[1].slices, batches[2].slices)
+    assert not torch.equal(batches[2].slices, batches[4].slices)
+
+
 def test_levels_are_equal_steps_up_to_the_original(windows: Windows) -> None:
     rng = np.random.default_rng(0)
     versions, levels = noise_set(windows, rng)
