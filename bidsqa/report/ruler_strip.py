@@ -16,7 +16,7 @@ from bidsqa.rulers.building import slice_index
 from bidsqa.rulers.picture import png, windowed
 from bidsqa.rulers.ruler import PERSON, Ruler
 from bidsqa.rulers.scale import VERSIONS
-from bidsqa.verdict.reading import number
+from bidsqa.verdict.reading import entries, number
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -104,7 +104,7 @@ def ruler_view(score: Mapping[str, Any], ready: Mapping[str, Any]) -> dict[str, 
     if not isinstance(ruler, dict) or value is None:
         return None
     told = _words(ruler, value)
-    why = [str(reason) for reason in ruler.get("why", []) if isinstance(reason, str)] if _listed(ruler) else []
+    why = [reason for reason in entries(ruler.get("why")) if isinstance(reason, str)]
     return {
         **told,
         "name": str(ruler.get("name", "")),
@@ -134,10 +134,6 @@ def ruler_readings(score: Mapping[str, Any]) -> list[tuple[str, float, float]]:
     if threshold is None or not 0 < threshold < VERSIONS - 1:
         return []
     return [("accepted", threshold, float(VERSIONS - 1)), ("noisier", 0.0, threshold)]
-
-
-def _listed(ruler: Mapping[str, Any]) -> bool:
-    return isinstance(ruler.get("why"), list)
 
 
 def _words(ruler: Mapping[str, Any], value: float) -> dict[str, str]:
