@@ -12,6 +12,7 @@ import numpy as np
 
 from bidsqa.image import PLANES, Volume, take_slice
 from bidsqa.models import Score
+from bidsqa.report.charts import slice_chart, slice_pairs
 from bidsqa.rulers.building import slice_index
 from bidsqa.rulers.picture import png, windowed
 from bidsqa.rulers.ruler import PERSON, Ruler
@@ -29,6 +30,7 @@ SIDE, GAP = 104, 2
 # of the 99th percentile of an image: what counts as head when a tile is cut
 HEAD_LEVEL = 0.15
 UNIT, HEIGHT, AXIS = 100, 74, 30
+MOTION = (("still", 0.0, 0.5), ("moved", 0.5, 1.0))
 WIDTH = UNIT * VERSIONS
 
 Array = np.ndarray[Any, Any]
@@ -113,6 +115,7 @@ def ruler_view(score: Mapping[str, Any], ready: Mapping[str, Any]) -> dict[str, 
         "scan": _own(ready),
         "axis": _axis(ruler, value, number(score.get("uncertainty")) or 0.0, f"{told['told']} {told['accepts']}"),
         "motion": _motion(score),
+        "motion_charts": _motion_charts(score),
     }
 
 
@@ -158,6 +161,20 @@ def _words(ruler: Mapping[str, Any], value: float) -> dict[str, str]:
 def _motion(score: Mapping[str, Any]) -> str:
     probability = number(score.get("p_motion"))
     return "" if probability is None else f"Motion: probability {probability:.2f}."
+
+
+def _motion_charts(score: Mapping[str, Any]) -> list[Markup]:
+    """The probability of motion slice by slice, a chart for each plane."""
+    drawn = []
+    for part in entries(score.get("p_motion_slices")):
+        pairs = slice_pairs(part)
+        if pairs:
+            index, values = [at for at, _ in pairs], [value for _, value in pairs]
+            plane, highest = str(part.get("plane", "")), max(values)
+            where = f"highest {highest:.2f} at slice {index[values.index(highest)]:g}"
+            title = f"Probability of motion of {len(values)} {plane} slices, {where}"
+            drawn.append(slice_chart(plane, index, values, MOTION, title))
+    return drawn
 
 
 def _axis(ruler: Mapping[str, Any], value: float, error: float, label: str) -> Markup:

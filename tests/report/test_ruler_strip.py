@@ -140,6 +140,16 @@ def test_no_place_no_ruler(score: dict[str, Any]) -> None:
     assert ruler_readings(score) == []
 
 
+def test_motion_slice_by_slice() -> None:
+    parts = [{"plane": "axial", "index": [60, 62, 64], "value": [0.1, 0.97, 0.5]}, {"plane": "coronal"}, 7]
+    shown = ruler_view(said() | {"p_motion_slices": parts}, {})
+    assert shown is not None
+    (chart,) = shown["motion_charts"]
+    assert 'aria-label="Probability of motion of 3 axial slices, highest 0.97 at slice 62"' in chart
+    assert chart.count('class="mark pass"') == 1
+    assert chart.count('class="mark fail"') == 2
+
+
 def test_on_the_page(t1w: Volume, ruler: Ruler) -> None:
     record = example_record("sub-01_T1w", "T1w", seed=1)
     record.scores["noise_motion"] = said(3.2, name="<b>ours</b>")
