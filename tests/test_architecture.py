@@ -251,7 +251,16 @@ def test_tests_can_be_imported_by_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["bidsqa", "bidsqa.cli.main", "bidsqa.cli.options", "bidsqa.cli.demo", "bidsqa.cli.scan", SIDE_DOOR]
+    "module",
+    [
+        "bidsqa",
+        "bidsqa.cli.main",
+        "bidsqa.cli.options",
+        "bidsqa.cli.demo",
+        "bidsqa.cli.ruler",
+        "bidsqa.cli.scan",
+        SIDE_DOOR,
+    ],
 )
 def test_start_up_loads_nothing_heavy(module: str) -> None:
     program = f"import sys, {module}; print(*sorted({HEAVY | {'scipy'}!r} & set(sys.modules)))"

@@ -154,7 +154,10 @@ def _build(given: argparse.Namespace) -> int:
     scorer = _scorer()
     ruler_levels(scorer, ruler)  # one that the network can't read is not written
     make_folder(out, "output")
-    written = write_ruler(ruler, out)
+    try:
+        written = write_ruler(ruler, out)
+    except OSError as error:
+        raise UsageError(f"The ruler can't be written: {error.strerror}.", "Give another folder.") from error
     notes = written.provenance
     print(
         f"Ruler {written.name}: {notes['plane']} slice {notes['slice']}, {snr[0]:g} to {snr[-1]:g} dB and the original."
@@ -185,7 +188,7 @@ def _kspace(path: Path) -> Any:
         raise UsageError(
             f"The k-space {path} has another form.", "It must hold complex numbers over coils, lines and columns."
         )
-    return np.array(data, dtype=np.complex64)
+    return data
 
 
 def _view(given: argparse.Namespace) -> int:

@@ -12,11 +12,12 @@ import numpy as np
 
 from bidsqa.image import PLANES, Volume, take_slice
 from bidsqa.models import Score
+from bidsqa.report.charts import slice_chart, slice_pairs
 from bidsqa.rulers.building import slice_index
 from bidsqa.rulers.picture import png, windowed
 from bidsqa.rulers.ruler import PERSON, Ruler
 from bidsqa.rulers.scale import VERSIONS
-from bidsqa.verdict.reading import number
+from bidsqa.verdict.reading import entries, number
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -29,6 +30,7 @@ SIDE, GAP = 104, 2
 # of the 99th percentile of an image: what counts as head when a tile is cut
 HEAD_LEVEL = 0.15
 UNIT, HEIGHT, AXIS = 100, 74, 30
+MOTION = (("still", 0.0, 0.5), ("moved", 0.5, 1.0))
 WIDTH = UNIT * VERSIONS
 
 Array = np.ndarray[Any, Any]
@@ -104,7 +106,7 @@ def ruler_view(score: Mapping[str, Any], ready: Mapping[str, Any]) -> dict[str, 
     if not isinstance(ruler, dict) or value is None:
         return None
     told = _words(ruler, value)
-    why = [str(reason) for reason in ruler.get("why", []) if isinstance(reason, str)] if _listed(ruler) else []
+    why = [reason for reason in entries(ruler.get("why")) if isinstance(reason, str)]
     return {
         **told,
         "name": str(ruler.get("name", "")),
@@ -113,6 +115,7 @@ def ruler_view(score: Mapping[str, Any], ready: Mapping[str, Any]) -> dict[str, 
         "scan": _own(ready),
         "axis": _axis(ruler, value, number(score.get("uncertainty")) or 0.0, f"{told['told']} {told['accepts']}"),
         "motion": _motion(score),
+        "motion_charts": _motion_charts(score),
     }
 
 
@@ -126,16 +129,14 @@ def _own(ready: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def ruler_readings(score: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    """Ranges of the score that mean something: what the ruler's threshold accepts, and what it doesn't."""
+    """What a threshold that a person has set accepts, and what it doesn't, as ranges of the score; else none."""
     ruler = score.get("ruler")
-    threshold = number(ruler.get("threshold")) if isinstance(ruler, dict) else None
+    if not isinstance(ruler, dict) or ruler.get("threshold_set_by") != PERSON:
+        return []
+    threshold = number(ruler.get("threshold"))
     if threshold is None or not 0 < threshold < VERSIONS - 1:
         return []
     return [("accepted", threshold, float(VERSIONS - 1)), ("noisier", 0.0, threshold)]
-
-
-def _listed(ruler: Mapping[str, Any]) -> bool:
-    return isinstance(ruler.get("why"), list)
 
 
 def _words(ruler: Mapping[str, Any], value: float) -> dict[str, str]:
@@ -162,6 +163,20 @@ def _motion(score: Mapping[str, Any]) -> str:
     return "" if probability is None else f"Motion: probability {probability:.2f}."
 
 
+def _motion_charts(score: Mapping[str, Any]) -> list[Markup]:
+    """The probability of motion slice by slice, a chart for each plane."""
+    drawn = []
+    for part in entries(score.get("p_motion_slices")):
+        pairs = slice_pairs(part)
+        if pairs:
+            index, values = [at for at, _ in pairs], [value for _, value in pairs]
+            plane, highest = str(part.get("plane", "")), max(values)
+            where = f"highest {highest:.2f} at slice {index[values.index(highest)]:g}"
+            title = f"Probability of motion of {len(values)} {plane} slices, {where}"
+            drawn.append(slice_chart(plane, index, values, MOTION, title))
+    return drawn
+
+
 def _axis(ruler: Mapping[str, Any], value: float, error: float, label: str) -> Markup:
     """The scale under the versions: their numbers, what is accepted, the threshold, and the scan's place."""
     from markupsafe import Markup
@@ -174,12 +189,14 @@ def _axis(ruler: Mapping[str, Any], value: float, error: float, label: str) -> M
     if threshold is not None:
         at = x(threshold)
         kind = "set" if ruler.get("threshold_set_by") == PERSON else "default"
-        parts.append(f'<rect class="band fail" x="0" y="{AXIS - 8}" width="{at:.0f}" height="8"/>')
-        parts.append(f'<rect class="band pass" x="{at:.0f}" y="{AXIS - 8}" width="{WIDTH - at:.0f}" height="8"/>')
+        if kind == "set":
+            parts.append(f'<rect class="band fail" x="0" y="{AXIS - 8}" width="{at:.0f}" height="8"/>')
+            parts.append(f'<rect class="band pass" x="{at:.0f}" y="{AXIS - 8}" width="{WIDTH - at:.0f}" height="8"/>')
         side, anchor = (-6, "end") if at > WIDTH / 2 else (6, "start")
         words = f"accepts from {threshold:g}" if kind == "set" else f"default {threshold:g}"
         parts.append(f'<path class="limit {kind}" d="M{at:.0f} 0V{AXIS}"/>')
         parts.append(f'<text class="tick" x="{at + side:.0f}" y="12" text-anchor="{anchor}">{words}</text>')
+    parts.append(f'<path class="notch" d="M0 {AXIS}H{WIDTH}"/>')
     for version in range(VERSIONS):
         parts.append(f'<path class="notch" d="M{x(version):.0f} {AXIS}v6"/>')
         parts.append(f'<text class="tick" x="{x(version):.0f}" y="{AXIS + 20}" text-anchor="middle">{version}</text>')

@@ -177,7 +177,7 @@ def _slice_charts(row: Model | None, name: str, score: Mapping[str, Any]) -> lis
     readings = ruler_readings(score) or ([(entry.name, entry.low, entry.high) for entry in row.readings] if row else [])
     drawn = []
     for part in entries(score.get("slices")):
-        pairs = _slice_pairs(part)
+        pairs = charts.slice_pairs(part)
         if not pairs:
             continue
         index, values = [at for at, _ in pairs], [value for _, value in pairs]
@@ -189,12 +189,6 @@ def _slice_charts(row: Model | None, name: str, score: Mapping[str, Any]) -> lis
         )
         drawn.append(charts.slice_chart(plane, index, values, readings, title))
     return drawn
-
-
-def _slice_pairs(part: Any) -> list[tuple[float, float]]:
-    index, values = (entries(part.get(key)) for key in ("index", "value")) if isinstance(part, dict) else ([], [])
-    both = zip(map(number, index), map(number, values), strict=False)
-    return [(at, value) for at, value in both if at is not None and value is not None]
 
 
 def _extras(score: Mapping[str, Any]) -> list[tuple[str, str]]:

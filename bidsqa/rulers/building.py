@@ -15,7 +15,8 @@ from bidsqa.image import PLANES, Volume, acquisition_axis, head_extent, rough_he
 from bidsqa.rulers.matching import kind_of_scan
 from bidsqa.rulers.ruler import AUTOMATIC, SIDES, Ruler, Threshold, check_ruler
 from bidsqa.rulers.scale import THRESHOLD_STEP, VERSIONS
-from bidsqa.simulation.coil_noise import COILS, image_versions, noisy_versions
+from bidsqa.simulation.coil_noise import COILS, bright_part, image_versions, noisy_versions
+from bidsqa.simulation.coils import from_kspace, sum_of_squares
 
 WORST_DB, BEST_DB = 12.0, 33.0
 DB_RANGE = (0.0, 60.0)
@@ -148,16 +149,27 @@ def build_ruler(
 
 def _versions(image: Array, snr: Sequence[float], coils: int, seed: int, kspace: Array | None) -> Array:
     """All eight, float32; the original last."""
-    from bidsqa.simulation.coils import from_kspace, sum_of_squares
-
     if kspace is None:
         noisy, original = image_versions(image, snr, seed, coils), image
     else:
-        if kspace.ndim != 3:
-            raise InputError("The k-space must have three axes: coils, lines, columns.", "Give one slice of it.")
-        noisy = noisy_versions(kspace, snr, np.random.default_rng(seed))
-        original = sum_of_squares(from_kspace(kspace))
+        original = _reconstructed(kspace)
+        noisy = noisy_versions(kspace, snr, np.random.default_rng(seed), region=bright_part(original))
     return np.concatenate([noisy, original[None]]).astype(np.float32)
+
+
+def _reconstructed(kspace: Array) -> Array:
+    """The image of measured k-space, if that is one a ruler can be made of."""
+    low, high = SIDES
+    fits = kspace.ndim == 3 and kspace.shape[0] <= MOST_COILS and all(low <= side <= high for side in kspace.shape[1:])
+    if not fits:
+        raise InputError(
+            f"The k-space has the shape {' x '.join(map(str, kspace.shape))}.",
+            f"Give one slice as coils, lines and columns: at most {MOST_COILS} coils, {low} to {high} on each side.",
+        )
+    image = sum_of_squares(from_kspace(kspace))
+    if not (np.isfinite(image).all() and image.max() > 0):
+        raise InputError("The k-space holds no image.", "It must hold finite numbers that aren't all 0.")
+    return image
 
 
 def stored(versions: Array, bits: int) -> Array:

@@ -6,13 +6,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
 
-from bidsqa.report import render_ruler
+from bidsqa.image import Volume
+from bidsqa.models import Score, SliceScores
+from bidsqa.report import draw_ruler_strip, render_ruler, render_scan
 from bidsqa.rulers import Kind, Ruler, Threshold, write_ruler
+from bidsqa.validation.example_records import example_record
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -120,4 +123,35 @@ def test_without_javascript(browser: Browser, folder: Path) -> None:
     assert not page.is_visible("#choose")
     assert page.locator("#versions figure").count() == 8
     assert "Without JavaScript" in page.inner_text("noscript")
+    context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (375, "light")])
+def test_the_scan_beside_its_ruler(
+    browser: Browser, tmp_path: Path, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    volume = Volume.from_array(np.random.default_rng(0).uniform(50, 100, (60, 70, 50)), (1.0, 1.0, 1.0))
+    images = np.random.default_rng(1).integers(1, 200, (8, 120, 100)).astype(np.uint8)
+    ruler = Ruler("our-T1w", images, Kind("T1w", "3D"), Threshold(4.5), sha256="a" * 64)
+    about = {"name": "our-T1w", "why": ["T1w as the scan"], "sha256": "a" * 64, "version_score": 3, "place": 3.2}
+    about |= {"threshold": 4.5, "threshold_set_by": "a person", "passes": False, "outside": None}
+    score = Score(3.2, 0.2, "", (SliceScores("axial", (20, 25), (3.0, 3.4)),), {"ruler": about})
+    record = example_record("sub-01_T1w", seed=1)
+    record.scores["noise_motion"] = score.to_dict()
+    (tmp_path / "page.html").write_text(render_scan(record, draw_ruler_strip(volume, score, [ruler])), encoding="utf-8")
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(f"file://{tmp_path / 'page.html'}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    boxes = {
+        name: page.locator(name).bounding_box() for name in (".ruler-strip img", ".ruler-axis", ".ruler-axis .here")
+    }
+    strip, axis, here = boxes.values()
+    assert strip is not None
+    assert axis is not None
+    assert here is not None
+    assert (axis["x"], axis["width"]) == pytest.approx((strip["x"], strip["width"]), abs=1)
+    assert (here["x"] + here["width"] / 2 - axis["x"]) / axis["width"] == pytest.approx(3.7 / 8, abs=0.005)
+    label = page.get_attribute(".ruler-axis", "aria-label") or ""
+    assert label.startswith("As noisy as version 3 of ruler our-T1w (3.2 of 7). This study accepts from 4.5")
     context.close()

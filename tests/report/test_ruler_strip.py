@@ -140,6 +140,16 @@ def test_no_place_no_ruler(score: dict[str, Any]) -> None:
     assert ruler_readings(score) == []
 
 
+def test_motion_slice_by_slice() -> None:
+    parts = [{"plane": "axial", "index": [60, 62, 64], "value": [0.1, 0.97, 0.5]}, {"plane": "coronal"}, 7]
+    shown = ruler_view(said() | {"p_motion_slices": parts}, {})
+    assert shown is not None
+    (chart,) = shown["motion_charts"]
+    assert 'aria-label="Probability of motion of 3 axial slices, highest 0.97 at slice 62"' in chart
+    assert chart.count('class="mark pass"') == 1
+    assert chart.count('class="mark fail"') == 2
+
+
 def test_on_the_page(t1w: Volume, ruler: Ruler) -> None:
     record = example_record("sub-01_T1w", "T1w", seed=1)
     record.scores["noise_motion"] = said(3.2, name="<b>ours</b>")
@@ -162,3 +172,11 @@ def test_on_the_page(t1w: Volume, ruler: Ruler) -> None:
 def test_ranges_of_the_slices_chart() -> None:
     assert ruler_readings(said()) == [("accepted", 4.5, 7.0), ("noisier", 0.0, 4.5)]
     assert ruler_readings(said(threshold=0.0)) == []
+    assert ruler_readings(said(threshold_set_by="automatic rule, no human")) == []
+
+
+def test_what_nobody_has_set_has_no_colour_of_a_verdict() -> None:
+    automatic = str(ruler_view(said(threshold_set_by="automatic rule, no human"), {})["axis"])  # type: ignore[index]
+    assert "band" not in automatic
+    assert "default 4.5" in automatic
+    assert "band pass" in str(ruler_view(said(), {})["axis"])  # type: ignore[index]

@@ -93,8 +93,24 @@ def test_measured_kspace_is_used(t1w: Volume) -> None:
     assert found.provenance["coils"] == 4
     shown = found.versions[-1] / found.versions[-1].max()
     assert shown == pytest.approx(np.abs(image) / np.abs(image).max(), abs=2e-3)
-    with pytest.raises(InputError, match="three axes"):
-        build_ruler("raw", t1w, "T1w", kspace=kspace[0])
+    original = found.versions[-1].astype(np.float32)
+    steps = [snr_db(original, version, bright_part(original)) for version in found.versions[:-1]]
+    assert steps == pytest.approx(found.snr_db, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fill", "words"),
+    [
+        ((64, 64), 1, "shape 64 x 64"),
+        ((65, 64, 64), 1, "shape 65 x"),
+        ((2, 64, 2000), 1, "64 x 2000"),
+        ((2, 64, 64), 0, "no image"),
+        ((2, 64, 64), np.nan, "no image"),
+    ],
+)
+def test_kspace_that_makes_no_ruler(t1w: Volume, shape: tuple[int, ...], fill: float, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        build_ruler("raw", t1w, "T1w", kspace=np.full(shape, fill, dtype=np.complex64))
 
 
 @pytest.mark.parametrize(
