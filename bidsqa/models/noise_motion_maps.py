@@ -25,6 +25,8 @@ from bidsqa.models.windows import block_mean
 
 Array = np.ndarray[Any, Any]
 INSIDE = 0.3
+# metadata of the weights: how much surer of motion than of stillness (logit) the network must be
+OFFSET_KEY = "motion_offset"
 # farthest that a place's value may lie from the slice's: dB, and of the logit
 FARTHEST = {"": 15.0, "motion": 6.0}
 PARTS = ("", "motion")
@@ -58,7 +60,8 @@ def noise_motion_maps(network: Network, volume: Volume, head: Array, score: Scor
                 cell = WINDOW // parts.shape[0]
                 mask = cut_native(take_slice(head, axis, int(index)), middle, WINDOW)
                 share = block_mean(mask[None].astype(np.float32), cell)[0]
-                grid = _grid(parts, share, float(outputs[place][row, 0]), part)
+                offset = float(network.settings.get(OFFSET_KEY, 0.0)) if part else 0.0
+                grid = _grid(parts, share, float(outputs[place][row, 0]) + offset, part)
                 told = 1 - value if part else value
                 step = (float(cell), float(cell))
                 if np.isfinite(grid).any():

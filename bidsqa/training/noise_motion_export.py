@@ -17,6 +17,7 @@ import numpy as np
 from bidsqa.bids.writing import write_atomic
 from bidsqa.models.networks_noise_motion import ARCHITECTURES, NoiseMotionNet, WithMaps
 from bidsqa.models.noise_motion_inputs import WINDOW
+from bidsqa.models.noise_motion_maps import OFFSET_KEY
 from bidsqa.models.table import MODELS
 from bidsqa.training.checkpoints import averaged_weights
 from bidsqa.training.curve import Row, as_csv, read_curve
@@ -54,10 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with scans/")
     parser.add_argument("--tables", type=Path, default=Path("docs/validation_tables"), help="validation tables")
     parser.add_argument("--architecture", default=MODELS["noise_motion"].architecture, choices=sorted(ARCHITECTURES))
+    parser.add_argument("--motion-offset", type=float, default=0.0, help="as the validation prints it")
     parser.add_argument("--before", type=Path, nargs="*", default=(), help="folders of earlier stages, for the curve")
     chosen = parser.parse_args(arguments)
     network = trained(chosen.checkpoint, chosen.architecture)
-    content = exported(network, chosen.architecture, MODELS["noise_motion"].version, learned_from(chosen.data))
+    more = {OFFSET_KEY: f"{chosen.motion_offset:.3f}", **learned_from(chosen.data)}
+    content = exported(network, chosen.architecture, MODELS["noise_motion"].version, more)
     digest = hashlib.sha256(content).hexdigest()
     facts = averaged_weights(chosen.checkpoint / "checkpoint.safetensors")[1]
     rows = joined_curve([*(folder / "curve.csv" for folder in chosen.before), chosen.checkpoint / "curve.csv"])

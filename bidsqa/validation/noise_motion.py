@@ -129,6 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scorer = load("noise_motion", weights=chosen.weights)
     assert isinstance(scorer, NoiseMotionScorer)
     noise = shipped_readers(scorer)
+    # the offset that the weights may hold already was found on these very scans: it is found anew without each subject
+    scorer.motion_offset = 0.0
     moved: dict[str, Reader] = {NETWORK: lambda images: scorer.score_images(prepare_images(images))[1]}
     if chosen.variants is not None:
         for readers, more in zip((noise, moved), variant_readers(chosen.variants), strict=True):

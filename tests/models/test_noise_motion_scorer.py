@@ -120,6 +120,14 @@ def test_motion_is_told_by_the_median() -> None:
     assert motion_readings([models.SliceScores("axial", (1,), (0.2,))])["motion"] == "still"
 
 
+def test_an_offset_makes_it_slower_to_call_a_scan_moved(head_scan: Volume) -> None:
+    plain = scorer_of()
+    strict = NoiseMotionScorer(Network(ROW, roughness, ("slices",), {"motion_offset": "2.0"}, "0" * 64, "test"))
+    slices = prepare(head_scan, rough_head(head_scan), 2, np.array([50]))
+    before, after = (float(scorer.score_images(slices)[1][0]) for scorer in (plain, strict))
+    assert np.log(after / (1 - after)) == pytest.approx(np.log(before / (1 - before)) - 2, abs=1e-3)
+
+
 def test_maps_of_both_branches(head_scan: Volume, tmp_path) -> None:
     head_scan = Volume.from_array(head_scan.data.repeat(2, 0).repeat(2, 1).repeat(2, 2), (1.0, 1.0, 1.0))
     scorer, head = scorer_of(), rough_head(head_scan)

@@ -20,6 +20,7 @@ from bidsqa.validation.noise_motion import judge, variant_readers
 from bidsqa.validation.noise_motion_cases import (
     MADE,
     REAL,
+    SEEN_SITE,
     Case,
     CleanScan,
     cases_of,
@@ -34,6 +35,7 @@ from bidsqa.validation.noise_motion_tables import (
     clear_of_own,
     errors_of,
     motion_cells,
+    motion_offset,
     read_versions,
     write_tables,
 )
@@ -109,6 +111,15 @@ def test_motion_of_known_probabilities(judged: list[Judged]) -> None:
     assert alarms.startswith("0 [0, 49")
 
 
+def test_the_offset_is_what_few_clean_scans_reach() -> None:
+    rng = np.random.default_rng(0)
+    clean = [(REAL, f"{n}", "T1w", 30.0, float(1 / (1 + np.exp(-x)))) for n, x in enumerate(rng.normal(0, 1, 400))]
+    assert motion_offset(clean) == pytest.approx(1.65, abs=0.15)
+    assert motion_offset([*clean, (SEEN_SITE, "s", "T1w", 30.0, 0.999)]) == motion_offset(clean)
+    assert motion_offset([*clean[:3], (REAL, "x", "T1w", 30.0, 0.999)], "x") == motion_offset(clean[:3])
+    assert motion_offset([(REAL, f"{n}", "T1w", 30.0, 0.01) for n in range(5)]) == 0
+
+
 def test_all_tables(judged: list[Judged], tmp_path: Path) -> None:
     facts = tmp_path / "variants.json"
     facts.write_text(json.dumps({"steps": 10, "seconds": 1, "seed": 3}))
@@ -126,6 +137,7 @@ def test_all_tables(judged: list[Judged], tmp_path: Path) -> None:
     shifted = {row[0]: row for row in tables["noise_motion_thresholds"]["rows"]}
     assert float(shifted["network"][1]) >= 50
     alarms = {row[0]: row[-1] for row in tables["noise_motion_motion"]["rows"]}
+    # each is judged by the other alone: 0.7 is above 0.5 and the other, 0.1 isn't
     assert alarms[f"whole clean scans, {REAL}"].startswith("50 [")
 
 
