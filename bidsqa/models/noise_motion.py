@@ -72,8 +72,8 @@ class NoiseMotionScorer:
     ----------
     network : Network
         Reads ``slices``; gives noise (N, 1) and the logit of a slice without motion (N, 1), and may give their maps.
-        Its settings may hold ``motion_offset``, which is added to the logit: found on clean scans of sites that were not
-        trained on, so that few of them are called moved.
+        Its settings may hold ``motion_offset``, which is added to the logit: found on clean scans of sites that were
+        not trained on, so that few of them are called moved.
     """
 
     def __init__(self, network: Network) -> None:
