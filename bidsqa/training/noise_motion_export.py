@@ -19,7 +19,7 @@ from bidsqa.models.networks_noise_motion import ARCHITECTURES, NoiseMotionNet, W
 from bidsqa.models.noise_motion_inputs import WINDOW
 from bidsqa.models.noise_motion_maps import OFFSET_KEY
 from bidsqa.models.table import MODELS
-from bidsqa.training.checkpoints import averaged_weights
+from bidsqa.training.checkpoints import read_checkpoint
 from bidsqa.training.curve import Row, as_csv, read_curve
 from bidsqa.training.export import half_rounded, ship, to_onnx
 from bidsqa.training.noise_motion_card import card
@@ -39,10 +39,11 @@ def exported(network: NoiseMotionNet, architecture: str, version: str, more: Map
     return to_onnx(WithMaps(half_rounded(network)), example, WithMaps.output_names, settings, fold=False)
 
 
-def trained(checkpoint: Path, architecture: str) -> NoiseMotionNet:
-    """The best averaged network of a training."""
+def trained(checkpoint: Path, architecture: str, *, last: bool = False) -> NoiseMotionNet:
+    """The averaged network of a training, of the best look or the last."""
     network = ARCHITECTURES[architecture]()
-    network.load_state_dict(averaged_weights(checkpoint / "checkpoint.safetensors")[0])
+    groups, _ = read_checkpoint(checkpoint / "checkpoint.safetensors")
+    network.load_state_dict(groups["average" if last or "best" not in groups else "best"])
     network.eval()
     assert isinstance(network, NoiseMotionNet)
     return network
@@ -56,13 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", type=Path, default=Path("docs/validation_tables"), help="validation tables")
     parser.add_argument("--architecture", default=MODELS["noise_motion"].architecture, choices=sorted(ARCHITECTURES))
     parser.add_argument("--motion-offset", type=float, default=0.0, help="as the validation prints it")
+    parser.add_argument("--last", action="store_true", help="the last weights instead of the best look's")
     parser.add_argument("--before", type=Path, nargs="*", default=(), help="folders of earlier stages, for the curve")
     chosen = parser.parse_args(arguments)
-    network = trained(chosen.checkpoint, chosen.architecture)
+    network = trained(chosen.checkpoint, chosen.architecture, last=chosen.last)
     more = {OFFSET_KEY: f"{chosen.motion_offset:.3f}", **learned_from(chosen.data)}
     content = exported(network, chosen.architecture, MODELS["noise_motion"].version, more)
     digest = hashlib.sha256(content).hexdigest()
-    facts = averaged_weights(chosen.checkpoint / "checkpoint.safetensors")[1]
+    facts = read_checkpoint(chosen.checkpoint / "checkpoint.safetensors")[1]
     rows = joined_curve([*(folder / "curve.csv" for folder in chosen.before), chosen.checkpoint / "curve.csv"])
     curve = chosen.checkpoint / "curve_of_all_stages.csv"
     write_atomic(curve, as_csv(rows))
