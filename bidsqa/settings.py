@@ -16,6 +16,8 @@ from bidsqa.errors import WeightsError
 from bidsqa.plain_files import read_text
 
 DEFAULT_MODELS = ("severity", "ssim")
+RULER_MODEL = "noise_motion"
+RULER_FACTS = "ruler.json"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Settings:
         Threads of one step; results agree to 1e-5 for any number.
     saliency : bool
         Also draw where in the worst slices the scores come from; changes the page alone.
+    rulers : str or None
+        Path of the site's own rulers, for ``noise_motion``.
     """
 
     models: tuple[str, ...] = DEFAULT_MODELS
@@ -53,6 +57,7 @@ class Settings:
     output_masks: bool = False
     threads: int = 1
     saliency: bool = True
+    rulers: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -68,12 +73,15 @@ class Settings:
 
     def changing_numbers(self) -> dict[str, Any]:
         """The settings that change scores, metrics or verdicts; files by their checksum, not by their place."""
+        # records from before rulers stay as they are where none are asked for
+        own = self.rulers if RULER_MODEL in self.models else None
         return {
             "models": sorted(self.models),
             "weights": {name: _checksum(Path(path)) for name, path in sorted(self.weights)},
             "slice_fraction": self.slice_fraction,
             "thresholds": _rules_checksum(Path(self.thresholds)) if self.thresholds else None,
             "random_seed": self.random_seed,
+            **({"rulers": rulers_checksum(Path(own))} if own else {}),
         }
 
 
@@ -171,6 +179,18 @@ def _rules_checksum(path: Path) -> str | None:
     if not set(kept) - {"version"}:
         return None
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def rulers_checksum(shelf: Path) -> str:
+    """SHA-256 of what a folder of rulers says: each ruler's facts hold the checksum of its images.
+
+    Raises
+    ------
+    WeightsError
+        When one can't be read.
+    """
+    facts = sorted([shelf / RULER_FACTS] if (shelf / RULER_FACTS).is_file() else shelf.glob(f"[!.]*/{RULER_FACTS}"))
+    return hashlib.sha256(" ".join(sorted(map(_checksum, facts))).encode()).hexdigest()
 
 
 def _checksum(path: Path) -> str:

@@ -28,7 +28,7 @@ from bidsqa.errors import (
 )
 from bidsqa.image import Volume, load_volume, rough_head
 from bidsqa.record import SCHEMA_VERSION, Record
-from bidsqa.settings import FileState, Settings, Source, sidecar_digest
+from bidsqa.settings import RULER_MODEL, FileState, Settings, Source, rulers_checksum, sidecar_digest
 
 if TYPE_CHECKING:
     import nibabel
@@ -122,10 +122,11 @@ def _scorer(name: str, device: str, weights: str | None, threads: int) -> Any:
     return models.load(name, device=device, weights=Path(weights) if weights else None, threads=threads)
 
 
-def score(name: str, volume: Volume, settings: Settings, *, maps: bool = True) -> Scores:
+def score(name: str, volume: Volume, settings: Settings, source: Source | None = None, *, maps: bool = True) -> Scores:
     """Step 2: one learned score; a scan that the model can't judge gets none, with the reason.
 
-    With ``maps``, unless the settings say no, also where in its worst slices it comes from.
+    With ``maps``, unless the settings say no, also where in its worst slices it comes from. The scan's suffix and
+    metadata, in ``source``, choose the ruler that noise is read against.
 
     Raises
     ------
@@ -135,11 +136,33 @@ def score(name: str, volume: Volume, settings: Settings, *, maps: bool = True) -
     scorer = _scorer(name, settings.device, dict(settings.weights).get(name), settings.threads)
     head = rough_head(volume)
     try:
-        result = scorer.score(volume, slice_fraction=settings.slice_fraction, head=head)
+        found = result = scorer.score(volume, slice_fraction=settings.slice_fraction, head=head)
+        if name == RULER_MODEL:
+            result = _on_ruler(found, scorer, volume, settings, source or Source("image", "T1w"))
     except NotComputable as error:
         return Scores({}, {name: scorer.provenance()}, {name: error.reason})
-    drawn = scorer.local_maps(volume, head, result) if maps and settings.saliency else ()
+    drawn = scorer.local_maps(volume, head, found) if maps and settings.saliency else ()
     return Scores({name: result}, {name: scorer.provenance()}, {}, drawn)
+
+
+def _on_ruler(found: Score, scorer: Any, volume: Volume, settings: Settings, source: Source) -> Score:
+    """The place on the scan's ruler of what the network found."""
+    from bidsqa import rulers
+
+    kind = rulers.kind_of_scan(source.suffix, source.acquisition or {}, volume)
+    return rulers.place_scan(found, scorer, kind, _rulers(settings.rulers))
+
+
+def _rulers(shelf: str | None) -> Any:
+    """The rulers at hand; read again where one of the site's own has changed."""
+    return _read_rulers(shelf, rulers_checksum(Path(shelf)) if shelf else "")
+
+
+@lru_cache(maxsize=2)
+def _read_rulers(shelf: str | None, digest: str) -> Any:
+    from bidsqa import rulers
+
+    return rulers.rulers_at_hand(Path(shelf) if shelf else None)
 
 
 def delineate(volume: Volume, settings: Settings) -> Anatomy:
@@ -156,11 +179,15 @@ def measure(volume: Volume, anatomy: Anatomy, suffix: str) -> tuple[dict[str, fl
     return metrics.measure(volume, anatomy, suffix=suffix)
 
 
-def draw(volume: Volume, anatomy: Anatomy, scores: Scores) -> dict[str, bytes]:
+def draw(volume: Volume, anatomy: Anatomy, scores: Scores, settings: Settings) -> dict[str, bytes]:
     """Step 5: the pictures of the page, by file name."""
     from bidsqa import report
 
-    return report.draw_figures(volume, anatomy, scores.scores, scores.maps)
+    beside: dict[str, bytes] = {}
+    if RULER_MODEL in scores.scores:
+        beside = report.draw_ruler_strip(volume, scores.scores[RULER_MODEL], _rulers(settings.rulers))
+    reserved = sum(map(len, beside.values()))
+    return beside | report.draw_figures(volume, anatomy, scores.scores, scores.maps, reserved=reserved)
 
 
 def compile_record(
@@ -307,7 +334,7 @@ def examine(
         scores = Scores({}, {}, {})
         for step in chosen.models:
             with ledger.step(step):
-                scores = scores.merged(score(step, volume, chosen, maps=pictures))
+                scores = scores.merged(score(step, volume, chosen, origin, maps=pictures))
         step = "anatomy"
         with ledger.step(step):
             anatomy = delineate(volume, chosen)
@@ -318,7 +345,7 @@ def examine(
         figures: dict[str, bytes] = {}
         if pictures:
             with ledger.step(step):
-                figures = draw(volume, anatomy, scores)
+                figures = draw(volume, anatomy, scores, chosen)
         step = "record"
         record = compile_record(origin.seen(read), volume, anatomy, scores, metrics, missing, chosen, ledger)
         if isinstance(source, (str, os.PathLike)):

@@ -14,7 +14,9 @@ from bidsqa.bids.writing import write_atomic
 from bidsqa.group import cohort, protocols, sites, tables
 from bidsqa.group.rows import Row
 from bidsqa.plain_files import read_bytes
+from bidsqa.settings import RULER_MODEL
 from bidsqa.verdict import Rules, load_rules
+from bidsqa.verdict.rulers import BY_PERSON
 
 if TYPE_CHECKING:
     from bidsqa.report.study_scan import Limit, StudyProtocols, StudyScan, StudyValue
@@ -164,7 +166,7 @@ def _values(rows: Sequence[Row], rules: Rules | None) -> list[StudyValue]:
     from bidsqa.models import SCORES
     from bidsqa.report.study_scan import StudyValue
 
-    chief = sites.chief_values()
+    chief = sites.present_chief_values(rows)
     present = {key for row in rows for key, value in row.values.items() if value is not None}
     limits = _limits(rows, rules)
     found = []
@@ -192,6 +194,9 @@ def _limits(rows: Sequence[Row], rules: Rules | None) -> dict[str, list[Limit]]:
                 limit = getattr(rule, name)
                 if limit is not None:
                     found[key][Limit(float(limit), name.replace("_", " "), suffix)] = None
+        standard = _standard([row for row in rows if row.suffix == suffix])
+        if standard is not None:
+            found[RULER_MODEL][Limit(standard, "accepts from", suffix)] = None
     return {key: _for_all(list(limits), suffixes) for key, limits in found.items()}
 
 
@@ -199,6 +204,17 @@ def _for_all(limits: Sequence[Limit], suffixes: Sequence[str]) -> list[Limit]:
     """The same limits, those of every suffix once and without its name."""
     shared = [limit for limit in limits if all(replace(limit, suffix=suffix) in limits for suffix in suffixes)]
     return [*dict.fromkeys(replace(limit, suffix="") for limit in shared), *(x for x in limits if x not in shared)]
+
+
+def _standard(rows: Sequence[Row]) -> float | None:
+    """The threshold that a person set on the ruler of all these scans; None where there isn't one for all."""
+    told = {
+        tuple(row.values.get(f"{RULER_MODEL}_ruler_{key}") for key in ("threshold", "name", "threshold_set_by"))
+        for row in rows
+        if row.values.get(RULER_MODEL) is not None
+    }
+    threshold, _, set_by = told.pop() if len(told) == 1 else (None, None, None)
+    return threshold if isinstance(threshold, float) and set_by == BY_PERSON else None
 
 
 def _described(key: str) -> tuple[str, str, str]:

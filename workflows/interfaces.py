@@ -114,7 +114,8 @@ class ScoreScan(StepInterface):
         return str(self.inputs.model)
 
     def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
-        scores = steps.score(self.inputs.model, read_volume(Path(self.inputs.volume)), job.parsed_settings)
+        volume = read_volume(Path(self.inputs.volume))
+        scores = steps.score(self.inputs.model, volume, job.parsed_settings, job.parsed_source)
         save_maps(out_file.with_name(MAPS), scores.maps)
         plain = {
             "scores": {name: score.to_dict() for name, score in scores.scores.items()},
@@ -166,7 +167,7 @@ class DrawFigures(StepInterface):
     def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
         volume = read_volume(Path(self.inputs.volume))
         scores = read_scores(_paths(self.inputs.scores), maps=True)
-        figures = steps.draw(volume, Anatomy.load(Path(self.inputs.anatomy)), scores)
+        figures = steps.draw(volume, Anatomy.load(Path(self.inputs.anatomy)), scores, job.parsed_settings)
         for name, content in figures.items():
             out_file.with_name(name).write_bytes(content)
         out_file.write_text(json.dumps(sorted(figures)))
@@ -246,16 +247,17 @@ def read_state(path: Path) -> FileState | None:
 def write_figures(job: Job, figures: dict[str, bytes]) -> None:
     """The pictures beside the outputs.
 
-    An earlier run's maps go: they are named by slice, and the worst slices may be others now.
+    An earlier run's pictures that are named by slice, maps and those beside a ruler, go: others may come now.
     """
     from bidsqa import report
 
     paths = {job.figure_path(name): content for name, content in figures.items()}
     for path, content in paths.items():
         write_atomic(path, content)
-    start = job.figure_path(report.LOCAL_MAP)
-    for path in start.parent.iterdir() if start.parent.is_dir() else ():
-        if path.name.startswith(start.name) and path not in paths:
+    starts = tuple(job.figure_path(name).name for name in (report.LOCAL_MAP, report.BESIDE_RULER))
+    folder = job.figure_path(report.LOCAL_MAP).parent
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name.startswith(starts) and path not in paths:
             path.unlink(missing_ok=True)
 
 

@@ -60,6 +60,8 @@ EXIT_CODES = {
     143: "stopped by SIGTERM, cleanly",
 }
 
+READ_FOLDERS = ("rulers",)
+
 
 def descriptor() -> dict[str, Any]:
     """The whole descriptor, ready for JSON."""
@@ -131,7 +133,8 @@ def _type(option: Option) -> str:
     if option.kind in (INTEGER, NUMBER):
         return "Number"
     # a folder may be one that is yet to be made, and Boutiques wants files to be there
-    return "File" if option.kind == PATH and option.metavar == "FILE" else "String"
+    read = option.metavar == "FILE" or option.key in READ_FOLDERS
+    return "File" if option.kind == PATH and read else "String"
 
 
 def dumps() -> str:

@@ -129,6 +129,13 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "thresholds", METHOD, PATH, "your own rules of the verdict (TOML); they override ours by key", metavar="FILE"
     ),
+    Option(
+        "rulers",
+        METHOD,
+        PATH,
+        "folder of your own rulers for the score noise_motion (made by bidsqa-ruler); they go before the shipped ones",
+        metavar="DIR",
+    ),
     Option("random-seed", METHOD, INTEGER, "seed of everything random (%(default)s)", default=0, metavar="N", least=0),
     Option("nprocs", RUN, INTEGER, "scans at the same time (all CPUs there are)", metavar="N", least=1),
     Option("omp-nthreads", RUN, INTEGER, "threads of one process (%(default)s)", default=1, metavar="N", least=1),

@@ -84,6 +84,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--models", nargs="+", metavar="NAME", default=[], help="scores to compute, or none")
     parser.add_argument("--thresholds", metavar="FILE", help="your own rules of the verdict (TOML)")
+    parser.add_argument("--rulers", metavar="DIR", help="folder of your own rulers for the score noise_motion")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads (%(default)s)")
     parser.add_argument(
@@ -146,6 +147,7 @@ def _run(given: argparse.Namespace) -> int:
 def _examine(path: Path, suffix: str, given: argparse.Namespace, *, pictures: bool) -> Examination:
     from bidsqa import steps
     from bidsqa.cli.checks import check_device, check_models, check_shipped_weights, check_thresholds
+    from bidsqa.cli.ruler_checks import check_rulers
     from bidsqa.settings import Settings
 
     rules = Path(given.thresholds).expanduser().absolute() if given.thresholds else None
@@ -155,12 +157,15 @@ def _examine(path: Path, suffix: str, given: argparse.Namespace, *, pictures: bo
         raise UsageError("--threads must be at least 1.")
     models = check_models(given.models)
     check_shipped_weights(models, ())
+    rulers = Path(given.rulers).expanduser().absolute() if given.rulers else None
+    check_rulers(rulers, models, ())
     settings = Settings(
         models=models,
         thresholds=str(rules) if rules else None,
         device=given.device,
         threads=given.threads,
         saliency=not given.no_saliency,
+        rulers=str(rulers) if rulers else None,
     )
     return steps.examine(path, suffix, settings, pictures=pictures)
 
@@ -204,7 +209,9 @@ def describe(record: Record) -> Iterator[str]:
 
 
 def _score_line(name: str, score: dict[str, Any]) -> str:
+    from bidsqa.cli.progress import printable
     from bidsqa.models import MODELS
+    from bidsqa.verdict.rulers import place_words
 
     model = MODELS.get(name)
     title = model.title if model else name
@@ -213,6 +220,9 @@ def _score_line(name: str, score: dict[str, Any]) -> str:
         return f"{title}: none"
     told = _with_error(value, error if isinstance(error, (int, float)) else None)
     reading = model.reading(value) if model else None
+    place = place_words(score)
+    if place:
+        return f"{title}: {told}: {printable(place)}"
     return f"{title}: {told}{f' {model.unit}' if model and model.unit else ''}" + (
         f": {reading.says}" if reading else f" ({model.direction})" if model and model.direction else ""
     )

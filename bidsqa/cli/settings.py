@@ -44,6 +44,7 @@ class RunSettings:
     weights: tuple[str, ...] = ()
     slice_fraction: float = 0.6
     thresholds: Path | None = None
+    rulers: Path | None = None
     random_seed: int = 0
     nprocs: int | None = None
     omp_nthreads: int = 1
@@ -124,6 +125,7 @@ class RunSettings:
             Unknown models, weights that are not there, rules that can't be read.
         """
         from bidsqa.cli.checks import check_device, check_models, check_shipped_weights, check_thresholds, check_weights
+        from bidsqa.cli.ruler_checks import check_rulers
         from bidsqa.settings import Settings
 
         check_device(self.device)
@@ -131,6 +133,7 @@ class RunSettings:
         models = check_models(self.models)
         weights = check_weights(self.weights)
         check_shipped_weights(models, weights)
+        check_rulers(self.rulers, models, weights)
         return Settings(
             models=models,
             weights=weights,
@@ -141,6 +144,7 @@ class RunSettings:
             output_masks=self.output_masks,
             threads=self.omp_nthreads,
             saliency=not self.no_saliency,
+            rulers=str(self.rulers) if self.rulers else None,
         )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``bidsqa-train {severity,ssim,evaluate} BIDS_DIR OUT_DIR``: the networks on a user's own scans."""
+"""``bidsqa-train {severity,ssim,noise_motion,evaluate} BIDS_DIR OUT_DIR``: the networks on a user's own scans."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from bidsqa.cli.options import FLAG, INTEGER, LIST, NUMBER, OPTIONS, RUN, SELECT
 TASKS = {
     "severity": "train the network that tells how strongly a scan is degraded",
     "ssim": "train the network that predicts the similarity of a scan to its motion-free self",
+    "noise_motion": "train the network that tells noise, to be read against rulers, and motion",
     "evaluate": "judge weights on the clean scans of a dataset, degraded on purpose",
 }
 LEARN, LENGTH, JUDGE = "What is learned", "How long", "What is judged"
@@ -75,12 +76,19 @@ TRAIN_OPTIONS: tuple[Option, ...] = (
         metavar="NAME",
         choices=ARTIFACTS,
     ),
-    Option("batch", LEARN, INTEGER, "clean slices a step (severity 14, ssim 16)", metavar="N", least=4),
+    Option(
+        "batch",
+        LEARN,
+        INTEGER,
+        "clean slices a step (severity 14, ssim 16), or versions of slices (noise_motion 10)",
+        metavar="N",
+        least=4,
+    ),
     Option(
         "rate",
         LEARN,
         NUMBER,
-        "highest learning rate (severity 5e-4, ssim 4e-4; from random weights 2.5e-3 and 2e-3)",
+        "highest learning rate (severity 5e-4, ssim 4e-4, noise_motion 3e-4; from random weights 2.5e-3, 2e-3, 1.5e-3)",
         metavar="NUMBER",
         least=0.0,
         most=1.0,
@@ -164,5 +172,6 @@ EVALUATE_OPTIONS: tuple[Option, ...] = (
 OPTIONS_OF: dict[str, tuple[Option, ...]] = {
     "severity": TRAIN_OPTIONS,
     "ssim": TRAIN_OPTIONS,
+    "noise_motion": TRAIN_OPTIONS,
     "evaluate": EVALUATE_OPTIONS,
 }

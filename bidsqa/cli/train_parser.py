@@ -66,7 +66,7 @@ def build_parser() -> Parser:
     """
     parser = Parser(
         prog="bidsqa-train",
-        usage="bidsqa-train {severity,ssim,evaluate} BIDS_DIR OUT_DIR [options]",
+        usage="bidsqa-train {severity,ssim,noise_motion,evaluate} BIDS_DIR OUT_DIR [options]",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

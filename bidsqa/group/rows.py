@@ -15,6 +15,7 @@ from bidsqa.bids.sidecar import ACQUISITION_KEYS
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import SCORES
 from bidsqa.record import Record
+from bidsqa.settings import RULER_MODEL
 from bidsqa.verdict.reading import entries, number, suffix_of
 
 UNCERTAINTY = "uncertainty"
@@ -188,6 +189,8 @@ def _score_values(record: Record) -> dict[str, Any]:
                 continue
             inner = entry.items() if isinstance(entry, dict) else ((None, entry),)
             for part, value in inner:
+                if isinstance(value, bool):
+                    value = "yes" if value else "no"
                 if isinstance(value, (int, float, str)):
                     label = f"{name}_{key}" if part is None else f"{name}_{key}_{part}"
                     found[label] = value if isinstance(value, str) else number(value)
@@ -218,7 +221,18 @@ def _versions(record: Record, judged: Mapping[str, Any]) -> dict[str, str]:
         **({"scores": " and ".join(chosen)} if chosen else {}),
         "origin": origin_of(record) or "bidsqa",
         **weights,
+        **_ruler(record),
     }
+
+
+def _ruler(record: Record) -> dict[str, str]:
+    """The ruler that noise was read against: its images and threshold, which may change under one name."""
+    score = record.scores.get(RULER_MODEL)
+    ruler = score.get("ruler") if isinstance(score, dict) else None
+    if not isinstance(ruler, dict):
+        return {}
+    told = f"{str(ruler.get('sha256', ''))[:12]} with threshold {_plain(ruler.get('threshold'))}"
+    return {f"the ruler {_plain(ruler.get('name'))}": told}
 
 
 def _plain(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from bidsqa.group.rows import SITE_KEYS, UNKNOWN_SITE, Row
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import SCORES
+from bidsqa.settings import DEFAULT_MODELS
 
 CHIEF_METRICS = ("cjv", "cnr", "snr_total", "efc", "fwhm_avg", "inu_range")
 MAD_TO_SD = 1.4826
@@ -22,6 +23,12 @@ SMALLEST_RELATIVE_SPREAD = 0.05
 def chief_values() -> list[str]:
     """The values that are compared between scans: every score, then the chief metrics."""
     return [*SCORES, *(key for key in CHIEF_METRICS if key in METRIC_KEYS)]
+
+
+def present_chief_values(rows: Sequence[Row]) -> list[str]:
+    """The chief values without the scores that are asked for by name and that no row has."""
+    present = {key for row in rows for key, value in row.values.items() if value is not None}
+    return [key for key in chief_values() if key not in SCORES or key in DEFAULT_MODELS or key in present]
 
 
 def direction_of(key: str) -> str:
@@ -92,7 +99,7 @@ def site_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         groups[row.suffix, row.site].append(row)
-    found = []
+    found, compared = [], present_chief_values(rows)
     for (suffix, site), members in sorted(groups.items()):
         decisions = Counter(row.decision for row in members)
         entry: dict[str, Any] = {"modality": suffix, "site": site}
@@ -102,7 +109,7 @@ def site_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
         entry |= {"scans": len(members), **{name: decisions[name] for name in ("pass", "review", "fail")}}
         entry["not_assessed"] = sum(row.status == "failed" for row in members)
         entry["outliers"] = sum(bool(row.outliers) for row in members)
-        for key in chief_values():
+        for key in compared:
             values = [float(row.values[key]) for row in members if isinstance(row.values.get(key), float)]
             entry[f"{key}_median"] = float(f"{statistics.median(values):.6g}") if values else None
         found.append(entry)

@@ -9,7 +9,7 @@ from typing import Any
 from bidsqa.bids.scan import ENTITIES
 from bidsqa.group.rows import Row, table_column, table_label
 from bidsqa.group.site_effects import SiteEffect
-from bidsqa.group.sites import chief_values, site_rows
+from bidsqa.group.sites import present_chief_values, site_rows
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import SCORES
 from bidsqa.verdict.reasons import is_missing
@@ -154,7 +154,7 @@ def site_table(rows: Sequence[Row], effects: Sequence[SiteEffect] = ()) -> tuple
     found = site_rows(rows)
     shifts = {(effect.suffix, effect.site, effect.value): effect.shift for effect in effects}
     for row in found:
-        for key in chief_values() if effects else ():
+        for key in present_chief_values(rows) if effects else ():
             shift = shifts.get((row["modality"], row["site"], key))
             row[f"{key}_shift"] = float(f"{shift:.4g}") if shift is not None else None
     header = list(dict.fromkeys(key for row in found for key in row))

@@ -39,6 +39,8 @@ class LocalMap:
         Row and column, in pixels of the picture, where the first cell begins.
     step : tuple of float
         Height and width of a cell in pixels of the picture.
+    part : str
+        Which of several readings of the model the map is of (``motion`` of noise_motion); empty for the score itself.
     """
 
     model: str
@@ -48,6 +50,7 @@ class LocalMap:
     grid: Array
     start: tuple[float, float]
     step: tuple[float, float]
+    part: str = ""
 
     @property
     def plane(self) -> str:
@@ -56,7 +59,8 @@ class LocalMap:
 
     def worst(self) -> tuple[int, int]:
         """Row and column of the worst cell."""
-        sign = 1.0 if MODELS[self.model].direction.startswith("lower") else -1.0
+        # a probability of motion is worse where it is higher, whatever the model's own score means
+        sign = 1.0 if self.part == "motion" or MODELS[self.model].direction.startswith("lower") else -1.0
         row, column = np.unravel_index(int(np.nanargmax(sign * self.grid)), self.grid.shape)
         return int(row), int(column)
 
@@ -72,7 +76,8 @@ class LocalMap:
 def save_maps(path: Path, maps: Sequence[LocalMap]) -> None:
     """Write maps as npz: what they are as JSON, and one grid each."""
     about = [
-        {name: getattr(one, name) for name in ("model", "axis", "index", "value", "start", "step")} for one in maps
+        {name: getattr(one, name) for name in ("model", "axis", "index", "value", "start", "step", "part")}
+        for one in maps
     ]
     grids = {f"grid{number}": one.grid for number, one in enumerate(maps)}
     with path.open("wb") as stream:

@@ -61,3 +61,27 @@ SSIM_PARTS = {
     "n_slices": "Number of slices scored, over all planes",
     "model_error": "The network's own error on whole scans that it was not trained on, part of the uncertainty",
 }
+
+NOISE_MOTION_PARTS = {
+    "uncertainty": "Standard error of the place on the ruler, from the spread over slices and planes",
+    "median": "Place on the ruler of the middle slice when the scored slices are put in order",
+    "p10": "Place on the ruler that one in ten of the scored slices stays below",
+    "sd": "Standard deviation of the noise output over the scored slices, on the scale of the ruler around the value",
+    "n_slices": "Number of slices scored, over all planes",
+    **{f"planes_{plane}": f"Place on the ruler of the median {plane} slice" for plane in PLANES},
+    "raw": "Noise output of the network before it is read against the ruler; higher is less noise",
+    "raw_uncertainty": "Standard error of the noise output",
+    "ruler_name": "The ruler that the scan was read against",
+    "ruler_sha256": "Checksum of the ruler's images",
+    "ruler_version_score": "Version of the ruler nearest to the scan, 0 (worst) to 7 (original); Eq. 5 of the paper",
+    "ruler_place": "Place on the ruler, going on beyond its ends: below 0 is worse than the worst version",
+    "ruler_threshold": "From which version on scans are accepted; 4.5 lies half way between 4 and 5",
+    "ruler_threshold_set_by": "Whether a person set the threshold, or an automatic rule, which is no standard",
+    "ruler_passes": "Whether the scan reaches the threshold; Eq. 6 of the paper",
+    "ruler_outside": "below where the scan is worse than the worst version, above where it is better than the original",
+    "cause": "What keeps the scan from being good: noise (below the threshold), motion (probable), both or none",
+    "p_motion": "Probability that a slice was acquired during motion, median over the scored slices",
+    "moved_share": "Share of the scored slices that more likely than not were acquired during motion",
+    "motion": "moved where the probability of motion is above 0.5, else still",
+    **{f"p_motion_planes_{plane}": f"Median probability of motion of the {plane} slices" for plane in PLANES},
+}

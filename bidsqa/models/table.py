@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from bidsqa.models.score_parts import SEVERITY_PARTS, SSIM_PARTS
+from bidsqa.models.score_parts import NOISE_MOTION_PARTS, SEVERITY_PARTS, SSIM_PARTS
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 CHECKSUMS_FILE = "SHA256SUMS"
@@ -182,6 +182,39 @@ SSIM = Model(
     parts=SSIM_PARTS,
 )
 
+NOISE_MOTION = Model(
+    name="noise_motion",
+    title="Noise (on a ruler)",
+    says=(
+        "Where the scan's noise lies between the eight versions of an image ruler: 0 is as noisy as the worst, 7 as "
+        "the original. What is good enough, the threshold set on the ruler tells; values on other rulers don't compare."
+    ),
+    unit="",
+    direction="higher is better",
+    bounds=(0.0, 7.0),
+    readings=(
+        Reading("clear", 5.0, 7.0, "Like the best versions of the ruler."),
+        Reading("grainy", 2.5, 5.0, "Like the middle versions of the ruler: noise is visible."),
+        Reading("noisy", 0.0, 2.5, "Like the worst versions of the ruler: strong noise."),
+    ),
+    version="1",
+    architecture="dual",
+    weights="noise_motion.onnx",
+    card="noise_motion.md",
+    source="https://doi.org/10.1016/j.media.2021.102344",
+    citation=(
+        "Lei, Syed, Zhu, Pauly and Vasanawala, Artifact- and content-specific quality assessment for MRI with image "
+        "rulers, Medical Image Analysis 2022"
+    ),
+    scorer="bidsqa.models.noise_motion:make_scorer",
+    limits=(
+        "Learned from simulated noise and motion; noise that the scanner has smoothed away reads as none, and motion "
+        "that leaves no trace in single slices is not seen."
+    ),
+    method="(after Lei et al.) tells how noisy a slice is and whether the head moved while it was acquired",
+    parts=NOISE_MOTION_PARTS,
+)
+
 SEGMENTATION = Model(
     name="segmentation",
     title="Masks",
@@ -202,7 +235,7 @@ SEGMENTATION = Model(
     method="mends the tissue shares that an average head and a mixture of intensities give",
 )
 
-MODELS: Mapping[str, Model] = MappingProxyType({row.name: row for row in (SEVERITY, SSIM, SEGMENTATION)})
+MODELS: Mapping[str, Model] = MappingProxyType({row.name: row for row in (SEVERITY, SSIM, NOISE_MOTION, SEGMENTATION)})
 """Every model by name: scores first, in the order in which they are shown."""
 
 SCORES: Mapping[str, Model] = MappingProxyType({name: row for name, row in MODELS.items() if row.kind == "score"})

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from bidsqa.verdict.reading import entries, number
 from bidsqa.verdict.reasons import plain
 
 if TYPE_CHECKING:
@@ -66,6 +67,13 @@ def slice_chart(
     label = escape(title)
     head = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
     return Markup(head + "".join(parts) + "</svg>")
+
+
+def slice_pairs(part: Any) -> list[tuple[float, float]]:
+    """Slice numbers with their values, of a plane's part of a record's score; of any content."""
+    index, values = (entries(part.get(key)) for key in ("index", "value")) if isinstance(part, dict) else ([], [])
+    both = zip(map(number, index), map(number, values), strict=False)
+    return [(at, value) for at, value in both if at is not None and value is not None]
 
 
 def lane(

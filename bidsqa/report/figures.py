@@ -64,7 +64,12 @@ PLANS = (Plan(), Plan((4, 2), 3, 300, (224, 160), 60), Plan((3, 1), 2, 200, (160
 
 
 def draw_figures(
-    volume: Volume, anatomy: Anatomy, scores: Mapping[str, Score], maps: Sequence[LocalMap] = ()
+    volume: Volume,
+    anatomy: Anatomy,
+    scores: Mapping[str, Score],
+    maps: Sequence[LocalMap] = (),
+    *,
+    reserved: int = 0,
 ) -> dict[str, bytes]:
     """Draw all pictures of a scan's page.
 
@@ -76,6 +81,8 @@ def draw_figures(
         Their per-slice values choose the slices that are shown enlarged.
     maps : sequence of LocalMap
         Where in their worst slices the scores come from.
+    reserved : int
+        Bytes that further pictures of the page take.
 
     Returns
     -------
@@ -90,7 +97,7 @@ def draw_figures(
     figures: dict[str, bytes] = {}
     for plan in PLANS:
         figures = _draw(volume, anatomy, head, scores, maps, plan)
-        if sum(map(len, figures.values())) <= MOST_BYTES:
+        if reserved + sum(map(len, figures.values())) <= MOST_BYTES:
             break
     return figures
 

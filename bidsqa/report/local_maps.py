@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 LOCAL_MAP = "local-"
 """How the names of these pictures begin."""
-_NAME = re.compile(rf"{LOCAL_MAP}(?P<model>[a-z]+)-(?P<plane>axial|coronal|sagittal)-(?P<index>\d+)\.webp")
+_NAME = re.compile(
+    rf"{LOCAL_MAP}(?P<shown>(?P<model>[a-z_]+)(?:-(?P<part>[a-z_]+))?)-(?P<plane>axial|coronal|sagittal)"
+    r"-(?P<index>\d+)\.webp"
+)
 LARGEST = 360
 LEVELS = 32
 # farther than so many cells from one that was read there is no colour
@@ -52,6 +55,10 @@ class Shown:
         Values at the two ends of the colours.
     ticks : tuple of (float, str)
         Marked values of the legend.
+    title : str
+        Heading on the page; the model's by default.
+    slices : str
+        Where the record's score has the slices' values.
     """
 
     what: str
@@ -59,6 +66,8 @@ class Shown:
     good: float
     bad: float
     ticks: tuple[tuple[float, str], ...]
+    title: str = ""
+    slices: str = "slices"
 
     def badness(self, values: Array) -> Array:
         """Place of values on the colours, 0 (good) to 1 (bad)."""
@@ -83,6 +92,25 @@ SHOWN = {
         1.0,
         0.5,
         ((1.0, "1"), (0.85, "0.85"), (0.7, "0.7"), (0.5, "0.5 and below")),
+    ),
+    "noise_motion": Shown(
+        "Local noise output of the network (about dB, higher is less noise)",
+        "What the slice would read if all of the head were like this part: the mean over the head is what the network "
+        "says of the slice, before it is read against the ruler. The value above each slice is its place on the ruler.",
+        34.0,
+        16.0,
+        ((34.0, "34"), (28.0, "28"), (22.0, "22"), (16.0, "16 and below")),
+        "Noise",
+    ),
+    "noise_motion-motion": Shown(
+        "Local probability of motion (no unit, 1 = surely moved)",
+        "What the slice would read if all of the head were like this part. Motion spoils the whole slice, so the parts "
+        "differ by how well its traces show, at edges above all.",
+        0.0,
+        1.0,
+        ((0.0, "0"), (0.5, "0.5"), (1.0, "1")),
+        "Motion (probability)",
+        "p_motion_slices",
     ),
 }
 
@@ -118,20 +146,26 @@ def draw_local_maps(
     Returns
     -------
     dict of str to bytes
-        ``local-<model>-<plane>-<slice>.webp`` (lossless), the same with ``-under.webp`` (browsing quality, to lie under
-        the map) and ``-map.png`` (the map, a transparent layer of the same size).
+        ``local-<model>-<plane>-<slice>.webp`` (lossless; ``<model>-<part>`` for a part of a model), the same with
+        ``-under.webp`` (browsing quality, to lie under the map) and ``-map.png`` (the map, a transparent layer of the
+        same size).
     """
     figures: dict[str, bytes] = {}
     for one in maps:
-        if one.model not in SHOWN or not 0 <= one.index < volume.shape[one.axis]:
+        if shown_as(one) not in SHOWN or not 0 <= one.index < volume.shape[one.axis]:
             continue
         layout = tiles.lay_out(one.axis, (one.index,), box, volume.spacing, columns=1, largest=largest)
-        name = f"{LOCAL_MAP}{one.model}-{one.plane}-{one.index:03d}"
+        name = f"{LOCAL_MAP}{shown_as(one)}-{one.plane}-{one.index:03d}"
         sheet = tiles.label(tiles.grey_mosaic(volume.data, layout, window), layout)
         figures[f"{name}.webp"] = tiles.encode(sheet, lossless=True)
         figures[f"{name}-under.webp"] = tiles.encode(sheet, lossless=False, quality=quality)
         figures[f"{name}-map.png"] = _layer(overlay(one, layout, head))
     return figures
+
+
+def shown_as(one: LocalMap) -> str:
+    """The key of ``SHOWN`` for a map."""
+    return f"{one.model}-{one.part}" if one.part else one.model
 
 
 def overlay(one: LocalMap, layout: Layout, head: Array) -> Array:
@@ -164,7 +198,7 @@ def overlay(one: LocalMap, layout: Layout, head: Array) -> Array:
     values = ndimage.map_coordinates(grid[tuple(nearest)], mesh, order=1, mode="nearest")
     far = ndimage.map_coordinates(distance, mesh, order=1, mode="nearest") > REACH
     outside = np.logical_or.reduce([(at < -0.5) | (at > size - 0.5) for at, size in zip(mesh, grid.shape, strict=True)])
-    levels = 1 + np.rint(SHOWN[one.model].badness(values) * (LEVELS - 1)).astype(np.uint8)
+    levels = 1 + np.rint(SHOWN[shown_as(one)].badness(values) * (LEVELS - 1)).astype(np.uint8)
     kept = tiles.mask_mosaic(head, layout) & ~far & ~outside
     return np.where(kept, levels, 0).astype(np.uint8)
 
@@ -229,29 +263,29 @@ def local_maps(
     for name, image in ready.items():
         match = _NAME.fullmatch(name)
         under, layer = (ready.get(name.replace(".webp", end)) for end in ("-under.webp", "-map.png"))
-        if match is None or under is None or layer is None or match["model"] not in SHOWN:
+        if match is None or under is None or layer is None or match["shown"] not in SHOWN:
             continue
         plane, index = match["plane"], int(match["index"])
-        value = _slice_value(scores.get(match["model"]), plane, index)
+        value = _slice_value(scores.get(match["model"]), plane, index, SHOWN[match["shown"]].slices)
         entry = {"plane": plane, "index": index, "image": image, "under": under, "layer": layer}
-        found.setdefault(match["model"], []).append({**entry, "value": None if value is None else plain(value)})
+        found.setdefault(match["shown"], []).append({**entry, "value": None if value is None else plain(value)})
     return [
         {
             "name": name,
-            "title": SCORES[name].title,
+            "title": SHOWN[name].title or SCORES[name].title,
             "what": SHOWN[name].what,
             "says": SHOWN[name].says,
             "legend": legend(name),
             "maps": sorted(found[name], key=lambda entry: (planes.index(entry["plane"]), entry["index"])),
         }
-        for name in SCORES
+        for name in SHOWN
         if name in found
     ]
 
 
-def _slice_value(score: Any, plane: str, index: int) -> float | None:
+def _slice_value(score: Any, plane: str, index: int, key: str) -> float | None:
     """A slice's value in a record's score; None where the record has none."""
-    for part in entries(score.get("slices")) if isinstance(score, dict) else []:
+    for part in entries(score.get(key)) if isinstance(score, dict) else []:
         if isinstance(part, dict) and part.get("plane") == plane:
             for at, value in zip(entries(part.get("index")), entries(part.get("value")), strict=False):
                 if number(at) == index:

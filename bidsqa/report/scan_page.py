@@ -14,6 +14,7 @@ from bidsqa.report.figures import OUTLINES
 from bidsqa.report.local_maps import local_maps
 from bidsqa.report.metric_tables import metric_groups
 from bidsqa.report.rating_form import rating_form
+from bidsqa.report.ruler_strip import ruler_readings, ruler_view
 from bidsqa.report.score_words import leading_kind
 from bidsqa.report.slice_viewer import place_in, slice_viewer
 from bidsqa.verdict.reading import entries, number, suffix_of
@@ -33,6 +34,9 @@ EXTRAS = {
     "share_below_060": "share of slices below 0.60",
     "share_below_085": "share of slices below 0.85",
     "clinical_class": "clinical class",
+    "cause": "likely cause",
+    "p_motion": "probability of motion (median of the slices)",
+    "moved_share": "share of slices that look moved",
     **{f"families {name}": f"severity by {name}" for name in ("noise", "motion", "ghosting", "bias", "blur")},
 }
 EXTRA_DIGITS = 3  # as the score itself has
@@ -80,7 +84,7 @@ def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
         failure=record.failure if isinstance(record.failure, dict) else {},
         failed=failed,
         warnings=cautions(record),
-        scores=[_score(name, record) for name in _score_names(record)],
+        scores=[_score(name, record, ready) for name in _score_names(record)],
         pictures=_pictures(ready, planes),
         local=local,
         viewer=viewer,
@@ -137,13 +141,14 @@ def _score_names(record: Record) -> list[str]:
     return [name for name in SCORES if name in wanted] + sorted(wanted - set(SCORES))
 
 
-def _score(name: str, record: Record) -> dict[str, Any]:
+def _score(name: str, record: Record, ready: Mapping[str, Any]) -> dict[str, Any]:
     """What the page says about one score."""
     row = SCORES.get(name)
     score = record.scores.get(name)
     score = score if isinstance(score, dict) else {}
     value, uncertainty = number(score.get("value")), number(score.get("uncertainty"))
-    reading = row.reading(value) if row is not None and value is not None else None
+    ruler = ruler_view(score, ready)
+    reading = row.reading(value) if row is not None and value is not None and ruler is None else None
     model = record.provenance.get("models")
     used = model.get(name, {}) if isinstance(model, dict) else {}
     return {
@@ -156,6 +161,7 @@ def _score(name: str, record: Record) -> dict[str, Any]:
         "reading": reading,
         # of a clean scan nothing leads
         "lead": leading_kind(score) if row is not None and reading not in row.readings[:1] else "",
+        "ruler": ruler,
         "says": row.says if row else "",
         "limits": row.limits if row else "",
         "direction": row.direction if row else "",
@@ -170,10 +176,10 @@ def _score(name: str, record: Record) -> dict[str, Any]:
 
 def _slice_charts(row: Model | None, name: str, score: Mapping[str, Any]) -> list[Any]:
     """A chart for each plane that was scored."""
-    readings = [(entry.name, entry.low, entry.high) for entry in row.readings] if row else []
+    readings = ruler_readings(score) or ([(entry.name, entry.low, entry.high) for entry in row.readings] if row else [])
     drawn = []
     for part in entries(score.get("slices")):
-        pairs = _slice_pairs(part)
+        pairs = charts.slice_pairs(part)
         if not pairs:
             continue
         index, values = [at for at, _ in pairs], [value for _, value in pairs]
@@ -185,12 +191,6 @@ def _slice_charts(row: Model | None, name: str, score: Mapping[str, Any]) -> lis
         )
         drawn.append(charts.slice_chart(plane, index, values, readings, title))
     return drawn
-
-
-def _slice_pairs(part: Any) -> list[tuple[float, float]]:
-    index, values = (entries(part.get(key)) for key in ("index", "value")) if isinstance(part, dict) else ([], [])
-    both = zip(map(number, index), map(number, values), strict=False)
-    return [(at, value) for at, value in both if at is not None and value is not None]
 
 
 def _extras(score: Mapping[str, Any]) -> list[tuple[str, str]]:

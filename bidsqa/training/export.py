@@ -70,6 +70,7 @@ def to_onnx(
     settings: Mapping[str, str],
     half: bool = True,
     free: Mapping[int, str] = MappingProxyType({0: "batch"}),
+    fold: bool = True,
 ) -> bytes:
     """The network as an ONNX file with a free batch size.
 
@@ -86,6 +87,8 @@ def to_onnx(
         Store tensors of 256 values and more in float16 (computed in float32); exact for :func:`half_rounded` networks.
     free : Mapping of int to str
         Axes of any length, with their names; the batch alone if not given.
+    fold : bool
+        Compute what depends on no input at once; else the file holds the network's tensors under their own names.
 
     Returns
     -------
@@ -107,6 +110,7 @@ def to_onnx(
             output_names=list(outputs),
             dynamic_axes={name: dict(free) for name in (*examples, *outputs)},
             opset_version=OPSET,
+            do_constant_folding=fold,
             dynamo=False,
         )
     graph = onnx.load_model_from_string(buffer.getvalue())

@@ -23,7 +23,7 @@ class Recipe:
     Parameters
     ----------
     model : str
-        ``severity`` or ``ssim``.
+        ``severity``, ``ssim`` or ``noise_motion``.
     start : str
         ``shipped``, ``none`` or the SHA-256 of the file that is gone on from.
     seed, batch : int
@@ -32,7 +32,7 @@ class Recipe:
     precision : str
         As asked for: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
     artifacts : tuple of str
-        Of the severity's training; empty for ssim.
+        Of the severity's training; empty for the others.
     held_out : str
         Site that is held out, empty for none.
     sides : dict of str

@@ -21,6 +21,7 @@ from bidsqa.training.loop import Event, Outcome, fit
 from bidsqa.training.machine import Machine
 from bidsqa.training.own_card import Told, write_card
 from bidsqa.training.own_model import OwnModel
+from bidsqa.training.own_noise_motion import OwnNoiseMotion
 from bidsqa.training.own_recipe import FOLDER, Budget, Kept, Recipe, check_same, read_kept
 from bidsqa.training.own_scans import MINIMUM_SUBJECTS, Reading, Split, evenly, of_side, read_clean
 from bidsqa.training.own_severity import OwnSeverity
@@ -28,7 +29,7 @@ from bidsqa.training.own_ssim import OwnSsim
 from bidsqa.training.plan import Plan
 from bidsqa.training.pool import LEARNED, Clean
 
-OWN: dict[str, OwnModel] = {"severity": OwnSeverity(), "ssim": OwnSsim()}
+OWN: dict[str, OwnModel] = {"severity": OwnSeverity(), "ssim": OwnSsim(), "noise_motion": OwnNoiseMotion()}
 MOST_SLICES = 5000
 PLANES = 3
 LOOKS = 25
@@ -305,5 +306,5 @@ def _finish(job: Job, voice: Voice, outcome: Outcome, pools: tuple[Any, Any], re
 
 
 def count_slices(pool: Any) -> int:
-    """Slices of a pool of either model."""
+    """Slices of a pool of any model."""
     return sum(len(part.images) for part in pool) if isinstance(pool, list) else len(pool.image)

@@ -7,7 +7,7 @@ from typing import Any
 
 from bidsqa.record import Record
 from bidsqa.verdict import reasons as words
-from bidsqa.verdict.reading import DETAILS, look_up, mask_problems, number, suffix_of, why_missing
+from bidsqa.verdict.reading import DETAILS, TOLD, look_up, mask_problems, number, suffix_of, why_missing
 from bidsqa.verdict.rules import Rule, Rules
 
 RANK = {"pass": 0, "review": 1, "fail": 2}
@@ -59,6 +59,8 @@ def _judged(record: Record, rules: Rules, rows: tuple[Rule, ...]) -> list[dict[s
         if rule.reads in DETAILS:
             told = DETAILS[rule.reads](record).items()
             entry["text"] = f"{rule.about}: " + "; ".join(f"{name.replace('_', ' ')}: {why}" for name, why in told)
+        if rule.reads in TOLD:
+            entry |= TOLD[rule.reads](record)
         found.append(entry)
     return found
 

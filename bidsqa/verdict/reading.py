@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bidsqa.record import Record
+from bidsqa.verdict import rulers
 
 # without these nothing holds; missing tissues, air or bias field count where a rule needs a metric of theirs
 TELLING_MASKS = ("head", "brain")
@@ -110,9 +111,18 @@ DERIVED: dict[str, Callable[[Record], float | None]] = {
     "largest_voxel": _largest_voxel,
     "mask_problems": lambda record: float(len(mask_problems(record))),
     "outside_domain": lambda record: float(len(outside_domain(record))),
+    "ruler_refuses": lambda record: rulers.refused(record, by_person=True),
+    "default_ruler_refuses": lambda record: rulers.refused(record, by_person=False),
+    "ruler_missing": rulers.missing,
 }
 # what stands behind a count, for the words of the reason
 DETAILS: dict[str, Callable[[Record], dict[str, str]]] = {
     "derived.mask_problems": mask_problems,
     "derived.outside_domain": outside_domain,
+}
+# reasons with words, a value and a threshold of their own, instead of a number against a limit
+TOLD: dict[str, Callable[[Record], dict[str, Any]]] = {
+    "derived.ruler_refuses": rulers.refusal,
+    "derived.default_ruler_refuses": rulers.refusal,
+    "derived.ruler_missing": rulers.why_missing,
 }

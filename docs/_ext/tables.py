@@ -214,6 +214,26 @@ def _rule_limits(row: dict[str, Any]) -> str:
     return ", ".join(f"{key.replace('_', ' ')} {row[key]:g}" for key in keys if key in row)
 
 
+def rulers() -> str:
+    """The rulers that ship with the package."""
+    from bidsqa.rulers import shipped_rulers
+
+    rows = [
+        [
+            f"``{ruler.name}``",
+            escape(f"{ruler.kind.suffix} {ruler.kind.dimension}, {ruler.kind.field_strength:g} T"),
+            f"{ruler.kind.pixel:.2f}",
+            escape(f"{ruler.snr_db[0]:g} to {ruler.snr_db[-1]:g}"),
+            f"{ruler.threshold.value:g}",
+            escape(ruler.threshold.source),
+            escape(str(ruler.provenance["source"])),
+        ]
+        for ruler in shipped_rulers()
+    ]
+    header = ["Ruler", "For", "Pixel (mm)", "SNR of versions 0 to 6 (dB)", "Threshold", "Set by", "Made from"]
+    return list_table(header, rows)
+
+
 def options() -> str:
     """Every option of the command, by group."""
     from bidsqa.cli.options import OPTIONS
@@ -292,6 +312,7 @@ SOURCES: dict[str, Callable[[], str]] = {
     "models": models,
     "artifacts": artifacts,
     "rules": rules,
+    "rulers": rulers,
     "cohort_rules": cohort_rules,
     "options": options,
     "train_options": train_options,

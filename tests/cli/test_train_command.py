@@ -34,6 +34,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bidsqa.training.own_ssim.OwnSsim.per_plane", 3)
     monkeypatch.setattr("bidsqa.training.own_ssim.WATCHED", 4)
     monkeypatch.setattr("bidsqa.training.own_ssim.ROUNDS", 1)
+    monkeypatch.setattr("bidsqa.training.own_noise_motion.OwnNoiseMotion.per_plane", 3)
+    for name, value in (("JUDGED_SETS", 2), ("JUDGED_PAIRS", 2)):
+        monkeypatch.setattr(f"bidsqa.training.own_noise_motion.{name}", value)
+    for name, value in (("WATCHED_SETS", 2), ("WATCHED_PAIRS", 10)):
+        monkeypatch.setattr(f"bidsqa.training.noise_motion.{name}", value)
 
 
 # ---------------------------------------------------------------- help
@@ -250,6 +255,18 @@ def test_ssim_from_scans_to_weights(study: Path, tmp_path: Path, quick: None, t1
     assert 0 <= models.load("ssim", weights=out / "ssim.onnx").score(t1w).value <= 1
     card = (out / "ssim.md").read_text()
     for part in ("trained: error", "start: error", "Watched subjects: score of their clean scans", "r  "):
+        assert part in card, part
+
+
+@pytest.mark.slow
+def test_noise_motion_from_scans_to_weights(study: Path, tmp_path: Path, quick: None, t1w: Volume) -> None:
+    from bidsqa import models
+
+    out = tmp_path / "own"
+    assert main(["noise_motion", str(study), str(out), *QUICK, "--patience", "0"]) == 0
+    assert models.load("noise_motion", weights=out / "noise_motion.onnx").score(t1w).value > 0
+    card = (out / "noise_motion.md").read_text()
+    for part in ("start", "own", "ruler error", "Watched subjects: their clean scans"):
         assert part in card, part
 
 

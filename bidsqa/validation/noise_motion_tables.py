@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of the noise and motion network's validation, from what :mod:`bidsqa.validation.noise_motion` judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bidsqa.models.noise_motion import MOVED
+from bidsqa.rulers import scale
+from bidsqa.training.noise_motion import RULER_LEVELS
+from bidsqa.validation.noise_motion_cases import MADE, REAL, SEEN_SITE, Case
+from bidsqa.validation.statistics import area, area_interval, bootstrap, prediction_limit, share_interval
+from bidsqa.validation.tables import Table
+
+Array = np.ndarray[Any, Any]
+NETWORK = "network"
+COMPARED = {NETWORK: "network", "IEDD": "IEDD", "plain SNR": "SNR", "meon": "MEON-shaped"}
+DRAWS = 400
+# dB from which a made-up reader accepts a version, by contrast: half way between two versions
+ACCEPTED = {"T1w": 25.5, "T2w": 19.5, "FLAIR": 22.5, "PDw": 28.5}
+CLEAR_OF_OWN = 3.0
+COMMAND = "python -m bidsqa.validation.noise_motion"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What all scorers say of a case.
+
+    Parameters
+    ----------
+    case : Case
+        Without its images.
+    noise : dict of ndarray
+        Scores of the eight versions by scorer.
+    moved : dict of ndarray
+        Probability of motion of the slice without and with it, by network.
+    """
+
+    case: Case
+    noise: dict[str, Array]
+    moved: dict[str, Array]
+
+
+Rulers = Mapping[str, Mapping[str, Array]]
+Clean = tuple[str, str, str, float, float]
+
+
+def ruler_of(case: Case) -> str:
+    """Name of the shipped ruler of a case's kind."""
+    return f"{case.contrast}-{case.dimension}"
+
+
+def read_versions(levels: Array, values: Array) -> Array:
+    """Nearest version (Equation 5) for each value; also where a scorer doesn't order the ruler."""
+    known = np.nan_to_num(np.asarray(levels, dtype=np.float64), nan=1e9)
+    return np.abs(np.nan_to_num(np.asarray(values), nan=-1e9)[:, None] - known[None]).argmin(axis=1)
+
+
+def errors_of(judged: Sequence[Judged], rulers: Rulers, name: str, ruler: str | None = None) -> Array:
+    """|read - true version|, a row a case, (N, 8)."""
+    rows = [
+        np.abs(read_versions(rulers[ruler or ruler_of(one.case)][name], one.noise[name]) - np.arange(scale.VERSIONS))
+        for one in judged
+    ]
+    return np.array(rows, dtype=np.float64)
+
+
+def with_interval(subjects: Sequence[str], statistic: Callable[[Array], float], digits: int = 2) -> str:
+    """``value [low, high]``, subjects drawn anew; without an interval where there is one subject."""
+    value = statistic(np.arange(len(subjects)))
+    if len(set(subjects)) < 2:
+        return f"{value:.{digits}f}"
+    low, high = bootstrap(subjects, statistic, draws=DRAWS)
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def error_cells(judged: Sequence[Judged], errors: Array, kept: Array | None = None) -> list[str]:
+    """Mean error and share within one version, with intervals."""
+    subjects = [one.case.subject for one in judged]
+    used = np.ones(errors.shape, dtype=bool) if kept is None else kept
+
+    def mean(rows: Array) -> float:
+        return float(errors[rows][used[rows]].mean()) if used[rows].any() else float("nan")
+
+    def within(rows: Array) -> float:
+        return 100 * float((errors[rows][used[rows]] <= 1).mean()) if used[rows].any() else float("nan")
+
+    return [with_interval(subjects, mean), with_interval(subjects, within, 0)]
+
+
+def groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
+    """Cases by kind of data and contrast, then all of a kind."""
+    found: dict[str, list[Judged]] = {}
+    for kind in (REAL, SEEN_SITE, MADE):
+        own = [one for one in judged if one.case.data == kind]
+        contrasts = sorted({one.case.contrast for one in own})
+        for contrast in contrasts if len(contrasts) > 1 else ():
+            found[f"{kind}: {contrast}"] = [one for one in own if one.case.contrast == contrast]
+        if own:
+            found[f"{kind}: all"] = own
+    return found
+
+
+def clear_of_own(judged: Sequence[Judged]) -> Array:
+    """Versions whose added noise is 3 dB or more above what the slice has of its own, (N, 8)."""
+    levels = np.array([*RULER_LEVELS, np.inf])
+    return np.array([levels + CLEAR_OF_OWN <= one.case.own for one in judged])
+
+
+def ruler_table(judged: Sequence[Judged], rulers: Rulers, note: str) -> Table:
+    """Error on scans with known added noise, against other scores."""
+    names = {name: title for name, title in COMPARED.items() if name in judged[0].noise}
+    rows = []
+    for title, own in groups(judged).items():
+        cells = [part for name in names for part in error_cells(own, errors_of(own, rulers, name))]
+        rows.append([title, len({one.case.subject for one in own}), len(own), *cells])
+    unseen = [one for one in judged if one.case.data != SEEN_SITE]
+    kept = clear_of_own(unseen)
+    cells = [part for name in names for part in error_cells(unseen, errors_of(unseen, rulers, name), kept)]
+    share = f"{100 * kept.mean():.0f} %"
+    rows.append([f"not trained on, added noise {CLEAR_OF_OWN:g} dB above the own ({share})", "", len(unseen), *cells])
+    columns = ["data", "subjects", "slices", *(f"{t}: {w}" for t in names.values() for w in ("error", "within 1, %"))]
+    told = (
+        "Each slice with added noise of 12 to 30 dB in steps of 3 dB and as it is (versions 0 to 7), each read against "
+        "the shipped ruler of its contrast; error is the distance in versions to the added noise. What a scan has of "
+        "its own noise counts as none, so that scans that are noisy already are read as worse than their version: the "
+        "last row leaves those versions out. SNR is the one without a reference (Immerkær); Equation 1 needs the clean "
+        "slice and is exact by construction. "
+    )
+    return Table("Noise against image rulers: error in versions", columns, rows, told + note, COMMAND)
+
+
+def label_table(judged: Sequence[Judged], rulers: Rulers, note: str) -> Table:
+    """Networks with plain and calibrated labels."""
+    unseen = [one for one in judged if one.case.data != SEEN_SITE]
+    titles = {
+        "snr_plain": "SNR labels",
+        "noise": "SNR labels, calibrated",
+        "iedd_plain": "IEDD labels",
+        "iedd": "IEDD labels, calibrated",
+    }
+    rows = []
+    for name, title in titles.items():
+        errors = errors_of(unseen, rulers, name)
+        clear = error_cells(unseen, errors, clear_of_own(unseen))
+        rows.append([title, *error_cells(unseen, errors), *clear])
+    columns = ["labels", "error", "within 1, %", "error, clear of own noise", "within 1, clear of own noise, %"]
+    return Table("Labels of noise as they are and calibrated (networks of noise alone)", columns, rows, note, COMMAND)
+
+
+def best_cut(values: Array, truth: Array) -> float:
+    """Largest accuracy that one threshold on the values can reach."""
+    order = np.argsort(values)
+    sure = truth[order]
+    right = np.concatenate([[sure.sum()], sure.sum() - np.cumsum(sure) + np.cumsum(~sure)])
+    return float(right.max() / len(sure))
+
+
+def share_of(right: Array) -> Callable[[Array], float]:
+    """From rows to the percentage of what is true in them."""
+    return lambda rows: 100 * float(right[rows].mean())
+
+
+def threshold_table(judged: Sequence[Judged], rulers: Rulers, note: str) -> Table:
+    """A threshold on each contrast's ruler against the best one for all."""
+    unseen = [one for one in judged if one.case.data != SEEN_SITE]
+    levels = np.array([*RULER_LEVELS, RULER_LEVELS[-1] + 3])
+    truth = np.array([levels >= ACCEPTED[one.case.contrast] for one in unseen])
+    rows = []
+    for name, title in COMPARED.items():
+        if name not in unseen[0].noise:
+            continue
+        values = np.array([one.noise[name] for one in unseen])
+        passes = []
+        for one, own in zip(unseen, values, strict=True):
+            known = np.asarray(rulers[ruler_of(one.case)][name])
+            threshold = (ACCEPTED[one.case.contrast] - levels[0]) / (levels[1] - levels[0])
+            cut = 0.5 * (known[int(np.floor(threshold))] + known[int(np.ceil(threshold))])
+            passes.append(own >= cut)
+        subjects = [one.case.subject for one in unseen]
+        right = np.array(passes) == truth
+        single = 100 * best_cut(np.nan_to_num(values, nan=-1e9).ravel(), truth.ravel())
+        rows.append([title, f"{single:.1f}", with_interval(subjects, share_of(right), 1)])
+    told = (
+        "A made-up reader accepts from "
+        + ", ".join(f"{level:g} dB ({contrast})" for contrast, level in ACCEPTED.items())
+        + ". Percent of versions judged as the reader does; the single threshold is the best one for these very "
+        "slices. "
+    )
+    columns = ["score", "best single threshold, %", "thresholds on rulers, %"]
+    return Table(
+        "Accepted or not: one threshold for all contrasts against one on each ruler", columns, rows, told + note
+    )
+
+
+def unseen_table(judged: Sequence[Judged], rulers: Rulers, note: str) -> Table:
+    """A contrast that the training left out, read on a ruler of its own."""
+    flair = [one for one in judged if one.case.contrast == "FLAIR"]
+    rows = []
+    for title, name, ruler in (
+        ("trained with FLAIR, FLAIR ruler", "noise", None),
+        ("trained without FLAIR, FLAIR ruler", "no_flair", None),
+        ("trained without FLAIR, T1w ruler", "no_flair", "T1w"),
+    ):
+        parts = [errors_of([one], rulers, name, ruler and f"{ruler}-{one.case.dimension}")[0] for one in flair]
+        rows.append([title, *error_cells(flair, np.array(parts))])
+    subjects = len({one.case.subject for one in flair})
+    told = f"{len(flair)} FLAIR slices of {subjects} subjects and maps not trained on. "
+    columns = ["network of noise alone", "error", "within 1, %"]
+    return Table("A contrast that was not trained on, with a ruler of its own", columns, rows, told + note, COMMAND)
+
+
+def logit(probability: Array | float) -> Array:
+    """Logit of a probability, kept finite."""
+    inside = np.clip(np.asarray(probability, dtype=np.float64), 1e-9, 1 - 1e-9)
+    return np.asarray(np.log(inside / (1 - inside)))
+
+
+def motion_offset(clean: Sequence[Clean], without: str = "") -> float:
+    """How sure of motion (logit) the network must be so that a clean scan is called moved with a chance of 5 %.
+
+    Parameters
+    ----------
+    clean : sequence
+        Whole clean scans; those of sites and maps that were not trained on count.
+    without : str
+        A subject to leave out.
+
+    Returns
+    -------
+    float
+        0 or more (:func:`bidsqa.validation.statistics.prediction_limit`).
+    """
+    known = [part for part in clean if part[0] != SEEN_SITE and part[1] != without]
+    return max(0.0, prediction_limit(logit(np.array([part[4] for part in known])))) if known else 0.0
+
+
+def motion_cells(judged: Sequence[Judged], name: str, clean: Sequence[Clean] = ()) -> list[str]:
+    """Accuracy, area, share of moved slices that are found, false alarms; in percent but for the area.
+
+    With clean scans a slice is called moved where the network is surer than :func:`motion_offset` without its subject.
+    """
+    subjects = [one.case.subject for one in judged]
+    cuts = np.array([motion_offset(clean, subject) for subject in subjects])[:, None]
+    values = 1 / (1 + np.exp(cuts - logit(np.array([one.moved[name] for one in judged]))))
+    right = np.column_stack([values[:, 0] <= MOVED, values[:, 1] > MOVED])
+    moved = [(subject, float(value)) for subject, value in zip(subjects, values[:, 1], strict=True)]
+    still = [(subject, float(value)) for subject, value in zip(subjects, values[:, 0], strict=True)]
+    low, high = area_interval(moved, still)
+    alarms = int((values[:, 0] > MOVED).sum())
+    bounds = share_interval(alarms, len(values))
+    return [
+        with_interval(subjects, share_of(right), 0),
+        f"{area(values[:, 1], values[:, 0]):.2f} [{low:.2f}, {high:.2f}]",
+        f"{100 * right[:, 1].mean():.0f}",
+        f"{100 * alarms / len(values):.0f} [{100 * bounds[0]:.0f}, {100 * bounds[1]:.0f}]",
+    ]
+
+
+MOTION_COLUMNS = ("accuracy, %", "AUC", "moved found, %", "false alarms, %")
+
+
+def motion_table(judged: Sequence[Judged], clean: Sequence[Clean], note: str) -> Table:
+    """Motion by kind of data and order of the lines, and whole clean scans."""
+    rows = [[title, len(own), *motion_cells(own, NETWORK, clean)] for title, own in groups(judged).items()]
+    unseen = [one for one in judged if one.case.data != SEEN_SITE]
+    rows.append(["all not trained on", len(unseen), *motion_cells(unseen, NETWORK, clean)])
+    rows.append(["all not trained on, cut at 0.5 before the offset", len(unseen), *motion_cells(unseen, NETWORK)])
+    for order in sorted({one.case.order for one in unseen}):
+        own = [one for one in unseen if one.case.order == order]
+        rows.append(
+            [f"all not trained on: {order.replace('_', ' ')} order", len(own), *motion_cells(own, NETWORK, clean)]
+        )
+    for kind in (REAL, SEEN_SITE, MADE):
+        found = [logit(part[4]) > motion_offset(clean, part[1]) for part in clean if part[0] == kind]
+        alarms = int(sum(found))
+        low, high = share_interval(alarms, len(found))
+        share = f"{100 * alarms / max(len(found), 1):.0f} [{100 * low:.0f}, {100 * high:.0f}]"
+        rows.append([f"whole clean scans, {kind}", len(found), "", "", "", share])
+    told = (
+        "Slices (and, below, whole scans) without motion, and the same with 2 to 4 moves within 1 degree and 3 pixels "
+        "each, at random times. Called moved where the network is surer than nineteen in twenty clean scans of sites "
+        "and maps not trained on, the subject at hand left out; the shipped weights' offset rests on all of them "
+        f"({motion_offset(clean):.3f}). Intervals 95 %, subjects drawn anew (false alarms: Wilson). "
+    )
+    return Table(
+        "Motion: slices with simulated motion and without", ["data", "slices", *MOTION_COLUMNS], rows, told + note
+    )
+
+
+def task_table(judged: Sequence[Judged], rulers: Rulers, note: str) -> Table:
+    """Both tasks against one, and what follows the convolutions."""
+    unseen = [one for one in judged if one.case.data != SEEN_SITE]
+    titles = {
+        "dual": "both tasks; DN, motion branch ReLU+BN",
+        "noise": "noise alone; DN",
+        "motion": "motion alone; DN trunk, ReLU+BN",
+        "relu_bn": "both tasks; ReLU+BN everywhere",
+        "relu_ln": "both tasks; ReLU+LN everywhere",
+    }
+    rows = []
+    for name, title in titles.items():
+        noise = error_cells(unseen, errors_of(unseen, rulers, name)) if name in unseen[0].noise else ["", ""]
+        motion = motion_cells(unseen, name)[:2] if name in unseen[0].moved else ["", ""]
+        rows.append([title, *noise, *motion])
+    columns = ["network", "noise: error", "noise: within 1, %", "motion: accuracy, %", "motion: AUC"]
+    return Table("One task or both, and what normalises the features", columns, rows, note, COMMAND)
+
+
+def write_tables(
+    judged: Sequence[Judged],
+    rulers: Rulers,
+    clean: Sequence[Clean],
+    seconds: float,
+    sha256: str,
+    variants: Path | None,
+    out: Path,
+) -> None:
+    """Make, print and write all tables.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+    rulers : Mapping
+        Scores of the shipped rulers' versions by ruler and scorer.
+    clean : sequence
+        Whole clean scans: kind of data, subject, contrast, noise output, probability of motion.
+    seconds : float
+        Of processor time for a scan of 256 x 256 x 176 voxels.
+    sha256 : str
+        Of the weights.
+    variants : Path, optional
+        Facts of the variants' training; without it their tables are left out.
+    out : Path
+        Folder.
+    """
+    note = f"Weights {sha256[:12]}. Intervals: 95 %, subjects drawn anew."
+    tables = {
+        "ruler": ruler_table(judged, rulers, note),
+        "thresholds": threshold_table(judged, rulers, note),
+        "motion": motion_table(judged, clean, note),
+        "clean": clean_table(clean, seconds, note),
+    }
+    if variants is not None:
+        facts = json.loads(variants.read_text(encoding="utf-8"))
+        equal = (
+            f"Trained side by side on the same slices, {facts['steps']} steps of each task (5 versions of a slice, 3 "
+            f"pairs), seed {facts['seed']}: a comparison, not the shipped network. Sites, subjects and maps not "
+            f"trained on. {note}"
+        )
+        tables |= {
+            "labels": label_table(judged, rulers, equal),
+            "unseen": unseen_table(judged, rulers, equal),
+            "tasks": task_table(judged, rulers, equal),
+        }
+    for name, table in tables.items():
+        print(table.text(), flush=True)
+        table.write(out / f"noise_motion_{name}.json")
+
+
+def clean_table(clean: Sequence[Clean], seconds: float, note: str) -> Table:
+    """What clean scans get, and how long one takes."""
+    rows = []
+    for kind in (REAL, SEEN_SITE, MADE):
+        for contrast in sorted({part[2] for part in clean if part[0] == kind}):
+            values = np.array([part[3] for part in clean if part[0] == kind and part[2] == contrast])
+            rows.append([kind, contrast, len(values), f"{np.median(values):.1f}", f"{values.min():.1f}"])
+    told = f"A scan of 256 x 256 x 176 voxels takes {seconds:.2f} s of one processor, its rough head included. "
+    columns = ["data", "contrast", "scans", "noise output, median", "lowest"]
+    return Table("Noise output (dB) of clean scans", columns, rows, told + note, COMMAND)

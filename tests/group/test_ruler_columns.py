@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A scan's place on its ruler in the study's tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bidsqa.bids import names
+from bidsqa.group.dictionaries import dictionary, known_columns
+from bidsqa.group.rows import row_of
+from bidsqa.record import Record
+from bidsqa.settings import RULER_MODEL
+from bidsqa.study import run_group
+from bidsqa.validation.example_records import example_record
+from bidsqa.verdict import decide, load_rules
+
+
+def placed(**other: Any) -> Record:
+    record = example_record("sub-01_T1w", seed=1)
+    ruler = {"name": "T1w-3D", "why": ["T1w"], "sha256": "ab" * 32, "levels": [1.0], "version_score": 3, "place": 3.2}
+    ruler |= {"threshold": 4.5, "threshold_set_by": "a person", "passes": False, "outside": None}
+    record.scores["noise_motion"] = {
+        "value": 3.2,
+        "uncertainty": 0.2,
+        "slices": [],
+        "raw": 21.6,
+        "ruler": ruler | other,
+    }
+    return record
+
+
+def test_columns() -> None:
+    values = row_of(placed()).values
+    told = {key.removeprefix("noise_motion"): value for key, value in values.items() if key.startswith("noise_motion")}
+    assert told == {
+        "": 3.2,
+        "_uncertainty": 0.2,
+        "_raw": 21.6,
+        "_ruler_name": "T1w-3D",
+        "_ruler_sha256": "ab" * 32,
+        "_ruler_version_score": 3.0,
+        "_ruler_place": 3.2,
+        "_ruler_threshold": 4.5,
+        "_ruler_threshold_set_by": "a person",
+        "_ruler_passes": "no",
+    }
+    assert row_of(placed(passes=True)).values["noise_motion_ruler_passes"] == "yes"
+    columns = [key for key in values if key.startswith("noise_motion")]
+    assert set(columns) <= known_columns()
+    assert all(len(entry["Description"]) > 15 for entry in dictionary(columns).values())
+
+
+def test_a_ruler_that_changed_under_its_name_makes_scans_incomparable() -> None:
+    before, after, other = (row_of(placed(**about)).versions for about in ({}, {"threshold": 5.0}, {"name": "T1w-2D"}))
+    assert before["the ruler T1w-3D"] == "abababababab with threshold 4.5"
+    assert after["the ruler T1w-3D"] != before["the ruler T1w-3D"]
+    assert set(other) & set(before) == set(before) - {"the ruler T1w-3D"}
+
+
+@pytest.mark.parametrize("score", [None, [], {"ruler": []}, {"ruler": None}, {"ruler": {"name": [1], "threshold": {}}}])
+def test_a_score_of_any_shape_breaks_no_row(score: Any) -> None:
+    record = placed()
+    record.scores["noise_motion"] = score
+    assert row_of(record).values["severity"] is not None
+
+
+def write(out: Path, *records: Record) -> None:
+    for record in records:
+        path = names.record_path(out, record.bids_name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(record.dumps(), encoding="utf-8")
+
+
+def test_a_study_without_rulers_has_no_trace_of_them(tmp_path: Path) -> None:
+    rules = load_rules()
+    write(tmp_path, *(example_record(f"sub-{at:02d}_T1w", seed=at, rules=rules) for at in range(3)))
+    run_group(tmp_path)
+    for path in tmp_path.glob("group*"):
+        assert RULER_MODEL not in path.read_text(encoding="utf-8"), path.name
+
+
+def test_the_standard_is_a_limit_of_the_study(tmp_path: Path) -> None:
+    rules = load_rules()
+    records = [placed() for _ in range(3)]
+    for at, record in enumerate(records):
+        record.bids_name = f"sub-{at:02d}_T1w"
+        record.verdict = decide(record, rules)
+    write(tmp_path, *records)
+    run_group(tmp_path)
+    assert '"limits":[[4.5,"accepts from",""]]' in (tmp_path / "group.html").read_text(encoding="utf-8")
+    table = (tmp_path / "group_sites.tsv").read_text(encoding="utf-8").splitlines()
+    assert dict(zip(table[0].split("\t"), table[1].split("\t"), strict=True))["noise_motion_median"] == "3.2"
+    records[0].scores[RULER_MODEL]["ruler"]["threshold"] = 5.0
+    write(tmp_path, records[0])
+    run_group(tmp_path)
+    assert '"accepts from"' not in (tmp_path / "group.html").read_text(encoding="utf-8")
