@@ -97,9 +97,9 @@ SHOWN = {
         "Local noise output of the network (about dB, higher is less noise)",
         "What the slice would read if all of the head were like this part: the mean over the head is what the network "
         "says of the slice, before it is read against the ruler. The value above each slice is its place on the ruler.",
-        30.0,
-        12.0,
-        ((30.0, "30"), (24.0, "24"), (18.0, "18"), (12.0, "12 and below")),
+        34.0,
+        16.0,
+        ((34.0, "34"), (28.0, "28"), (22.0, "22"), (16.0, "16 and below")),
         "Noise",
     ),
     "noise_motion-motion": Shown(
