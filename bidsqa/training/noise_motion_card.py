@@ -50,6 +50,7 @@ Three stages of `python -m bidsqa.training.noise_motion` on a shared CPU core, {
 The change of labels is a finding: where slices have noise of their own, a calibration moves the labels of all versions
 of a slice by the same amount, also of those so noisy that the own noise doesn't show, and no image tells which. The
 error on the watched subjects, each read against the others, fell from 0.74 to 0.63 versions within 80 steps.
+Equation 1 without calibration was tried in the short comparison alone (table), where it did best.
 
 AdamW with a cosine, averaged weights (0.99). Mini-batches of noise ({noise_slices} slices x 5 versions, root mean
 squared error) and of motion ({motion_slices} slices x 2, cross-entropy) take turns; a step touches the trunk and one
