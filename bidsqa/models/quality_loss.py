@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A learned image-quality measure as a loss for torch (Tang et al. 2025): IQ-Net's score of an image against a reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bidsqa.errors import UsageError, WeightsError
+from bidsqa.models.loading import check_settings, find_model, read_safetensors_header, read_weights
+from bidsqa.models.networks_ranking import IQNet
+
+SHIPPED = "iq_net.safetensors"
+SMALLEST = 32
+
+
+class QualityLoss(nn.Module):
+    """How much worse than its reference an image would be ranked; 0 for the reference itself, differentiable.
+
+    The score of IQ-Net, the full-reference network of Tang et al.: a learned, positively homogeneous sum of norms of the
+    filtered difference. It belongs to one pair of images of the same object; as a measure of a lone scan it is
+    meaningless.
+
+    Parameters
+    ----------
+    weights : Path, optional
+        Your own ``.safetensors`` from ``bidsqa-train ranking``; the shipped ones by default.
+    reduction : str
+        ``"mean"``, ``"sum"`` or ``"none"`` over the batch.
+
+    Raises
+    ------
+    UsageError
+        Unknown reduction.
+    WeightsError
+        Weights that are missing, damaged or another network's.
+
+    Examples
+    --------
+    >>> loss = QualityLoss()
+    >>> loss(denoised, clean).backward()  # doctest: +SKIP
+    """
+
+    def __init__(self, weights: Path | str | None = None, reduction: str = "mean") -> None:
+        super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            raise UsageError(f"there is no reduction '{reduction}'", "choose mean, sum or none")
+        self.reduction = reduction
+        self.network = _read(None if weights is None else Path(weights))
+
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
+        """The loss.
+
+        Parameters
+        ----------
+        image, reference : Tensor, shape (N, 1, H, W), real or complex
+            Of the same shape, sides of at least 32 pixels. Both are divided by each reference's largest magnitude.
+
+        Returns
+        -------
+        Tensor
+            A scalar, or shape (N,) without reduction; 0 or more.
+
+        Raises
+        ------
+        UsageError
+            Shapes that don't fit.
+        """
+        if image.shape != reference.shape or image.dim() != 4 or image.shape[1] != 1 or min(image.shape[2:]) < SMALLEST:
+            raise UsageError(
+                f"image {tuple(image.shape)} and reference {tuple(reference.shape)} don't fit",
+                f"both must have the shape (N, 1, H, W) with sides of at least {SMALLEST} pixels",
+            )
+        scale = reference.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+        scores = self.network(parts((image - reference) / scale))[:, 0]
+        if self.reduction == "none":
+            return scores
+        return scores.mean() if self.reduction == "mean" else scores.sum()
+
+
+def parts(difference: Tensor) -> Tensor:
+    """Real and imaginary part of (N, 1, H, W) as channels, (N, 2, H, W)."""
+    if difference.is_complex():
+        return torch.cat([difference.real, difference.imag], dim=1)
+    return torch.cat([difference, torch.zeros_like(difference)], dim=1)
+
+
+def _read(path: Path | None) -> IQNet:
+    """A frozen IQ-Net in evaluation mode."""
+    from safetensors.torch import load as read_tensors
+
+    from bidsqa.models.table import WEIGHTS_FOLDER, read_checksums
+
+    model = find_model("ranking")
+    own = path or WEIGHTS_FOLDER / SHIPPED
+    content = read_weights(own, "" if path else read_checksums(WEIGHTS_FOLDER).get(SHIPPED, ""), model)
+    if own.suffix != ".safetensors":
+        raise WeightsError(f"the weights file {own.name} can't be used as a loss", "give the .safetensors file")
+    settings = read_safetensors_header(content, own.name)
+    check_settings(settings, own, model)
+    if settings.get("architecture") != "iq_net":
+        raise WeightsError(
+            f"{own.name} holds the architecture {settings.get('architecture')}, not iq_net",
+            "give weights that bidsqa-train ranking wrote for iq_net",
+        )
+    network = IQNet(per_pixel=settings.get("per_pixel", "yes") == "yes")
+    network.load_state_dict(read_tensors(content), strict=True)
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return network.eval()
