@@ -23,7 +23,9 @@ STAGES = (64, 128, 256, 512)
 
 
 class ConvNet(nn.Module):
-    """Four convolutions, each with ReLU and batch norm after it, and one linear layer; 381,714 or 512,787 trained values.
+    """Four convolutions, each with ReLU and batch norm after it, and one linear layer.
+
+    381,714 trained values for two classes, 512,787 for three.
 
     Parameters
     ----------

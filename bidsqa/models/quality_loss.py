@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A learned image-quality measure as a loss for torch (Tang et al. 2025): IQ-Net's score of an image against a reference."""
+"""A learned measure of image quality as a loss for torch (Tang et al. 2025): IQ-Net's score against a reference."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SMALLEST = 32
 class QualityLoss(nn.Module):
     """How much worse than its reference an image would be ranked; 0 for the reference itself, differentiable.
 
-    The score of IQ-Net, the full-reference network of Tang et al.: a learned, positively homogeneous sum of norms of the
-    filtered difference. It belongs to one pair of images of the same object; as a measure of a lone scan it is
+    The score of IQ-Net, the full-reference network of Tang et al.: a learned, positively homogeneous sum of norms of
+    the filtered difference. It belongs to one pair of images of the same object; as a measure of a lone scan it is
     meaningless.
 
     Parameters

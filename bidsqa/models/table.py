@@ -186,8 +186,8 @@ RANKING = Model(
     name="ranking",
     title="Rank-based quality",
     says=(
-        "How a reader would rank the scan: 0 is a typical clean scan, and of two scans one unit apart the better one is "
-        "preferred with the odds 2.7 to 1."
+        "How a reader would rank the scan: 0 is a typical clean scan, and of two scans one unit apart the better one "
+        "is preferred with the odds 2.7 to 1."
     ),
     unit="",
     direction="higher is better",
@@ -201,7 +201,7 @@ RANKING = Model(
     architecture="efficientnet_b0_free",
     weights="ranking.onnx",
     card="ranking.md",
-    source="https://doi.org/10.1002/jmri.29586",
+    source="https://doi.org/10.1002/jmri.29672",
     citation="Tang et al., Journal of Magnetic Resonance Imaging 61:2572, 2025",
     scorer="bidsqa.models.ranking:make_scorer",
     limits="The shipped weights learned the opinion of a formula on simulated artifacts; no person ranked anything.",
@@ -228,7 +228,7 @@ DIAGNOSTIC = Model(
     architecture="convnet_3",
     weights="",
     card="",
-    source="https://arxiv.org/abs/2009.11892",
+    source="https://arxiv.org/abs/1912.02907",
     citation="Ma et al., Diagnostic image quality assessment and classification in medical imaging, 2020",
     scorer="bidsqa.models.diagnostic:make_scorer",
     limits="Learned from the ratings of the site that trained it; none are shipped.",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recipe of the ranking networks: ``python -m bidsqa.training.ranking --data ../shared/data --out checkpoints/ranking``.
+"""Recipe of the ranking networks: ``python -m bidsqa.training.ranking --data ../shared/data --out checkpoints/rank``.
 
 Both images of a pair go through the same network; a small symmetric classifier turns its two scores into chances of
 "better", "similar" and "worse", and the cross-entropy to the readers' votes teaches both (Tang et al. 2025). The

@@ -183,7 +183,7 @@ class SyntheticPairs:
 
 
 def turned(pairs: RankedPairs, chance: np.random.Generator) -> RankedPairs:
-    """Quarter turns, flips, translations and a constant phase, alike for both images and the reference; sides swapped."""
+    """Quarter turns, flips, translations and a phase, alike for both images and the reference; sides swapped."""
     stack = torch.stack([pairs.first, pairs.second, pairs.reference])
     rows = []
     swap = chance.random(len(pairs)) < 0.5
