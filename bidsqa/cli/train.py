@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``bidsqa-train {severity,ssim,evaluate} BIDS_DIR OUT_DIR``: the networks on a user's own scans."""
+"""``bidsqa-train TASK BIDS_DIR OUT_DIR``: the networks on a user's own scans."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _start(given: list[str]) -> int:
     from bidsqa.cli import checks
     from bidsqa.cli.surroundings import prepare_environment, work_folder
+    from bidsqa.cli.train_options import ARCHITECTURES
     from bidsqa.cli.train_parser import parse
+    from bidsqa.cli.train_rated import train_on_ratings
 
     asked = parse(given)
     warnings = checks.check_input(asked.bids_dir, strict=not asked.options["skip_bids_validation"])
@@ -62,6 +64,8 @@ def _start(given: list[str]) -> int:
     with work_folder(None, keep=False, spare=asked.output_dir) as work:
         prepare_environment(work)
         _set_threads(asked.options["omp_nthreads"])
+        if asked.task in ARCHITECTURES:
+            return train_on_ratings(asked)
         return _evaluate(asked) if asked.task == "evaluate" else _train(asked)
 
 

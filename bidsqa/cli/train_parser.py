@@ -12,7 +12,7 @@ from typing import Any
 import bidsqa
 from bidsqa.cli.options import LIST, PATH
 from bidsqa.cli.parser import Formatter, Parser, add_option
-from bidsqa.cli.train_options import OPTIONS_OF, TASKS
+from bidsqa.cli.train_options import ARCHITECTURES, OPTIONS_OF, TASKS
 from bidsqa.errors import UsageError
 
 DESCRIPTION = "Trains the networks of bidsqa on your own good scans, or judges weights on them."
@@ -24,6 +24,8 @@ examples:
       judge scans with them
   bidsqa-train ssim study own-ssim --start none --steps 20000 --device cuda
       from random weights, on a GPU
+  bidsqa-train ranking study own-ranking --ratings ratings
+      a network that ranks as your readers do, from what they answered in `bidsqa-rate study ratings`
   bidsqa-train evaluate other own-tables --weights severity=own/severity.onnx
       tables of how well the weights do on the good scans of another dataset
 
@@ -66,7 +68,7 @@ def build_parser() -> Parser:
     """
     parser = Parser(
         prog="bidsqa-train",
-        usage="bidsqa-train {severity,ssim,evaluate} BIDS_DIR OUT_DIR [options]",
+        usage=f"bidsqa-train {{{','.join(TASKS)}}} BIDS_DIR OUT_DIR [options]",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -87,7 +89,8 @@ def build_parser() -> Parser:
             add_help=False,
         )
         folders = own.add_argument_group("What and where")
-        folders.add_argument("bids_dir", metavar="BIDS_DIR", help="the dataset, good scans only; it is only read")
+        shown = "the dataset that was rated" if task in ARCHITECTURES else "the dataset, good scans only"
+        folders.add_argument("bids_dir", metavar="BIDS_DIR", help=f"{shown}; it is only read")
         made = "tables and plots" if task == "evaluate" else "the weights, their card and the curve"
         folders.add_argument("output_dir", metavar="OUT_DIR", help=f"for {made}")
         for title in dict.fromkeys(option.group for option in OPTIONS_OF[task]):

@@ -51,18 +51,20 @@ def fitted(plane: Array, size: int = SIZE) -> Array:
     return square
 
 
-def prepare(volume: Volume, axis: int, indices: Array) -> Array:
-    """Slices as the networks take them: native pixels in 512 x 512, the volume's 99.9th percentile at 1.
+def prepare(pictures: Sequence[Array]) -> Array:
+    """Slices as the networks take them: native pixels in 512 x 512, each slice's 99.9th percentile at 1.
+
+    Parameters
+    ----------
+    pictures : sequence of ndarray, shape (H, W)
 
     Returns
     -------
     ndarray of float32, shape (N, 1, 512, 512)
         From 0 to 1.
     """
-    inside = volume.data[np.isfinite(volume.data)]
-    top = float(np.percentile(inside[:: max(1, inside.size // 1_000_000)], 99.9)) if inside.size else 0.0
-    planes = [fitted(take_slice(volume.data, axis, int(index))) for index in indices]
-    return np.clip(np.stack(planes)[:, None] / np.float32(max(top, 1e-20)), 0, 1)
+    scaled = [picture / max(float(np.percentile(picture, 99.9)), 1e-20) for picture in pictures]
+    return np.stack([np.clip(fitted(picture), 0, 1) for picture in scaled])[:, None]
 
 
 class DiagnosticScorer:
@@ -122,7 +124,8 @@ class DiagnosticScorer:
         head = rough_head(volume) if head is None else head
         parts, chances = [], []
         for axis, indices in choose_slices(volume, head, slice_fraction):
-            own = self.probabilities(prepare(volume, axis, indices))
+            pictures = [take_slice(volume.data, axis, int(index)) for index in indices]
+            own = self.probabilities(prepare(pictures))
             chances.append(own)
             parts.append(plane_scores(axis, indices, own @ np.arange(own.shape[1])))
         together = np.concatenate(chances)

@@ -55,8 +55,8 @@ the second version is drawn until its SSIM is within 0.09 of the first's (12 tri
 
 ## Recipe
 `python -m bidsqa.training.ranking --architecture {architecture} --steps {steps}`, seed {seed}; {batch} pairs a step,
-{new} of them new; AdamW, one cycle; cross-entropy to the shares of votes. {hours:.1f} h on one shared CPU core; curve in
-`{curve}`.
+{new} of them new; AdamW, one cycle; cross-entropy to the shares of votes. {hours:.1f} h on one shared CPU core; curve
+in `{curve}`.
 
 ## Validation
 {validation}
@@ -144,7 +144,8 @@ def _ship(chosen: argparse.Namespace, architecture: str, pairs: RankedPairs, sli
     card = CARD.format(
         name=Path(file).stem, title=title, says=says, file=file, version=row.version, architecture=architecture,
         parameters=count_parameters(ARCHITECTURES[architecture]()), sha256=digest, inputs=inputs, tau=TAU,
-        readers=Recipe.readers, taste=TASTE, slices=slices, steps=int(last["step"]), seed=Recipe.seed, batch=Recipe.batch,
+        readers=Recipe.readers, taste=TASTE, slices=slices, steps=int(last["step"]), seed=Recipe.seed,
+        batch=Recipe.batch,
         new=max(2, round(NEW_SHARE * Recipe.batch)), hours=last["seconds"] / 3600, curve=f"{Path(file).stem}_curve.csv",
         validation=printed_tables([chosen.tables / name for name in TABLES], digest), limits=limits,
         citation=row.citation, source=row.source,
