@@ -250,6 +250,7 @@ def _run_app(
 
     rulers = RulerImages(options["rulers"]) if options["rulers"] else None
     names = rulers.names if rulers else ()
+    gallery = Gallery(root, rulers, bool(options["radiological"]))
     pools = {task: make_pool(store, task, scans, settings, names) for task in settings.tasks}
     place = Place(options["port"])
     door = Door(f"bidsqa_rate_{place.port}")
@@ -257,7 +258,7 @@ def _run_app(
     def tell(line: str) -> None:
         print(printable(line), file=sys.stderr, flush=True)
 
-    session = Session(store, Gallery(root, rulers), pools, settings, tell)
+    session = Session(store, gallery, pools, settings, tell)
     try:
         print(f"{count(len(scans), 'scan')}; answers go to {printable(str(store.path))}", flush=True)
         _invite(door, place, store, options["raters"])

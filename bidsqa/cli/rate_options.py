@@ -39,6 +39,7 @@ RATE_OPTIONS: tuple[Option, ...] = (
     Option("degraded", SHOW, NUMBER, "share of the single images that are degraded on purpose (%(default)s)", 0.0,
            metavar="SHARE", least=0, most=1),
     Option("reference", SHOW, FLAG, "show the image as acquired beside each pair"),
+    Option("radiological", SHOW, FLAG, "the patient's left at the right of axial and coronal slices (at the left)"),
     Option("rulers", SHOW, PATH, "folder of rulers, each a folder with eight images (made from the scans)",
            metavar="DIR"),
     Option("raters", WHO, LIST, "names of the readers: each gets an address of their own (whoever opens the one address "

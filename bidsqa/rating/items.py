@@ -35,7 +35,9 @@ SERIES_DB = (18.0, 22.0, 26.0, 30.0)
 RULER_DB = (12.0, 15.0, 18.0, 21.0, 24.0, 27.0, 30.0)
 COILS = 8
 SERIES_SEED_MOST = 2**31
-WORST = ({"name": "coil_noise", "strength": 1.0}, {"name": "blur", "strength": 1.0})
+WORST = ("coil_noise", "blur")
+# of the items to warm up with: very bad, good, between; repeated where more are wanted
+PRACTICE_STRENGTHS = (1.0, 0.05, 0.4)
 # what a catch trial must be answered with, where more than one answer is right the words are parted by a bar
 EXPECTED = {"diagnostic": "0", "likert": "1|2"}
 WITH_CATCH = ("pairwise", "diagnostic", "likert")
@@ -114,8 +116,11 @@ def make_pool(store: Store, task: str, scans: Sequence[Scan], settings: Settings
         raise UsageError("There is no structural scan to be rated.", "T1w, T2w, FLAIR and PDw images are looked for.")
     sources = [source for scan in scans for source in _sources(scan, settings)]
     main = list(_CONTENTS[task](sources, settings, rulers))
-    practice = [_worst(task, source, settings, rulers, "practice") for source in sources[: settings.practice]]
-    catch = [_worst(task, source, settings, rulers, "catch") for source in sources[:20]] if task in WITH_CATCH else []
+    practice = [
+        _practice(task, source, settings, rulers, PRACTICE_STRENGTHS[number % len(PRACTICE_STRENGTHS)])
+        for number, source in enumerate(sources[: settings.practice])
+    ]
+    catch = [_catch(task, source, settings) for source in sources[:20]] if task in WITH_CATCH else []
     items = [tuple(store.add_items(task, contents)) for contents in (main, practice, catch)]
     return Pool(items[0], items[1], items[2], _goal(task, main, settings))
 
@@ -235,15 +240,22 @@ _CONTENTS: Mapping[str, Any] = {
 }
 
 
-def _worst(task: str, source: Content, settings: Settings, rulers: Sequence[str], purpose: str) -> Content:
-    """An item to practise with or to catch: badly spoilt, or, of a series, like any other."""
-    chance = _chance(settings, purpose, task, source["path"], source["position"])
+def _practice(task: str, source: Content, settings: Settings, rulers: Sequence[str], strength: float) -> Content:
+    """An item to warm up with, of a given damage where the task shows damaged images."""
     if task not in WITH_CATCH:
         content = next(iter(_CONTENTS[task]([source], settings, rulers)))
-        return {**content, "purpose": purpose}
-    content = {**source, "purpose": purpose, "versions": [[{**artifact, "seed": _seed(chance)} for artifact in WORST]]}
-    if task in EXPECTED:
-        content["expected"] = EXPECTED[task]
-    if task == "diagnostic":
-        content["classes"] = settings.classes
-    return content
+        return {**content, "purpose": "practice"}
+    return _spoilt(task, source, settings, "practice", strength)
+
+
+def _catch(task: str, source: Content, settings: Settings) -> Content:
+    """An item so bad that everybody sees it, with the answer that is expected."""
+    content = _spoilt(task, source, settings, "catch", 1.0)
+    return {**content, "expected": EXPECTED[task]} if task in EXPECTED else content
+
+
+def _spoilt(task: str, source: Content, settings: Settings, purpose: str, strength: float) -> Content:
+    chance = _chance(settings, purpose, task, source["path"], source["position"])
+    recipe = [{"name": name, "strength": strength, "seed": _seed(chance)} for name in WORST]
+    content = {**source, "purpose": purpose, "versions": [recipe]}
+    return {**content, "classes": settings.classes} if task == "diagnostic" else content

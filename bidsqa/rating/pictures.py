@@ -40,10 +40,12 @@ class Gallery:
         The dataset, which is only read.
     rulers : RulerImages or None
         Images of rulers in a folder.
+    radiological : bool
+        Show the patient's left at the right of axial and coronal slices.
     """
 
-    def __init__(self, root: Path, rulers: RulerImages | None = None) -> None:
-        self.root, self.rulers = root, rulers
+    def __init__(self, root: Path, rulers: RulerImages | None = None, radiological: bool = False) -> None:
+        self.root, self.rulers, self.radiological = root, rulers, radiological
         self._volumes: OrderedDict[str, tuple[Volume, dict[int, tuple[int, int]]]] = OrderedDict()
         self._stacks: OrderedDict[str, tuple[Array, dict[str, Any]]] = OrderedDict()
         # one picture at a time: the simulation uses all processors it may use
@@ -103,6 +105,12 @@ class Gallery:
         with self._lock:
             return self._series(content)[0]
 
+    def marks(self, plane: str) -> list[str]:
+        """Letters for the left and the right edge of a picture of this plane."""
+        if plane not in PLANES:
+            return []
+        return ["P", "A"] if plane == PLANES[0] else ["R", "L"] if self.radiological else ["L", "R"]
+
     def png(self, content: Content, shown: Mapping[str, Any], slot: str, version: int, index: int) -> bytes:
         """One picture as PNG without any text in it.
 
@@ -123,7 +131,8 @@ class Gallery:
         stack = self.series_floats(content)[version] if slot == SERIES else self.floats(content, version)
         if not 0 <= index < len(stack) or version < CLEAN:
             raise IndexError(index)
-        return encode(stack[index], shown[slot]["window"])
+        picture = stack[index][:, ::-1] if self.marks(shown[slot]["plane"]) == ["R", "L"] else stack[index]
+        return encode(picture, shown[slot]["window"])
 
     # ------------------------------------------------------------------ making
 

@@ -105,6 +105,7 @@ class Session:
             "supersedes": trial.answer,
             "slots": slots,
             "slices": len(about["slices"]),
+            "marks": self.gallery.marks(about["plane"]),
             "series": [],
         }
         if SERIES in content:

@@ -57,7 +57,7 @@ class Task:
 
 PAIRWISE = Task(
     name="pairwise",
-    title="Which is better?",
+    title="Compare two images",
     question="Which of the two images is better?",
     values=("left", "similar", "right"),
     levels={

@@ -3,6 +3,14 @@
 
 const ZOOMS = [1, 2, 4];
 
+// The letter of a side of the head, at that side of the picture.
+function mark(letter, side) {
+  const span = document.createElement("span");
+  span.className = side ? "mark end" : "mark";
+  span.textContent = letter;
+  return span;
+}
+
 export class View {
   constructor(log) {
     this.log = log;
@@ -46,13 +54,17 @@ export class View {
   }
 
   async fetch(slot, index) {
-    const trial = this.trial;
-    const key = `${slot.name}/${index}`;
-    const image = new Image();
-    image.src = this.address(slot, index);
-    this.pictures.set(key, image);
+    const image = this.pictures.get(`${slot.name}/${index}`) || this.picture(slot, index);
     await image.decode();
-    if (trial === this.trial) image.alt = "";
+  }
+
+  // The element itself is kept and shown: a second one of the same address might be loaded again.
+  picture(slot, index) {
+    const image = new Image();
+    image.draggable = false;
+    image.src = this.address(slot, index);
+    this.pictures.set(`${slot.name}/${index}`, image);
+    return image;
   }
 
   address(slot, index) {
@@ -65,23 +77,22 @@ export class View {
       const figure = document.createElement("figure");
       const frame = document.createElement("div");
       frame.className = "frame";
+      frame.dataset.slot = slot.name;
+      const box = document.createElement("div");
+      box.className = "box";
+      // as wide as its column or as high as the stage, whichever comes first, and never out of proportion
+      box.style.width = `min(100%, calc(var(--tall) * ${slot.width_mm / slot.height_mm}))`;
       frame.style.aspectRatio = `${slot.width_mm} / ${slot.height_mm}`;
-      const image = document.createElement("img");
-      image.draggable = false;
-      image.alt = words;
-      image.dataset.slot = slot.name;
-      frame.append(image);
-      figure.append(frame);
+      box.append(frame, ...this.trial.marks.map(mark));
       const caption = document.createElement("figcaption");
       caption.textContent = words;
-      figure.append(caption);
+      figure.append(box, caption);
       this.draggable(frame);
       return figure;
     });
     this.stage.replaceChildren(...figures);
-    this.slots = new Map(list.map(([slot]) => [slot.name, slot]));
+    this.shown = new Map(list.map(([slot, words]) => [slot.name, { slot, words }]));
     this.turnTo(this.slice, false);
-    this.place();
     this.wait.hidden = true;
   }
 
@@ -93,10 +104,13 @@ export class View {
 
   turnTo(index, logged = true) {
     this.slice = Math.max(0, Math.min(this.slices - 1, index));
-    for (const image of this.stage.querySelectorAll("img")) {
-      const ready = this.pictures.get(`${image.dataset.slot}/${this.slice}`);
-      image.src = ready ? ready.src : this.address(this.slots.get(image.dataset.slot), this.slice);
+    for (const frame of this.stage.querySelectorAll(".frame")) {
+      const { slot, words } = this.shown.get(frame.dataset.slot);
+      const image = this.pictures.get(`${slot.name}/${this.slice}`) || this.picture(slot, this.slice);
+      image.alt = words;
+      frame.replaceChildren(image);
     }
+    this.place();
     this.slider.value = String(this.slice);
     this.number.textContent = `${this.slice + 1} of ${this.slices}`;
     this.slider.setAttribute("aria-valuetext", this.number.textContent);
@@ -124,7 +138,7 @@ export class View {
 
   place() {
     const shift = this.centre.map((at) => 100 * (0.5 - at * this.zoom));
-    for (const image of this.stage.querySelectorAll("img")) {
+    for (const image of this.stage.querySelectorAll(".frame img")) {
       image.style.transform = `translate(${shift[0]}%, ${shift[1]}%) scale(${this.zoom})`;
       image.parentElement.classList.toggle("movable", this.zoom > 1);
     }
