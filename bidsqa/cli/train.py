@@ -54,8 +54,11 @@ def _start(given: list[str]) -> int:
     from bidsqa.cli.train_options import ARCHITECTURES
     from bidsqa.cli.train_parser import parse
     from bidsqa.cli.train_rated import train_on_ratings
+    from bidsqa.cli.train_verdict import fit_from_ratings
 
     asked = parse(given)
+    if asked.task == "verdict":
+        return fit_from_ratings(asked)
     warnings = checks.check_input(asked.bids_dir, strict=not asked.options["skip_bids_validation"])
     checks.check_folders(asked.bids_dir, asked.output_dir, None)
     check_packages(tensorboard=asked.options.get("log") == "tensorboard")

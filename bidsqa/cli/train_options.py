@@ -13,6 +13,7 @@ TASKS = {
     "ssim": "train the network that predicts the similarity of a scan to its motion-free self",
     "ranking": "train a network that ranks as your readers do, on the pairs they compared in bidsqa-rate",
     "diagnostic": "train a network that names the diagnostic class as your readers do in bidsqa-rate",
+    "verdict": "fit what your readers accept, as a file for bidsqa --thresholds",
     "evaluate": "judge weights on the clean scans of a dataset, degraded on purpose",
 }
 LEARN, LENGTH, JUDGE = "What is learned", "How long", "What is judged"
@@ -163,6 +164,8 @@ EVALUATE_OPTIONS: tuple[Option, ...] = (
     _SHARED["config-file"],
 )
 
+# tasks of the rating app (and of imported ratings) that tell whether a scan is accepted
+ACCEPTING = ("page", "mriqc", "diagnostic", "likert")
 # as in bidsqa.training.rated_training.RATED, which can't be imported without torch
 ARCHITECTURES = {
     "ranking": ("efficientnet_b0_free", "iq_net", "efficientnet_b0"),
@@ -197,10 +200,31 @@ def rated_options(task: str) -> tuple[Option, ...]:
     )  # fmt: skip
 
 
+VERDICT_OPTIONS: tuple[Option, ...] = (
+    Option("out", LEARN, PATH, "the file to write (%(default)s)", default="readers.toml", metavar="FILE"),
+    Option("task", LEARN, TEXT, "answers that count (those there are, in this order)", choices=ACCEPTING),
+    replace(next(option for option in TRAIN_OPTIONS if option.name == "seed"), help="seed of the folds (%(default)s)"),
+    replace(_SHARED["force"], help="replace the file where it exists"),
+    _SHARED["config-file"],
+)
+
 OPTIONS_OF: dict[str, tuple[Option, ...]] = {
     "severity": TRAIN_OPTIONS,
     "ssim": TRAIN_OPTIONS,
     "ranking": rated_options("ranking"),
     "diagnostic": rated_options("diagnostic"),
+    "verdict": VERDICT_OPTIONS,
     "evaluate": EVALUATE_OPTIONS,
+}
+# the two places after the task, with what they are
+DATASET = ("BIDS_DIR", "the dataset, good scans only; it is only read")
+RATED_DATASET = ("BIDS_DIR", "the dataset that was rated; it is only read")
+PLACES_OF: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
+    **dict.fromkeys(("severity", "ssim"), (DATASET, ("OUT_DIR", "for the weights, their card and the curve"))),
+    **dict.fromkeys(ARCHITECTURES, (RATED_DATASET, ("OUT_DIR", "for the weights and their card"))),
+    "verdict": (
+        ("GROUP_TSV", "group_<suffix>.tsv of the rated scans, which bidsqa's group level wrote"),
+        ("RATINGS", "RATINGS of bidsqa-rate or an export, or a table with the columns bids_name and accept"),
+    ),
+    "evaluate": (DATASET, ("OUT_DIR", "for tables and plots")),
 }

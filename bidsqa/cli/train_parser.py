@@ -12,7 +12,7 @@ from typing import Any
 import bidsqa
 from bidsqa.cli.options import LIST, PATH
 from bidsqa.cli.parser import Formatter, Parser, add_option
-from bidsqa.cli.train_options import ARCHITECTURES, OPTIONS_OF, TASKS
+from bidsqa.cli.train_options import OPTIONS_OF, PLACES_OF, TASKS
 from bidsqa.errors import UsageError
 
 DESCRIPTION = "Trains the networks of bidsqa on your own good scans, or judges weights on them."
@@ -26,6 +26,8 @@ examples:
       from random weights, on a GPU
   bidsqa-train ranking study own-ranking --ratings ratings
       a network that ranks as your readers do, from what they answered in `bidsqa-rate study ratings`
+  bidsqa-train verdict out/group_T1w.tsv ratings
+      what your readers accept, as readers.toml for `bidsqa OUT group --thresholds readers.toml`
   bidsqa-train evaluate other own-tables --weights severity=own/severity.onnx
       tables of how well the weights do on the good scans of another dataset
 
@@ -44,7 +46,7 @@ class Asked:
     task : str
         A key of ``TASKS``.
     bids_dir, output_dir : Path
-        Absolute.
+        The two places of ``PLACES_OF``, absolute: of the verdict the group level's table and the ratings.
     options : dict
         Value of every option of the task by key, defaults included.
     given : dict
@@ -80,7 +82,7 @@ def build_parser() -> Parser:
         own = tasks.add_parser(
             task,
             prog=f"bidsqa-train {task}",
-            usage=f"bidsqa-train {task} BIDS_DIR OUT_DIR [options]",
+            usage=f"bidsqa-train {task} {' '.join(name for name, _ in PLACES_OF[task])} [options]",
             help=says,
             description=f"{says[0].upper()}{says[1:]}.",
             formatter_class=Formatter,
@@ -89,10 +91,8 @@ def build_parser() -> Parser:
             add_help=False,
         )
         folders = own.add_argument_group("What and where")
-        shown = "the dataset that was rated" if task in ARCHITECTURES else "the dataset, good scans only"
-        folders.add_argument("bids_dir", metavar="BIDS_DIR", help=f"{shown}; it is only read")
-        made = "tables and plots" if task == "evaluate" else "the weights, their card and the curve"
-        folders.add_argument("output_dir", metavar="OUT_DIR", help=f"for {made}")
+        for dest, (metavar, told) in zip(("bids_dir", "output_dir"), PLACES_OF[task], strict=True):
+            folders.add_argument(dest, metavar=metavar, help=told)
         for title in dict.fromkeys(option.group for option in OPTIONS_OF[task]):
             group = own.add_argument_group(title)
             for option in OPTIONS_OF[task]:
