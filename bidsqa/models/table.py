@@ -60,7 +60,7 @@ class Model:
     architecture : str
         Name of the shipped network in the family's table of architectures.
     weights, card : str
-        File names in ``bidsqa/models/weights``.
+        File names in ``bidsqa/models/weights``; empty where none ship.
     source : str
         Address of the method (DOI, preprint or code).
     citation : str
