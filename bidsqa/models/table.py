@@ -76,6 +76,8 @@ class Model:
     parts : Mapping of str
         What the uncertainty and the further numbers and words of the score tell (``Score.extra``), by key;
         ``<key>_<name>`` for keys that hold several.
+    more : tuple of str
+        Further weights of the family in the same folder, each with a card of its name.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Model:
     limits: str = ""
     method: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
+    more: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -207,6 +210,7 @@ RANKING = Model(
     limits="The shipped weights learned the opinion of a formula on simulated artifacts; no person ranked anything.",
     method="(after Tang et al.) tells how high a reader would rank a slice among others",
     parts=RANKING_PARTS,
+    more=("iq_net.safetensors",),
 )
 
 DIAGNOSTIC = Model(

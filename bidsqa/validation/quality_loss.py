@@ -117,8 +117,8 @@ def compare(networks: Mapping[str, nn.Module], clean: Tensor, seed: int = 9) -> 
         rows.append([name, *cells])
     note = (
         f"{len(clean)} slices of {len(JUDGED)} phantoms not trained on, complex noise of {NOISE:.0%} of the head's "
-        f"99th percentile; networks of {LAYERS} layers, {STEPS} steps of {BATCH} patches, one seed. Intervals by bootstrap "
-        "over slices. IQ-Net: the shipped weights, which learned from synthetic readers; lower is better."
+        f"99th percentile; networks of {LAYERS} layers, {STEPS} steps of {BATCH} patches, one seed. Intervals by "
+        "bootstrap over slices. IQ-Net: the shipped weights, which learned from synthetic readers; lower is better."
     )
     columns = ["image", "PSNR (dB)", "SSIM", "IQ-Net's score"]
     return Table("A denoiser trained with three losses", columns, rows, note, COMMAND), made
