@@ -127,7 +127,12 @@ def models() -> str:
         pairs = [
             ("Limits", escape(row.limits)),
             ("Method", escape(f"{row.citation}, {row.source}")),
-            ("Weights", f"version {row.version}, architecture ``{row.architecture}``, SHA-256 ``{row.sha256[:16]}…``"),
+            (
+                "Weights",
+                f"version {row.version}, architecture ``{row.architecture}``, SHA-256 ``{row.sha256[:16]}…``"
+                if row.weights
+                else "none ship: :doc:`readers`",
+            ),
         ]
         text += fields(pairs)
         if row.readings:
@@ -135,7 +140,7 @@ def models() -> str:
                 (reading.name, limits((reading.low, reading.high)), escape(reading.says)) for reading in row.readings
             ]
             text += list_table(("reading", "from, to", "meaning"), cells)
-        if (DOCS / "generated" / "cards" / row.card).is_file():
+        if row.card and (DOCS / "generated" / "cards" / row.card).is_file():
             card = f":doc:`model card <generated/cards/{Path(row.card).stem}>`"
             text += f"Training data, recipe, validation and licence: {card}.\n\n"
     return text
@@ -230,6 +235,14 @@ def evaluate_options() -> str:
     return option_list(EVALUATE_OPTIONS, "~")
 
 
+def rated_options() -> str:
+    """Every option of the tasks of ``bidsqa-train`` that learn from ratings, by task and group."""
+    from bidsqa.cli.train_options import ARCHITECTURES, OPTIONS_OF
+
+    tasks = (*ARCHITECTURES, "verdict")
+    return "".join(heading(f"Options of {task}", "-") + option_list(OPTIONS_OF[task], "~") for task in tasks)
+
+
 def option_list(rows: Sequence[Any], mark: str = "-") -> str:
     """A table of options, by group."""
     text = ""
@@ -277,6 +290,7 @@ SOURCES: dict[str, Callable[[], str]] = {
     "options": options,
     "train_options": train_options,
     "evaluate_options": evaluate_options,
+    "rated_options": rated_options,
     "validation": lambda: printed("validation", leave_out=("metric_ranges",)),
     "benchmarks": lambda: printed("benchmarks", leave_out=("bad_input", "containers")),
     "containers": lambda: printed("benchmarks", "containers"),
