@@ -40,9 +40,9 @@ FLOORS = {
     "cli": 9,
 }
 # never imported by the main job; they may use each other and the floors up to the given one
-SIDE_HOUSES = {"training": 6, "validation": 7}
-# the console script of the side houses: the one module above that may import them, and that no other imports
-SIDE_DOOR = "bidsqa.cli.train"
+SIDE_HOUSES = {"rating": 6, "training": 6, "validation": 7}
+# the console scripts of the side houses: the modules above that may import them, and that no other imports
+SIDE_DOORS = ("bidsqa.cli.rate", "bidsqa.cli.train")
 HEAVY = {
     "torch",
     "torchio",
@@ -54,6 +54,8 @@ HEAVY = {
     "matplotlib",
     "onnxruntime",
     "templateflow",
+    "starlette",
+    "uvicorn",
 }
 DISTRIBUTIONS = {
     "bids": "pybids",
@@ -118,7 +120,7 @@ def test_imports_only_lower_floors(name: str, path: Path) -> None:
         return
     assert here in FLOORS or here in SIDE_HOUSES, f"{name}: give '{here}' a floor in FLOORS"
     reached = {room(module) for module in imports(path, name) if module.split(".")[0] == "bidsqa"} - {""}
-    allowed = set(SIDE_HOUSES) if name == SIDE_DOOR else set()
+    allowed = set(SIDE_HOUSES) if name in SIDE_DOORS else set()
     wrong = sorted(target for target in reached - allowed if not may_import(here, target))
     assert not wrong, f"{name} (floor {FLOORS.get(here, 'beside')}) imports {wrong}"
 
@@ -231,7 +233,8 @@ def test_imports_are_declared(name: str, path: Path) -> None:
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
     declared = setup["options"]["install_requires"]
     if room(name) in SIDE_HOUSES:
-        declared += setup["options.extras_require"]["training"] + setup["options.extras_require"]["tests"]
+        extras = setup["options.extras_require"]
+        declared += extras["training"] + extras["rating"] + extras["tests"]
     known = {re.match(r"[\w-]*", line.strip())[0].lower() for line in declared.splitlines()}
     outside = {module.split(".")[0] for module in imports(path, name)} - {
         "bidsqa",
@@ -250,7 +253,7 @@ def test_tests_can_be_imported_by_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["bidsqa", "bidsqa.cli.main", "bidsqa.cli.options", "bidsqa.cli.demo", "bidsqa.cli.scan", SIDE_DOOR]
+    "module", ["bidsqa", "bidsqa.cli.main", "bidsqa.cli.options", "bidsqa.cli.demo", "bidsqa.cli.scan", *SIDE_DOORS]
 )
 def test_start_up_loads_nothing_heavy(module: str) -> None:
     program = f"import sys, {module}; print(*sorted({HEAVY | {'scipy'}!r} & set(sys.modules)))"
@@ -259,15 +262,15 @@ def test_start_up_loads_nothing_heavy(module: str) -> None:
 
 
 def test_nothing_comes_in_by_the_side_door() -> None:
-    users = [name for name, path in MODULES if any(module == SIDE_DOOR for module in imports(path, name))]
+    users = [name for name, path in MODULES if any(module in SIDE_DOORS for module in imports(path, name))]
     assert not users
 
 
 def test_the_main_job_never_imports_training_or_torch() -> None:
     program = (
         "import sys, bidsqa.steps, bidsqa.models, bidsqa.group, bidsqa.report; "
-        "print(*sorted(m for m in sys.modules if m.startswith(('bidsqa.training', 'bidsqa.validation')) or m in "
-        "('torch', 'torchio', 'nipype')))"
+        f"print(*sorted(m for m in sys.modules if m.startswith({tuple(f'bidsqa.{name}' for name in SIDE_HOUSES)}) "
+        "or m in ('torch', 'torchio', 'nipype')))"
     )
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert not done.stdout.split()

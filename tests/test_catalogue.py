@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from bidsqa.cli.options import OPTIONS
+from bidsqa.cli.rate_options import RATE_OPTIONS
 from bidsqa.cli.train_options import EVALUATE_OPTIONS, TRAIN_OPTIONS
 from bidsqa.metrics import METRIC_KEYS, METRICS
 from bidsqa.models import MODELS
@@ -163,12 +164,17 @@ def test_option_is_described_and_tested(row) -> None:
     [
         *(("train_options", row) for row in TRAIN_OPTIONS),
         *(("evaluate_options", row) for row in EVALUATE_OPTIONS),
+        *(("rate_options", row) for row in RATE_OPTIONS),
     ],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_training_option_is_described_and_tested(page: str, row) -> None:
     assert len(row.help) > 10
     assert re.search(rf"``--{row.name}( .+)?``\n", documentation().SOURCES[page]())
-    module = {"train_options": "test_train_command.py", "evaluate_options": "test_evaluate_command.py"}[page]
+    module = {
+        "train_options": "test_train_command.py",
+        "evaluate_options": "test_evaluate_command.py",
+        "rate_options": "test_rate_command.py",
+    }[page]
     code = (ROOT / "tests" / "cli" / module).read_text(encoding="utf-8")
     assert re.search(rf"--{row.name}(?![\w-])", code), f"no test of {module} gives --{row.name}"

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 NAME = "bidsqa-rate"
 PACKAGES = ("starlette", "uvicorn", "jinja2")
-DESCRIPTION = "Asks your own readers about the quality of scans, in a browser on this machine. Nothing is sent anywhere."
+DESCRIPTION = (
+    "Asks your own readers about the quality of scans, in a browser on this machine. Nothing is sent anywhere."
+)
 USAGE = """\
 bidsqa-rate BIDS_DIR RATINGS [options]
        bidsqa-rate agreement RATINGS [OUT]
@@ -215,7 +217,9 @@ def _serve(given: list[str]) -> int:
     root, ratings, options = parse(given)
     check_packages()
     if ratings.resolve().is_relative_to(root.resolve()) and "derivatives" not in ratings.resolve().parts:
-        raise UsageError("The ratings lie inside the dataset.", f"Give another folder, e.g. {root}/derivatives/ratings.")
+        raise UsageError(
+            "The ratings lie inside the dataset.", f"Give another folder, e.g. {root}/derivatives/ratings."
+        )
     from bidsqa.cli.surroundings import prepare_environment, work_folder
     from bidsqa.rating.store import Store, store_path
 

@@ -15,7 +15,8 @@ _SHARED = {option.name: option for option in OPTIONS}
 
 RATE_OPTIONS: tuple[Option, ...] = (
     Option("tasks", ASK, LIST, "what readers are asked (pairwise); several make a menu", metavar="TASK", choices=TASKS),
-    Option("goal", ASK, INTEGER, "items that a reader shall rate in each task (pairs: 400; else all)", metavar="N", least=1),
+    Option("goal", ASK, INTEGER, "items that a reader shall rate in each task (pairs: 400; else all)", metavar="N",
+           least=1),
     Option("classes", ASK, INTEGER, "diagnostic classes, 2 or 3 (%(default)s)", 3, metavar="N", least=2, most=3),
     Option(
         "artifact-list",
@@ -32,7 +33,8 @@ RATE_OPTIONS: tuple[Option, ...] = (
            choices=("slice", "volume")),
     Option("plane", SHOW, TEXT, "plane of the slices (that of the acquisition; axial where near-isotropic)",
            choices=PLANES),
-    Option("per-scan", SHOW, INTEGER, "slices or stacks from each scan (%(default)s)", 1, metavar="N", least=1, most=50),
+    Option("per-scan", SHOW, INTEGER, "slices or stacks from each scan (%(default)s)", 1, metavar="N", least=1,
+           most=50),
     Option("versions", SHOW, INTEGER, "degraded versions of each slice that are paired (%(default)s)", 6, metavar="N",
            least=2, most=20),
     Option("artifacts", SHOW, LIST, f"what versions are degraded with ({' '.join(ARTIFACTS)})", metavar="NAME"),
@@ -42,8 +44,8 @@ RATE_OPTIONS: tuple[Option, ...] = (
     Option("radiological", SHOW, FLAG, "the patient's left at the right of axial and coronal slices (at the left)"),
     Option("rulers", SHOW, PATH, "folder of rulers, each a folder with eight images (made from the scans)",
            metavar="DIR"),
-    Option("raters", WHO, LIST, "names of the readers: each gets an address of their own (whoever opens the one address "
-           "tells their name)", metavar="NAME"),
+    Option("raters", WHO, LIST, "names of the readers: each gets an address of their own (whoever opens the one "
+           "address tells their name)", metavar="NAME"),
     Option("port", WHO, INTEGER, "fixed port, e.g. for SSH forwarding (a free one)", metavar="N", least=1, most=65535),
     Option("seed", WHO, INTEGER, "of all chance (%(default)s)", 0, metavar="N", least=0),
 )  # fmt: skip

@@ -169,8 +169,9 @@ def difference(marginal: Array, levels: Array, measure: str) -> Array:
     if measure != "ordinal":
         raise ValueError(f"{measure!r} is none of {', '.join(MEASURES)}")
     upto = np.cumsum(marginal)
-    low, high = np.minimum.outer(range(len(levels)), range(len(levels))), np.maximum.outer(
-        range(len(levels)), range(len(levels))
+    low, high = (
+        np.minimum.outer(range(len(levels)), range(len(levels))),
+        np.maximum.outer(range(len(levels)), range(len(levels))),
     )
     between = upto[high] - upto[low] + marginal[low]
     return np.where(low == high, 0.0, (between - 0.5 * (marginal[low] + marginal[high])) ** 2)

@@ -61,7 +61,9 @@ def draw_overlap(table: pd.DataFrame, codes: Sequence[str], title: str, path: Pa
         The suffix is replaced.
     """
     values = np.full((len(codes), len(codes)), np.nan)
-    for measure, one, two, value in zip(table["measure"], table["rater_1"], table["rater_2"], table["value"], strict=True):
+    for measure, one, two, value in zip(
+        table["measure"], table["rater_1"], table["rater_2"], table["value"], strict=True
+    ):
         if measure in ("overlap", "repeats") and one in codes and two in codes and value == value and value is not None:
             at, to = list(codes).index(one), list(codes).index(two)
             values[at, to] = values[to, at] = float(value)

@@ -242,7 +242,9 @@ def _times(code: str, own: pd.DataFrame) -> Row:
     times = pd.to_numeric(timed["rt_ms"][~timed["idle"].astype(bool)])
     sided = counted[counted["value"].isin(["left", "right"])]
     catch = own[own["kind"] == "catch"]
-    right = [str(value) in str(wanted).split("|") for value, wanted in zip(catch["value"], catch["expected"], strict=True)]
+    right = [
+        str(value) in str(wanted).split("|") for value, wanted in zip(catch["value"], catch["expected"], strict=True)
+    ]
     return {
         "rater": code,
         "answers": len(times),

@@ -20,8 +20,8 @@ CONSENSUS_COLUMNS: Mapping[str, str] = {
     "item": "Code of what was shown.",
     "path": "The scan, relative to the dataset.",
     "subject": "Participant label without sub-.",
-    "value": "What the readers agree on, by the rule; for a pair regardless of sides: first, similar or second, for the "
-    "lower and the higher version number.",
+    "value": "What the readers agree on, by the rule; for a pair regardless of sides: first, similar or second, for "
+    "the lower and the higher version number.",
     "rule": "How the value was found.",
     "raters": "How many readers answered.",
     "answers": "How many answers there are, repeats counted.",
@@ -56,9 +56,7 @@ def consensus_of(table: pd.DataFrame, task: Task) -> pd.DataFrame:
 def _agreed(part: pd.DataFrame, task: Task, answers: tuple[str, ...]) -> dict[str, Any]:
     given = [str(value) for value in part["judgement"]]
     by_rater = [[str(value) for value in own["judgement"]] for _, own in part.groupby("rater")]
-    shares = {
-        answer: sum(own.count(answer) / len(own) for own in by_rater) / len(by_rater) for answer in answers
-    }
+    shares = {answer: sum(own.count(answer) / len(own) for own in by_rater) / len(by_rater) for answer in answers}
     first = part.iloc[0]
     row = {
         "rated": first["rated"],

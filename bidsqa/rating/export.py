@@ -72,7 +72,8 @@ def ratings_dictionary(task: str, items: Mapping[str, Any]) -> dict[str, Any]:
     """The data dictionary of a task's table, with the meaning of each answer under ``Levels``."""
     about = described_task(task, items)
     words: dict[str, Any] = {
-        name: {"Description": text, **({"Units": UNITS[name]} if name in UNITS else {})} for name, text in COLUMNS.items()
+        name: {"Description": text, **({"Units": UNITS[name]} if name in UNITS else {})}
+        for name, text in COLUMNS.items()
     }
     words["value"]["Levels"] = {**about.levels, SKIP: "not answered"}
     words["value"]["Question"] = about.question

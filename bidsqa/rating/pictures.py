@@ -185,7 +185,11 @@ class Gallery:
             raise InputError(f"The ruler {name} is not at hand", "give its folder with --rulers")
         images = self.rulers.read(name)
         low, high = robust_range(images[-1])
-        about = {"window": [low, high if high > low else low + 1.0], "size": list(images.shape[1:]), "edges": [1.0, 1.0]}
+        about = {
+            "window": [low, high if high > low else low + 1.0],
+            "size": list(images.shape[1:]),
+            "edges": [1.0, 1.0],
+        }
         return images[:, None], {**about, "slices": [0], "plane": "", "versions": [{}] * len(images)}
 
     def _volume(self, path: str) -> tuple[Volume, dict[int, tuple[int, int]]]:
@@ -230,7 +234,9 @@ def slices_of(data: Array, axis: int, indices: Sequence[int]) -> Array:
     return np.stack([np.ascontiguousarray(take_slice(data, axis, index), dtype=np.float32) for index in indices])
 
 
-def degrade_slices(stack: Array, recipe: Sequence[Content], edges: Sequence[float]) -> tuple[Array, list[dict[str, Any]]]:
+def degrade_slices(
+    stack: Array, recipe: Sequence[Content], edges: Sequence[float]
+) -> tuple[Array, list[dict[str, Any]]]:
     """Put artifacts on slices, one after the other, as on slices that were acquired one by one.
 
     All slices get the same artifact; noise differs from slice to slice.
@@ -277,8 +283,8 @@ def noise_series(
 ) -> tuple[Array, list[tuple[float | None, float]]]:
     """Versions of falling noise, each of a given signal-to-noise ratio, and the image itself at the end.
 
-    The noise of all versions is the same draw, scaled: that of several coils combined by the root of the sum of squares,
-    not Gaussian noise on the magnitudes.
+    The noise of all versions is the same draw, scaled: that of several coils combined by the root of the sum of
+    squares, not Gaussian noise on the magnitudes.
 
     Parameters
     ----------

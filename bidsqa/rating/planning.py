@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from bidsqa.rating.sampling import (
 )
 from bidsqa.rating.store import Item, Proposal, Store, Trial
 
+Array = np.ndarray[Any, Any]
 REPEAT_SHARE = 0.125
 REPEAT_LAG = 20
 CATCH_EVERY = 33
@@ -67,8 +70,11 @@ class Planner:
     def __init__(self, store: Store, task: str, pool: Pool, seed: int, unusable: set[int]) -> None:
         self.store, self.task, self.pool, self.seed, self.unusable = store, task, pool, seed, unusable
 
-    def propose(self, reader: int, history: Sequence[Trial]) -> Proposal | None:
-        """The next trial of a reader with this history, or None when all is done."""
+    def propose(self, reader: int, history: Sequence[Trial], ahead: bool = False) -> Proposal | None:
+        """The next trial of a reader with this history, or None when all is done.
+
+        With ``ahead`` nothing is written, and None also where the choice waits for the answer that is being given.
+        """
         chance = np.random.default_rng((self.seed, reader, len(history)))
         practice = [item for item in self.pool.practice if item.id not in self.unusable]
         practised = {trial.item for trial in history if trial.kind == "practice"}
@@ -86,7 +92,9 @@ class Planner:
         repeat = self._repeat(counted, chance)
         if repeat is not None:
             return repeat
-        return self._pair(reader, main, chance) if self.task == "pairwise" else self._single(reader, main, chance)
+        return (
+            self._pair(reader, main, chance, ahead) if self.task == "pairwise" else self._single(reader, main, chance)
+        )
 
     def done_and_goal(self, history: Sequence[Trial]) -> tuple[int, int]:
         """Answered main trials, and how many there will be."""
@@ -113,7 +121,7 @@ class Planner:
             return None
         far = [
             trial
-            for trial in counted[: len(counted) - REPEAT_LAG + 1]
+            for trial in counted[: max(len(counted) - REPEAT_LAG + 1, 0)]
             if trial.kind == "main" and trial.id not in repeated and trial.item not in self.unusable
         ]
         if not far:
@@ -132,7 +140,7 @@ class Planner:
         left = [self.pool.main[at] for at in order if self.pool.main[at].id not in seen]
         return Proposal(left[0], "main", "fixed", int(chance.integers(2**31)), left_item=0) if left else None
 
-    def _pair(self, reader: int, main: Sequence[Trial], chance: np.random.Generator) -> Proposal | None:
+    def _pair(self, reader: int, main: Sequence[Trial], chance: np.random.Generator, ahead: bool) -> Proposal | None:
         items = [item for item in self.pool.main if item.id not in self.unusable]
         asked = {(trial.item, *sorted((trial.left_item or 0, trial.right_item or 0))) for trial in main}
         left = [
@@ -147,15 +155,18 @@ class Planner:
             item, first, second = left[int(chance.integers(len(left)))]
             strategy, plan = "uniform", None
         else:
-            plan, (item, first, second) = self._informative(reader, main, left)
+            chosen = self._informative(reader, left, ahead)
+            if chosen is None:
+                return None
+            plan, (item, first, second) = chosen
             strategy = "active"
         if chance.random() < 0.5:
             first, second = second, first
         return Proposal(item, "main", strategy, int(chance.integers(2**31)), first, second, plan=plan)
 
     def _informative(
-        self, reader: int, main: Sequence[Trial], left: Sequence[tuple[Item, int, int]]
-    ) -> tuple[int, tuple[Item, int, int]]:
+        self, reader: int, left: Sequence[tuple[Item, int, int]], ahead: bool
+    ) -> tuple[int, tuple[Item, int, int]] | None:
         """The next pair of the reader's batch; a new batch where it is used up."""
         free = {(item.id, first, second): item for item, first, second in left}
         batch = self.store.last_plan(reader, self.task)
@@ -163,6 +174,8 @@ class Planner:
             for item, first, second in batch[1]:
                 if (item, first, second) in free:
                     return batch[0], (free[item, first, second], first, second)
+        if ahead:
+            return None
         pairs = self._batch(free)
         plan = self.store.add_plan(reader, self.task, pairs)
         item, first, second = pairs[0]
@@ -174,7 +187,7 @@ class Planner:
         best: tuple[float, list[tuple[int, int, int]]] | None = None
         for item in {item.id: item for item in free.values()}.values():
             count = len(item.content["versions"])
-            gains = information_gain(*posterior(count, answers.get(item.id, ())))
+            gains = _gains(count, tuple(answers.get(item.id, ())))
             open_pairs = [(first, second) for number, first, second in free if number == item.id]
             most = max(gains[pair] for pair in open_pairs)
             if best is None or most > best[0]:
@@ -183,6 +196,12 @@ class Planner:
                 best = (most, [(item.id, first, second) for first, second in chosen])
         assert best is not None, "there was a free pair"
         return best[1]
+
+
+@lru_cache(maxsize=4096)
+def _gains(count: int, comparisons: tuple[Comparison, ...]) -> Array:
+    """Information of each pair of a source; kept, since one answer changes one source alone."""
+    return information_gain(*posterior(count, comparisons))
 
 
 def comparisons_of(trials: Sequence[Trial]) -> dict[int, list[Comparison]]:

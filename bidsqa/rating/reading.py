@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bidsqa.errors import UsageError
 from bidsqa.rating.store import Store, store_path
+from bidsqa.rating.tasks import TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,9 +92,9 @@ def read_ratings(
     import pandas as pd
 
     place = Path(path)
-    exported = [place] if place.name.endswith(RATINGS_SUFFIX) else sorted(place.glob(f"*{RATINGS_SUFFIX}"))
-    if exported and not store_path(place).is_file():
-        texts = {name: str for name in ("rater", "subject", "item", "value", "judgement", "trial", "expected")}
+    exported = _exported(place, RATINGS_SUFFIX)
+    if exported:
+        texts = dict.fromkeys(("rater", "subject", "item", "value", "judgement", "trial", "expected"), str)
         table = pd.concat([pd.read_csv(file, sep="\t", na_values="n/a", dtype=texts) for file in exported])
         table["artifacts"] = [json.loads(text) for text in table["artifacts"]]
     else:
@@ -124,9 +125,8 @@ def read_items(path: str | Path) -> dict[str, dict[str, Any]]:
         See :mod:`bidsqa.rating.items`; :class:`bidsqa.rating.pictures.Gallery` makes the pictures.
     """
     place = Path(path)
-    folder = place.parent if place.name.endswith(RATINGS_SUFFIX) else place
-    exported = sorted(folder.glob(f"*{ITEMS_SUFFIX}")) if folder.is_dir() else []
-    if exported and not store_path(place).is_file():
+    exported = _exported(place, ITEMS_SUFFIX)
+    if exported:
         items: dict[str, dict[str, Any]] = {}
         for file in exported:
             items.update(json.loads(file.read_text(encoding="utf-8")))
@@ -143,6 +143,13 @@ def read_items(path: str | Path) -> dict[str, dict[str, Any]]:
         entry = found.setdefault(row["code"], {"task": row["task"], **json.loads(row["content"]), "shown": {}})
         _merge_shown(entry["shown"], json.loads(row["shown"]))
     return found
+
+
+def _exported(place: Path, suffix: str) -> list[Path]:
+    """The files of an export, none where the place is a store."""
+    if place.name.endswith(RATINGS_SUFFIX):
+        return [place.with_name(place.name.removesuffix(RATINGS_SUFFIX) + suffix)]
+    return sorted(place.glob(f"*{suffix}")) if place.is_dir() and not store_path(place).is_file() else []
 
 
 def _merge_shown(kept: dict[str, Any], shown: Mapping[str, Any]) -> None:
@@ -190,7 +197,7 @@ def _regardless_of_sides(row: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def tasks_of(table: pd.DataFrame, path: str | Path) -> list[str]:
-    """Names of the tasks in a table, in order of appearance.
+    """Names of the tasks in a table, in the order of the app; those from elsewhere last.
 
     Raises
     ------
@@ -199,4 +206,6 @@ def tasks_of(table: pd.DataFrame, path: str | Path) -> list[str]:
     """
     if not len(table):
         raise UsageError(f"There is no answer in {path}.", "Rate first: bidsqa-rate BIDS_DIR RATINGS")
-    return [str(name) for name in table["task"].unique()]
+    order = list(TASKS)
+    found = {str(name) for name in table["task"].unique()}
+    return sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name))

@@ -113,9 +113,7 @@ def information_gain(means: Array, variances: Array) -> Array:
         for second in range(first + 1, size):
             gain = 0.0
             for outcome, chance in ((1, chances[first, second]), (-1, chances[second, first])):
-                gain += chance * _divergence(
-                    means[[first, second]], variances[[first, second]], outcome
-                )
+                gain += chance * _divergence(means[[first, second]], variances[[first, second]], outcome)
             gains[first, second] = gains[second, first] = gain
     return gains
 

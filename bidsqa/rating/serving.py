@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 GOODBYE_SECONDS = 3
+WAITING = 128
 
 
 class Place:
@@ -35,6 +36,8 @@ class Place:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self.socket.bind((HOST, port or 0))
+            # who opens the address before the server is ready waits instead of being refused
+            self.socket.listen(WAITING)
         except OSError as error:
             self.socket.close()
             raise UsageError(f"--port {port} can't be used: {error.strerror}.", "Give another, or none.") from error

@@ -103,6 +103,8 @@ class Session:
             "code": trial.code,
             "practice": trial.kind == "practice",
             "supersedes": trial.answer,
+            # where the marker of a series stands at first: always the same place would draw answers there
+            "start": trial.order_seed,
             "slots": slots,
             "slices": len(about["slices"]),
             "marks": self.gallery.marks(about["plane"]),
@@ -171,7 +173,7 @@ class Session:
 
     def _prepare(self, reader: int, task: str, trial: Trial) -> None:
         history = [replace(one, value=one.value or "skip") for one in self.store.trials(task, reader)]
-        proposal = self._planners[task].propose(reader, history)
+        proposal = self._planners[task].propose(reader, history, ahead=True)
         if proposal is None:
             return
         try:

@@ -51,6 +51,9 @@ CREATE INDEX IF NOT EXISTS answers_of_trial ON answers(trial);
 CREATE VIEW IF NOT EXISTS current_answers AS
   SELECT * FROM answers WHERE id IN (SELECT max(id) FROM answers GROUP BY trial);
 """
+_TRIALS = """
+SELECT t.*, a.id AS answer, a.value AS value FROM trials t LEFT JOIN current_answers a ON a.trial = t.id
+"""
 
 
 @dataclass(frozen=True)
@@ -269,17 +272,18 @@ class Store:
     def trials(self, task: str, reader: int | None = None) -> list[Trial]:
         """Trials of a task in the order of showing, of one reader or of all."""
         who = "" if reader is None else "AND t.reader = ?"
-        return [_trial(row) for row in self.rows(
-            "SELECT t.*, a.id AS answer, a.value AS value FROM trials t LEFT JOIN current_answers a ON a.trial = t.id "
-            f"WHERE t.task = ? {who} ORDER BY t.id",
-            (task,) if reader is None else (task, reader),
-        )]
+        return [
+            _trial(row)
+            for row in self.rows(
+                f"{_TRIALS} WHERE t.task = ? {who} ORDER BY t.id",
+                (task,) if reader is None else (task, reader),
+            )
+        ]
 
     def trial(self, code: str) -> Trial | None:
         """The trial with this code."""
         found = self.rows(
-            "SELECT t.*, a.id AS answer, a.value AS value FROM trials t LEFT JOIN current_answers a ON a.trial = t.id "
-            "WHERE t.code = ?",
+            f"{_TRIALS} WHERE t.code = ?",
             (code,),
         )
         return _trial(found[0]) if found else None

@@ -91,8 +91,9 @@ RULER_THRESHOLD = Task(
     question="From which point of this ruler on is an image acceptable?",
     values=tuple(f"{0.5 * value:g}" for value in range(2 * RULER_VERSIONS - 1)),
     levels={
-        f"{0.5 * value:g}": f"image {value // 2} and better" if value % 2 == 0 else f"between {value // 2} and "
-        f"{value // 2 + 1}"
+        f"{0.5 * value:g}": f"image {value // 2} and better"
+        if value % 2 == 0
+        else f"between {value // 2} and {value // 2 + 1}"
         for value in range(2 * RULER_VERSIONS - 1)
     },
     measure="interval",
@@ -152,8 +153,7 @@ def diagnostic(classes: int) -> Task:
 
 
 TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (PAIRWISE, MIN_ACCEPTABLE, RULER_THRESHOLD, RULER_SCORE, diagnostic(3), LIKERT)
+    task.name: task for task in (PAIRWISE, MIN_ACCEPTABLE, RULER_THRESHOLD, RULER_SCORE, diagnostic(3), LIKERT)
 }
 
 

@@ -88,7 +88,7 @@ async function show(trial, words) {
 }
 
 function startAt(trial) {
-  state.pointer = Math.floor(data.values.length / 2);
+  state.pointer = trial.start % data.values.length;
   if (trial.series.length) {
     drawStrip(trial);
     point(state.pointer);
