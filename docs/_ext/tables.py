@@ -235,20 +235,19 @@ def evaluate_options() -> str:
     return option_list(EVALUATE_OPTIONS, "~")
 
 
-<<<<<<< HEAD
 def rated_options() -> str:
     """Every option of the tasks of ``bidsqa-train`` that learn from ratings, by task and group."""
     from bidsqa.cli.train_options import ARCHITECTURES, OPTIONS_OF
 
     tasks = (*ARCHITECTURES, "verdict")
     return "".join(heading(f"Options of {task}", "-") + option_list(OPTIONS_OF[task], "~") for task in tasks)
-=======
+
+
 def rate_options() -> str:
     """Every option of ``bidsqa-rate``, by group."""
     from bidsqa.cli.rate_options import RATE_OPTIONS
 
     return option_list(RATE_OPTIONS, "~")
->>>>>>> w_rate
 
 
 def option_list(rows: Sequence[Any], mark: str = "-") -> str:
@@ -298,11 +297,8 @@ SOURCES: dict[str, Callable[[], str]] = {
     "options": options,
     "train_options": train_options,
     "evaluate_options": evaluate_options,
-<<<<<<< HEAD
     "rated_options": rated_options,
-=======
     "rate_options": rate_options,
->>>>>>> w_rate
     "validation": lambda: printed("validation", leave_out=("metric_ranges",)),
     "benchmarks": lambda: printed("benchmarks", leave_out=("bad_input", "containers")),
     "containers": lambda: printed("benchmarks", "containers"),
