@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 NAME = "bidsqa-train"
 MOST_THREADS = 4
-# what changes from one start to the next without changing the training
-PLACES = ("device", "omp_nthreads", "log", "force", "config_file", "start")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -164,6 +162,7 @@ def make_job(asked: Asked) -> Job:
         Something is wrong with options, scans or weights.
     """
     from bidsqa.cli.train_options import MINUTES
+    from bidsqa.cli.train_parser import command_of
     from bidsqa.training.machine import choose_machine
     from bidsqa.training.own_recipe import Budget
     from bidsqa.training.own_scans import read_sites, split_subjects
@@ -216,20 +215,6 @@ def _recipe(asked: Asked, scans: Sequence[Scan], split: Split, start: Path | Non
         sides=dict(split.sides),
         data=fingerprint(scans),
     )
-
-
-def command_of(asked: Asked) -> str:
-    """The command without the places of this machine."""
-    words = [NAME, asked.task, "BIDS_DIR", "OUT_DIR"]
-    if "start" in asked.given:
-        words += ["--start", Path(asked.given["start"]).name]
-    for key, value in asked.given.items():
-        if key in PLACES or value is False:
-            continue
-        words.append(f"--{key.replace('_', '-')}")
-        if value is not True:
-            words += [str(part) for part in (value if isinstance(value, tuple) else (value,))]
-    return " ".join(words)
 
 
 def describe(split: Split, scans: Sequence[Scan]) -> list[str]:

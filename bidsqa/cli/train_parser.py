@@ -37,6 +37,11 @@ Nothing is ever sent anywhere.
 """
 
 
+NAME = "bidsqa-train"
+# what changes from one start to the next without changing the training, and where things lie
+PLACES = ("device", "omp_nthreads", "log", "force", "config_file", "start", "ratings")
+
+
 @dataclass(frozen=True)
 class Asked:
     """What the command line and the config file ask for.
@@ -135,3 +140,17 @@ def parse(arguments: Sequence[str]) -> Asked:
         options[key] = value
     root, out = (Path(given[name]).expanduser().absolute() for name in ("bids_dir", "output_dir"))
     return Asked(given["task"], root, out, options, {key: options[key] for key in table if key in given})
+
+
+def command_of(asked: Asked) -> str:
+    """The command without the places of this machine."""
+    words = [NAME, asked.task, "BIDS_DIR", "OUT_DIR"]
+    if "start" in asked.given:
+        words += ["--start", Path(asked.given["start"]).name]
+    for key, value in asked.given.items():
+        if key in PLACES or value is False:
+            continue
+        words.append(f"--{key.replace('_', '-')}")
+        if value is not True:
+            words += [str(part) for part in (value if isinstance(value, tuple) else (value,))]
+    return " ".join(words)

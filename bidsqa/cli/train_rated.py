@@ -54,7 +54,7 @@ def make_rated_job(asked: Asked) -> RatedJob:
     ------
     UsageError
     """
-    from bidsqa.cli.train import command_of
+    from bidsqa.cli.train_parser import command_of
     from bidsqa.training.machine import choose_machine
     from bidsqa.training.rated_training import RATED, RatedJob, RatedRecipe
 
