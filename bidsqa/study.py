@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The group level: tables, data dictionaries and the page of a study, from the records alone."""
+"""The group level: rows of all records, compared, and the tables with their dictionaries; the page shows the same."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bidsqa.bids import names
 from bidsqa.bids.participants import COPY, Participants, read_participants
@@ -16,19 +16,17 @@ from bidsqa.bids.scan import JUDGED_SUFFIXES
 from bidsqa.bids.writing import write_atomic
 from bidsqa.errors import UsageError
 from bidsqa.group import cohort, dictionaries, participants, places, protocols, read_rows, sites, tables
-from bidsqa.group.harmonise import harmonised
+from bidsqa.group.harmonise import SMALLEST_SITE, harmonised
 from bidsqa.group.rows import Row
 from bidsqa.group.site_effects import effects_table, site_effects
+from bidsqa.study_view import write_page
 from bidsqa.verdict import Rules, load_rules
 
-if TYPE_CHECKING:
-    from bidsqa.report.study_scan import Limit, StudyProtocols, StudyScan, StudyValue
-
-THUMBNAILS = 60
-# rows of the page's table of protocols, and sentences on missing scans
-MOST_PROTOCOLS, FEWEST_DEVIATING, MOST_MISSING = 60, 20, 30
-PAGE = "group.html"
-LIMITS = ("review_above", "review_below", "fail_above", "fail_below")
+MISSING_KIND = {
+    "Description": "BIDS suffix that most visits have and this one lacks; n/a where participants.tsv lists somebody of "
+    "whom there is no scan at all"
+}
+FEW = 3  # scans named in a note
 
 
 @dataclass(frozen=True)
@@ -105,11 +103,13 @@ def run_group(
     participants.name_sites_by(rows, column)
     mixed = _mixed(rows)
     if strict and mixed:
-        raise UsageError(mixed[0], "Assess them again with one version and the same settings, or leave --strict away.")
+        raise UsageError(" ".join(mixed), "Without --strict they are compared all the same, and page and run say so.")
     chosen = rules or load_rules()
     cohort.judge_cohort(rows, chosen)
     notes = [*mixed, *_notes(rows, rules)]
     paths = _write_suffixes(out, rows, people, column, harmonise)
+    if harmonise and not any(value is not None for row in rows for value in row.harmonised.values()):
+        notes.append(f"Nothing was harmonised: that takes two sites with {SMALLEST_SITE} scans or more of a suffix.")
     paths += _write(out, "group_exclusions", *tables.exclusion_table(rows))
     site = {"site": _site_entry(column)}
     effects = site_effects(rows)
@@ -117,8 +117,10 @@ def run_group(
     extra = {**site, **dictionaries.EFFECTS}
     paths += _write(out, "group_site_effects", *effects_table(effects), extra=extra)
     paths += _write(out, "group_protocols", *protocols.protocol_table(rows, chosen), extra=site)
+    missing = protocols.missing_scans(rows, people.rows)
+    paths += _write(out, "group_missing", *protocols.missing_table(missing), extra={"modality": MISSING_KIND})
     paths += _write(out, "group_scans", *tables.scans_table(rows))
-    paths += _write_page(out, rows, notes, problems, rules, _protocols(rows, chosen))
+    paths += write_page(out, rows, rules, missing=missing, notes=notes, problems=problems)
     fill_pages(zip((names.page_path(out, row.name) for row in rows), places.told_to_pages(rows), strict=True))
     return GroupResult(paths, problems, notes, len(rows))
 
@@ -190,8 +192,16 @@ def _mixed(rows: Sequence[Row]) -> list[str]:
             told = ", ".join(
                 f"{version} ({count} scan{'s' if count > 1 else ''})" for version, count in sorted(counts.items())
             )
-            found.append(f"The scans differ in {kind}: {told}. Assess them again before comparing them.")
+            found.append(f"The scans differ in {kind}: {told}. {_remedy(kind)}")
     return found
+
+
+def _remedy(kind: str) -> str:
+    if kind == "origin":
+        return "Compare only scans of one origin."
+    if kind == "rules":
+        return "Judge all of them by the same rules: run group with --thresholds."
+    return "Assess them again before comparing them."
 
 
 def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
@@ -201,150 +211,32 @@ def _notes(rows: Sequence[Row], rules: Rules | None) -> list[str]:
     if rules is not None and anew:
         which = "Decisions here were" if anew == len(rows) else f"Decisions on {anew} of {len(rows)} scans were"
         found.append(f"{which} made anew by rules {rules.version}; a scan's own page keeps its record's verdict.")
-    worse = sum(row.decision != row.record_decision for row in rows)
+    worse = [row for row in rows if row.decision != row.record_decision]
     if worse:
-        which = "1 scan" if worse == 1 else f"{worse} scans"
-        found.append(f"{which} judged worse here than on the scan's own page: unlike the other scans of the site.")
+        found.append(_graver(worse))
+    unjudged = sum(tables.proposal(row) == tables.UNJUDGED for row in rows)
+    if unjudged:
+        which = "1 scan is" if unjudged == 1 else f"{unjudged} scans are"
+        found.append(
+            f"{which} unjudged: imported without scores, so that none can pass, and nothing that was imported speaks "
+            "against it. They stand last among those to review."
+        )
     return found
 
 
-def _protocols(rows: Sequence[Row], rules: Rules) -> StudyProtocols:
-    """Scanners, protocols and missing scans as the page shows them: the usual protocols and the first that deviate."""
-    from bidsqa.report.study_scan import ProtocolRow, StudyProtocols
-
-    found = protocols.protocol_rows(rows, rules)
-    shown = [row for row in found if not row.deviating]
-    shown += [row for row in found if row.deviating][: max(MOST_PROTOCOLS - len(shown), FEWEST_DEVIATING)]
-    kept = [row for row in found if row in shown]
-    columns = protocols.protocol_columns(found)
-    missing = [scan.sentence() for scan in protocols.missing_scans(rows)]
-    notes = [f"{len(found) - len(kept)} further rows stand in group_protocols.tsv."] if len(kept) < len(found) else []
-    notes += [f"{len(missing) - MOST_MISSING} more scans are missing."] if len(missing) > MOST_MISSING else []
-    return StudyProtocols(
-        columns=columns,
-        rows=[
-            ProtocolRow(
-                site=row.site,
-                suffix=f"{row.suffix} {row.labels}".strip(),
-                scans=row.scans,
-                values=tuple(row.values.get(column, "") for column in columns),
-                deviating=row.deviating,
-                names=row.names if row.deviating else (),
-            )
-            for row in kept
-        ],
-        missing=[*missing[:MOST_MISSING], *notes],
+def _graver(rows: Sequence[Row]) -> str:
+    """Which scans the comparison with others made worse, and by what."""
+    kinds = {cohort.OUTLIER: "far from the others", cohort.PROTOCOL: "another protocol"}
+    spoken = [{str(reason.get("rule")) for reason in row.reasons} for row in rows]
+    counts = {told: sum(kind in rules for rules in spoken) for kind, told in kinds.items()}
+    why = ", ".join(f"{told}: {count}" for told, count in counts.items() if count)
+    return (
+        f"{len(rows)} scan{'' if len(rows) == 1 else 's'} got a graver decision here than from the scan alone, "
+        f"compared with the others of the same suffix and site ({why}): {_some(rows)}."
     )
 
 
-def _write_page(
-    out: Path,
-    rows: Sequence[Row],
-    notes: Sequence[str],
-    problems: Sequence[str],
-    rules: Rules | None,
-    settings: StudyProtocols,
-) -> list[Path]:
-    """Pictures of the main plots and the page, which links them."""
-    from bidsqa.report import render_study
-    from bidsqa.report.study_figures import draw_study_figures
-    from bidsqa.report.study_scan import worst_first
-
-    values = _values(rows, rules)
-    scans = worst_first(_scan(out, row, values) for row in rows)
-    carried = [scan for scan in scans if scan.picture and scan.status == "ok"][:THUMBNAILS]
-    pictures = {scan.name: _thumbnail(out / scan.picture) for scan in carried}
-    scans = [replace(scan, thumbnail=pictures.get(scan.name)) for scan in scans]
-    paths, addresses = [], {}
-    for name, content in draw_study_figures(scans, values).items():
-        path = names.study_figure_path(out, name)
-        path.parent.mkdir(exist_ok=True)
-        write_atomic(path, content)
-        paths.append(path)
-        addresses[path.name] = path.relative_to(out).as_posix()
-    page = out / PAGE
-    shown = render_study(scans, values, notes=notes, problems=problems, protocols=settings, figures=addresses)
-    write_atomic(page, shown)
-    return [*paths, page]
-
-
-def _scan(out: Path, row: Row, values: Sequence[StudyValue]) -> StudyScan:
-    """A row as the page shows it."""
-    from bidsqa.report.study_scan import StudyScan
-
-    picture = names.figure_path(Path(), row.name, "thumbnail.webp")
-    return StudyScan(
-        name=row.name,
-        suffix=row.suffix,
-        site=row.site,
-        entities=row.entities,
-        status=row.status,
-        decision=row.decision,
-        reasons=[(str(reason.get("text", "")), str(reason.get("advice", ""))) for reason in row.reasons],
-        outliers=list(row.outliers),
-        values={value.key: row.values.get(value.key) for value in values},
-        page=names.page_path(Path(), row.name).as_posix(),
-        picture=picture.as_posix() if (out / picture).is_file() else "",
-        acquired=row.acquired,
-    )
-
-
-def _values(rows: Sequence[Row], rules: Rules | None) -> list[StudyValue]:
-    """Every score and metric of the study, the chief ones first, with the limits that the decisions were made by."""
-    from bidsqa.metrics import METRIC_KEYS
-    from bidsqa.models import SCORES
-    from bidsqa.report.study_scan import StudyValue
-
-    chief = sites.chief_values()
-    present = {key for row in rows for key, value in row.values.items() if value is not None}
-    limits = _limits(rows, rules)
-    found = []
-    for key in [*chief, *(key for key in METRIC_KEYS if key in present and key not in chief)]:
-        title, says, direction = _described(key)
-        unit = SCORES[key].unit if key in SCORES else METRIC_KEYS[key].unit
-        found.append(StudyValue(key, title, says, direction, unit, key in chief, limits.get(key, ())))
-    return found
-
-
-def _limits(rows: Sequence[Row], rules: Rules | None) -> dict[str, list[Limit]]:
-    """Limits by score or metric, where all decisions were made by rules that are known here."""
-    from bidsqa.report.study_scan import Limit
-
-    rules = rules or load_rules()
-    if {row.versions.get("rules") for row in rows} != {rules.version}:
-        return {}
-    found: dict[str, dict[Limit, None]] = defaultdict(dict)
-    suffixes = sorted({row.suffix for row in rows})
-    for suffix in suffixes:
-        for rule in rules.for_suffix(suffix):
-            kind, _, rest = rule.reads.partition(".")
-            key = rest.removesuffix(".value") if kind == "scores" else rest
-            for name in LIMITS if kind in ("scores", "metrics") else ():
-                limit = getattr(rule, name)
-                if limit is not None:
-                    found[key][Limit(float(limit), name.replace("_", " "), suffix)] = None
-    return {key: _for_all(list(limits), suffixes) for key, limits in found.items()}
-
-
-def _for_all(limits: Sequence[Limit], suffixes: Sequence[str]) -> list[Limit]:
-    """The same limits, those of every suffix once and without its name."""
-    shared = [limit for limit in limits if all(replace(limit, suffix=suffix) in limits for suffix in suffixes)]
-    return [*dict.fromkeys(replace(limit, suffix="") for limit in shared), *(x for x in limits if x not in shared)]
-
-
-def _described(key: str) -> tuple[str, str, str]:
-    """Title, what it tells, direction."""
-    from bidsqa.metrics import METRIC_KEYS
-    from bidsqa.models import SCORES
-
-    if key in SCORES:
-        return SCORES[key].title, SCORES[key].says, SCORES[key].direction
-    metric = METRIC_KEYS[key]
-    return key, metric.keys[key], {"higher": "higher is better", "lower": "lower is better"}.get(metric.direction, "")
-
-
-def _thumbnail(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None
+def _some(rows: Sequence[Row]) -> str:
+    """The first few names."""
+    more = len(rows) - FEW
+    return ", ".join(row.name for row in rows[:FEW]) + (f" and {more} more" if more > 0 else "")

@@ -33,6 +33,7 @@ FLOORS = {
     "verdict": 5,
     "report": 6,
     "group": 6,
+    "study_view": 6.5,
     "steps": 7,
     "study": 7,
     "outputs": 7.5,

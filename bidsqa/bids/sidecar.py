@@ -62,6 +62,18 @@ ACQUISITION_KEYS = (
     "ConversionSoftwareVersion",
     DATE_KEY,
 )
+# as BIDS has them
+UNITS = {
+    "MagneticFieldStrength": "T",
+    "RepetitionTime": "s",
+    "EchoTime": "s",
+    "InversionTime": "s",
+    "FlipAngle": "degrees",
+    "SliceThickness": "mm",
+    "SpacingBetweenSlices": "mm",
+    "PixelBandwidth": "Hz",
+    "DwellTime": "s",
+}
 
 
 class Sidecars:

@@ -42,7 +42,7 @@ _SELECTION = (
         "site-column",
         SELECT,
         TEXT,
-        "column of participants.tsv that tells the site (site, where there is one)",
+        "column of participants.tsv that tells the site, or none (site or the like, where there is one)",
         metavar="COLUMN",
     ),
 )

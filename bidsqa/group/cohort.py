@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,6 +54,25 @@ def _gravity(entry: dict[str, Any]) -> tuple[int, bool]:
 def outlier_limit(rule: OutlierRule, scans: int) -> float:
     """The robust z beyond which a scan of a group of that many is an outlier."""
     return rule.z * (1 + SMALL_GROUP / scans)
+
+
+def uncompared(rows: Sequence[Row], rules: Rules) -> tuple[int, int]:
+    """How many assessed scans have too few others of their suffix and site for an outlier, and how many it takes.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        With their sites named.
+    rules : Rules
+        Where the rule is off for a suffix, its scans are not counted.
+    """
+    counts = Counter((row.suffix, row.site, row.origin) for row in rows if row.status == "ok")
+    few, least = 0, 0
+    for (suffix, _, _), scans in counts.items():
+        rule = rules.outlier_rule(suffix)
+        if rule is not None and scans < rule.smallest_group:
+            few, least = few + scans, max(least, rule.smallest_group)
+    return few, least
 
 
 def _add_outliers(rows: Sequence[Row], rules: Rules, added: dict[str, list[dict[str, Any]]]) -> None:
@@ -122,7 +141,8 @@ def _deviation(
     rule: ProtocolRule, own: dict[str, str], usual: dict[str, protocols.Usual], group: str
 ) -> dict[str, Any]:
     told = "; ".join(
-        f"{key} {value}, but {usual[key].value} in {usual[key].scans} of {usual[key].known}"
+        f"{key} {protocols.with_unit(key, value)}, but {protocols.with_unit(key, usual[key].value)} "
+        f"in {usual[key].scans} of {usual[key].known}"
         for key, value in own.items()
     )
     only = next(iter(own)) if len(own) == 1 else ""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bidsqa.bids.scan import ENTITIES
+from bidsqa.bids.sidecar import UNITS
 from bidsqa.group.rows import table_column
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import SCORES
@@ -38,6 +39,8 @@ FIXED: dict[str, dict[str, Any]] = {
     "deviates": {
         "Description": "Keys in which the scans differ from the usual protocol of their suffix, site and labels"
     },
+    "having": {"Description": "How many visits with that session label have a scan of the kind"},
+    "visits": {"Description": "How many visits with that session label there are"},
     "examples": {"Description": "Some of the scans, by bids_name"},
     "VoxelSize": {"Description": "Voxel edges from left to right, back to front and bottom to top", "Units": "mm"},
     "Matrix": {"Description": "Voxels from left to right, back to front and bottom to top"},
@@ -140,7 +143,8 @@ def _entry(column: str) -> dict[str, Any]:
             part = column.removeprefix(f"{name}_")
             told = row.parts.get(part, f"as the record holds it under {part.replace('_', ' ')}")
             return {"LongName": f"{row.title}: {part.replace('_', ' ')}", "Description": told}
-    return {"Description": f"As the sidecar or record holds it: {column}"}
+    units = {"Units": UNITS[column]} if column in UNITS else {}
+    return {"Description": f"As the sidecar or record holds it: {column}"} | units
 
 
 def harmonised_entry(column: str) -> dict[str, Any]:
@@ -172,6 +176,6 @@ def _metric(key: str) -> dict[str, Any]:
     metric = METRIC_KEYS[key]
     better = {"higher": " Higher is better.", "lower": " Lower is better."}.get(metric.direction, "")
     entry: dict[str, Any] = {"Description": f"{metric.keys[key]}{better}", "Formula": metric.formula}
-    if metric.unit:
-        entry["Units"] = metric.unit
+    if metric.unit_of(key):
+        entry["Units"] = metric.unit_of(key)
     return entry | {"Source": metric.source, "DefinitionVersion": metric.version}

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bidsqa.bids.sidecar import UNITS as SIDECAR_UNITS
 from bidsqa.group.rows import Row, table_label
 from bidsqa.verdict import ProtocolRule, Rules, load_rules
 
@@ -19,6 +20,7 @@ CANDIDATES = 4
 SMALLEST_COHORT = 4
 MOST = 0.5  # a suffix is expected where more than this share of the visits of one kind have it
 VARIES = "varies"
+UNITS = {**SIDECAR_UNITS, "VoxelSize": "mm"}
 _AXES = str.maketrans("RLAPSI", "xxyyzz")
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
 
@@ -73,13 +75,14 @@ class ProtocolRow:
 
 @dataclass(frozen=True)
 class MissingScan:
-    """A participant's visit without a kind of scan that most of the study have.
+    """A participant's visit without a kind of scan that most of the study have, or somebody without any scan.
 
     Parameters
     ----------
     participant, session : str
         Labels with their prefix; the session is empty where there are none.
     suffix : str
+        Empty for somebody whom only participants.tsv knows.
     having, visits : int
         How many of how many visits of that session label have the suffix.
     """
@@ -92,8 +95,16 @@ class MissingScan:
 
     def sentence(self) -> str:
         """For the reader."""
+        if not self.suffix:
+            return f"{self.participant} stands in participants.tsv and has no scan here."
         visit = f"{self.participant} {self.session}".strip()
         return f"{visit} has no {self.suffix} scan; {self.having} of {self.visits} visits have one."
+
+
+def missing_table(found: Iterable[MissingScan]) -> tuple[list[str], list[list[Any]]]:
+    """``group_missing.tsv``: header and body."""
+    header = ["participant_id", "session_id", "modality", "having", "visits"]
+    return header, [[gap.participant, gap.session, gap.suffix, gap.having or None, gap.visits or None] for gap in found]
 
 
 def group_of(row: Row) -> Group:
@@ -164,6 +175,11 @@ def deviations(row: Row, usual: Mapping[str, Usual], rule: ProtocolRule) -> dict
     }
 
 
+def with_unit(key: str, value: str) -> str:
+    """A value as the reader needs it: numbers with the unit of their key."""
+    return f"{value} {UNITS[key]}" if key in UNITS and _numbers(value) else value
+
+
 def protocol_rows(rows: Sequence[Row], rules: Rules | None = None) -> list[ProtocolRow]:
     """Every protocol of a study: by suffix, site and labels, the usual one first, then by number of scans.
 
@@ -228,20 +244,29 @@ def protocol_table(rows: Sequence[Row], rules: Rules | None = None) -> tuple[lis
     return header, body
 
 
-def missing_scans(rows: Sequence[Row]) -> list[MissingScan]:
-    """Visits that lack a suffix which most visits of the same session label have; needs four visits of that label."""
+def missing_scans(rows: Sequence[Row], listed: Iterable[str] = ()) -> list[MissingScan]:
+    """Visits that lack a suffix which most visits of the same session label have, and participants without any scan.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        With four visits of a session label or more, or nothing is expected of it.
+    listed : iterable of str
+        Labels that ``participants.tsv`` has, without ``sub-``.
+    """
     visits: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in rows:
         participant = table_label("sub", row.entities["sub"]) or ""
         session = table_label("ses", row.entities.get("ses")) or ""
         visits[session][participant].add(row.suffix)
-    found = []
+    present = {row.entities["sub"] for row in rows}
+    found = [MissingScan(f"sub-{label}", "", "", 0, 0) for label in listed if label not in present]
     for session, members in visits.items():
         if len(members) < SMALLEST_COHORT:
             continue
-        having = Counter(suffix for present in members.values() for suffix in present)
+        having = Counter(suffix for known in members.values() for suffix in known)
         for suffix in sorted(having):
             if having[suffix] > MOST * len(members):
-                lacking = (name for name, present in members.items() if suffix not in present)
+                lacking = (name for name, known in members.items() if suffix not in known)
                 found += [MissingScan(name, session, suffix, having[suffix], len(members)) for name in lacking]
     return sorted(found, key=lambda gap: (gap.participant, gap.session, gap.suffix))

@@ -136,7 +136,7 @@ def _metrics() -> dict[str, Any]:
     rows = {}
     for metric in METRICS:
         for key, says in metric.keys.items():
-            unit = f" Unit: {metric.unit}." if metric.unit else ""
+            unit = f" Unit: {metric.unit_of(key)}." if metric.unit_of(key) else ""
             rows[key] = NUMBER_OR_NULL | _bounded(*metric.bounds) | {"description": f"{says}{unit}"}
     return {"type": "object", "properties": rows, "additionalProperties": NUMBER_OR_NULL}
 

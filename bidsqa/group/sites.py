@@ -61,6 +61,32 @@ def robust_spread(values: Sequence[float], is_score: bool = False) -> float:
     return max(spread, SMALLEST_SPREAD_OF_SCORE if is_score else SMALLEST_RELATIVE_SPREAD * abs(middle))
 
 
+def distances(rows: Sequence[Row]) -> list[float]:
+    """How far each scan lies on the bad side of those of its suffix and origin, in any chief value.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+
+    Returns
+    -------
+    list of float
+        Robust standard deviations, 0 for those that lie on the good side in all.
+    """
+    found = [0.0] * len(rows)
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for at, row in enumerate(rows):
+        groups[row.suffix, row.origin].append(at)
+    for members in groups.values():
+        for key in chief_values():
+            sign = {"higher": -1.0, "lower": 1.0}.get(direction_of(key), 0.0)
+            known = [at for at in members if isinstance(rows[at].values.get(key), float)]
+            values = [float(rows[at].values[key]) for at in known]
+            for at, z in zip(known, robust_z(values, key in SCORES) if values else [], strict=True):
+                found[at] = max(found[at], sign * z)
+    return found
+
+
 def site_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Counts and medians for each suffix and site, sorted."""
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)

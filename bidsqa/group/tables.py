@@ -103,7 +103,7 @@ def exclusion_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
         "reasons",
         "advice",
     ]
-    proposed = [(_proposal(row), row) for row in rows if row.decision != "pass"]
+    proposed = [(proposal(row), row) for row in rows if row.decision != "pass"]
     order = ("exclude", "look", UNJUDGED)
     body = [
         [
@@ -111,22 +111,25 @@ def exclusion_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
             table_label("sub", row.entities["sub"]),
             table_label("ses", row.entities.get("ses")),
             row.suffix,
-            proposal,
+            told,
             row.decision,
             _joined(row, "rule"),
             _joined(row, "text"),
             _joined(row, "advice"),
         ]
-        for proposal, row in sorted(proposed, key=lambda pair: order.index(pair[0]))
+        for told, row in sorted(proposed, key=lambda pair: order.index(pair[0]))
     ]
     return header, body
 
 
-def _proposal(row: Row) -> str:
-    """Of imported scans, which no network has seen, nearly all ask for a look: these words tell which stand out."""
+def proposal(row: Row) -> str:
+    """What the decision suggests: ``exclude``, ``look``, ``unjudged``; empty for a pass.
+
+    Of imported scans, which no network has seen, nearly all ask for a look: these words tell which stand out.
+    """
     if row.origin and row.decision == "review" and all(map(is_missing, row.reasons)):
         return UNJUDGED
-    return PROPOSALS[row.decision]
+    return PROPOSALS.get(row.decision, "")
 
 
 def scans_table(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bidsqa.errors import NotComputable
 from bidsqa.metrics.samples import Samples
@@ -46,6 +46,8 @@ class Metric:
         How MRIQC's number of this name differs, or ``same``.
     suffixes : tuple of str
         Where the metric applies.
+    units : dict of str to str
+        Of keys whose unit is another one.
     """
 
     name: str
@@ -60,3 +62,8 @@ class Metric:
     version: int = 1
     mriqc: str = "same"
     suffixes: tuple[str, ...] = SUFFIXES
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    def unit_of(self, key: str) -> str:
+        """The unit of one of the keys; empty for a pure number."""
+        return self.units.get(key, self.unit)

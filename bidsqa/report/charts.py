@@ -7,6 +7,7 @@ Colours come from the page's style sheet by class; a mark's shape tells the same
 from __future__ import annotations
 
 import statistics
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ WIDTH, HEIGHT = 360, 150
 LEFT, RIGHT, TOP, BOTTOM = 34, 62, 8, 26
 STRIP_WIDTH, ROW_HEIGHT = 460, 26
 # longer names of groups get a line of their own above their row
-SIDE_NAME, SIDE_WIDTH, NAME_HEIGHT, LONGEST_NAME = 14, 96, 18, 76
+SIDE_NAME, SIDE_WIDTH, NAME_HEIGHT = 14, 96, 18
+LETTERS = (6.3, 8.5)  # small, capital
 TICK_ROOM = 48  # between two numbers under a strip
 # shapes around (0, 0): dot, triangle, cross
 MARKS = {
@@ -191,7 +193,7 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
         if above and place:
             parts.append(f'<path class="rule" d="M0 {y - ROW_HEIGHT / 2 - above:.1f}H{STRIP_WIDTH}"/>')
         at = f'x="0" y="{y - ROW_HEIGHT / 2 - 4:.1f}"' if above else f'x="{left - 8}" y="{y + 4:.1f}" text-anchor="end"'
-        short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+        short = _shortened(name, STRIP_WIDTH if above else left - 8)
         parts.append(f'<text class="tick group" {at}>{escape(short)}<title>{escape(name)}</title></text>')
         parts.append(_strip_row(scans, y, x))
     ends = [(low + pad, "start"), (high - pad, "end")]
@@ -201,6 +203,16 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
             f'<text class="tick" x="{x(value):.0f}" y="{height - 6}" text-anchor="{anchor}">{plain(value)}</text>'
         )
     return Markup("".join(parts) + "</svg>")
+
+
+def _shortened(name: str, room: float) -> str:
+    """A name cut off where its letters, as wide as they may be in a system's font, would leave its room."""
+    taken = 0.0
+    for place, letter in enumerate(name):
+        taken += 11.5 if letter in "WM@%" or unicodedata.east_asian_width(letter) in "WF" else LETTERS[letter.isupper()]
+        if taken > room:
+            return name[: max(place - 2, 1)] + "…"
+    return name
 
 
 def _strip_row(scans: Sequence[Mapping[str, Any]], y: float, x: Any) -> str:

@@ -31,7 +31,7 @@ def metric_groups(record: Record) -> list[dict[str, Any]]:
                 continue
             title = str(metric.function.__module__).rpartition(".")[2].replace("_", " ")
             row = _row(key, record) | {
-                "unit": metric.unit,
+                "unit": metric.unit_of(key),
                 "better": BETTER.get(metric.direction, ""),
                 "says": says,
                 "formula": metric.formula,

@@ -8,8 +8,6 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-RATING_KIND = "bidsqa rating"
-RATING_VERSION = 1
 # name in the file, what the rater reads, key
 DECISIONS = (("pass", "Pass", "1"), ("review", "Review", "2"), ("fail", "Fail", "3"))
 ARTIFACTS = (
@@ -29,18 +27,19 @@ ARTIFACTS = (
     ("other", "Other (say it below)", "o"),
 )
 CONFIDENCE = ("guess", "unsure", "fairly sure", "sure", "certain")
-LONGEST_COMMENT, LONGEST_NAME = 4000, 100
 
 
 def rating_form() -> dict[str, Any]:
-    """Choices for the template and, as ``data``, what the page's script needs of them."""
+    """Choices for the template and, as ``data``, the schema by which the page's script judges a file."""
+    schema = rating_schema()
+    fields = schema["properties"]
     return {
         "decisions": DECISIONS,
         "artifacts": ARTIFACTS,
         "confidence": CONFIDENCE,
-        "longest_comment": LONGEST_COMMENT,
-        "longest_name": LONGEST_NAME,
-        "data": {"kind": RATING_KIND, "version": RATING_VERSION},
+        "longest_comment": fields["comment"]["maxLength"],
+        "longest_name": fields["rater"]["maxLength"],
+        "data": schema,
     }
 
 

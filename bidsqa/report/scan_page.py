@@ -8,7 +8,8 @@ from typing import Any
 
 from bidsqa.models import SCORES, Model
 from bidsqa.record import Record
-from bidsqa.report import charts, cohort_place, page
+from bidsqa.report import charts, cohort_place, facts, page
+from bidsqa.report.cautions import cautions
 from bidsqa.report.figures import OUTLINES
 from bidsqa.report.local_maps import local_maps
 from bidsqa.report.metric_tables import metric_groups
@@ -34,10 +35,10 @@ EXTRAS = {
     "clinical_class": "clinical class",
     **{f"families {name}": f"severity by {name}" for name in ("noise", "motion", "ghosting", "bias", "blur")},
 }
+EXTRA_DIGITS = 3  # as the score itself has
 STUDY_PAGE = "group.html"
 STYLES = ("page.css", "scan.css", "viewer.css")
 SCRIPTS = ("scan.js", "viewer.js", "place.js", "rating.js")
-MANY = 12
 
 
 def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
@@ -78,7 +79,7 @@ def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
         reasons=reasons,
         failure=record.failure if isinstance(record.failure, dict) else {},
         failed=failed,
-        warnings=[str(text) for text in entries(record.warnings)],
+        warnings=cautions(record),
         scores=[_score(name, record) for name in _score_names(record)],
         pictures=_pictures(ready, planes),
         local=local,
@@ -88,9 +89,9 @@ def render_scan(record: Record, figures: Mapping[str, bytes]) -> str:
         outlines=OUTLINE_NAMES,
         background=str(record.image.get("background") or "unknown"),
         groups=metric_groups(record) if not failed else [],
-        image=_pairs(_image_facts(record)),
-        acquisition=_pairs(record.acquisition),
-        provenance=_pairs(record.provenance),
+        image=facts.of_image(record),
+        acquisition=facts.of_acquisition(record),
+        provenance=facts.of_provenance(record),
         rules_version=str(record.verdict.get("rules_version", "")),
         study_page=STUDY_PAGE,
         cohort=cohort_place.empty_block(),
@@ -153,7 +154,8 @@ def _score(name: str, record: Record) -> dict[str, Any]:
         "unit": str(score.get("unit") or ""),
         "why": str(record.reasons_missing.get(name, "no reason was recorded")),
         "reading": reading,
-        "lead": leading_kind(score),
+        # of a clean scan nothing leads
+        "lead": leading_kind(score) if row is not None and reading not in row.readings[:1] else "",
         "says": row.says if row else "",
         "limits": row.limits if row else "",
         "direction": row.direction if row else "",
@@ -198,9 +200,9 @@ def _extras(score: Mapping[str, Any]) -> list[tuple[str, str]]:
         if key in ("value", "uncertainty", "unit", "slices") or entry is None:
             continue
         if isinstance(entry, dict):
-            found.extend((f"{key} {name}", _text(inner)) for name, inner in entry.items())
+            found.extend((f"{key} {name}", facts.text_of(inner, EXTRA_DIGITS)) for name, inner in entry.items())
         elif not isinstance(entry, (list, tuple)):
-            found.append((key, _text(entry)))
+            found.append((key, facts.text_of(entry, EXTRA_DIGITS)))
     return found
 
 
@@ -242,44 +244,3 @@ def _pictures(ready: Mapping[str, dict[str, Any]], planes: Sequence[str]) -> dic
     }
     present = [mask for mask in OUTLINE_NAMES if any(mask in mosaic["layers"] for mosaic in mosaics)]
     return {"mosaics": mosaics, "masks": present, **kept}
-
-
-def _image_facts(record: Record) -> dict[str, Any]:
-    """Facts of the file with the anatomy's own pulled up one level."""
-    facts = dict(record.image)
-    anatomy = facts.pop("anatomy", None)
-    if isinstance(anatomy, dict):
-        for kind in ("facts", "problems"):
-            inner = anatomy.get(kind)
-            if isinstance(inner, dict):
-                facts.update({f"anatomy {kind}: {name}": entry for name, entry in inner.items()})
-    return facts
-
-
-def _pairs(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested values as rows of name and text; many equal ones become one row."""
-    rows: list[tuple[str, str]] = []
-    for key, entry in values.items():
-        name = f"{prefix}{key}".replace("_", " ") if prefix or key.islower() else str(key)
-        same = set(map(str, entry.values())) if isinstance(entry, Mapping) else set()
-        if isinstance(entry, Mapping) and len(entry) >= MANY and len(same) == 1:
-            rows.append((name, f"{same.pop()} (all {len(entry)})"))
-        elif isinstance(entry, Mapping):
-            rows.extend(_pairs(entry, f"{name} · "))
-        else:
-            rows.append((name, _text(entry)))
-    return rows
-
-
-def _text(value: Any) -> str:
-    """A value of any kind for the eye."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    shown = number(value)
-    if shown is not None:
-        return str(value) if isinstance(value, int) else plain(shown, 4)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(_text, value))
-    return str(value)

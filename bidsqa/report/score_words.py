@@ -33,5 +33,5 @@ def leading_kind(score: Mapping[str, Any]) -> str:
         told += ", which is also read from the whole head: most slices show less of it and lie lower"
     likeliest = score.get("family")
     if isinstance(likeliest, str) and likeliest in NOUNS and likeliest != lead:
-        told += f"; the most probable kind is {NOUNS[likeliest]}"
+        told += f"; all readings together look most like {NOUNS[likeliest]}"
     return f"{told}."

@@ -14,7 +14,15 @@ from bidsqa.verdict.reading import number as finite
 from bidsqa.verdict.reasons import plain
 
 MOST_GROUPS = 12
-FILES = tuple(f"group_{name}.tsv" for name in ("exclusions", "sites", "site_effects", "protocols", "scans"))
+# tables beside the page, with what they are for
+FILES = {
+    "exclusions": "which to exclude or look at, and why",
+    "missing": "scans that are missing",
+    "sites": "counts and medians by site",
+    "site_effects": "how far sites differ",
+    "protocols": "scanners and protocols",
+    "scans": "columns for the dataset's scans.tsv",
+}
 
 
 def render_study(
@@ -25,6 +33,7 @@ def render_study(
     problems: Sequence[str] = (),
     protocols: StudyProtocols | None = None,
     figures: Mapping[str, str] | None = None,
+    comparison: str = "",
 ) -> str:
     """The study's page: one HTML file that reads without JavaScript; with it, plots, filters and the whole gallery.
 
@@ -40,6 +49,8 @@ def render_study(
         Scanners and protocols, with what deviates and what is missing.
     figures : dict of str to str, optional
         Title and relative address of pictures of the main plots for a paper.
+    comparison : str
+        Sentences on scans that stand out from others, and on those of which that can't be told.
 
     Returns
     -------
@@ -76,9 +87,18 @@ def render_study(
         problems=problems,
         protocols=protocols,
         figures=figures or {},
-        files=[*(f"group_{suffix}.tsv" for suffix in sorted({scan.suffix for scan in scans})), *FILES],
+        files=_files(sorted({scan.suffix for scan in scans})),
+        comparison=comparison,
+        pictured=any(scan.picture or scan.thumbnail for scan in scans),
         version=bidsqa.__version__,
     )
+
+
+def _files(suffixes: Sequence[str]) -> list[tuple[str, str]]:
+    """The tables beside the page with what they hold, the answer to the page's question first."""
+    values = [(suffix, f"all values of the {suffix} scans") for suffix in suffixes]
+    first, *others = FILES.items()
+    return [(f"group_{name}.tsv", says) for name, says in (first, *values, *others)]
 
 
 def _percent(count: int, total: int) -> str:

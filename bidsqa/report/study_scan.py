@@ -100,6 +100,11 @@ class StudyScan:
         The same picture, for scans that show it even where the page travels alone.
     acquired : str
         Date of the acquisition as ``YYYY-MM-DD``, perhaps with a time; empty where not known.
+    distance : float
+        How far the scan lies on the bad side of the others in any chief value, in robust standard deviations: orders
+        scans without scores.
+    unjudged : bool
+        Nothing speaks against the scan, but there is too little that could.
     """
 
     name: str
@@ -115,6 +120,8 @@ class StudyScan:
     picture: str = ""
     thumbnail: bytes | None = None
     acquired: str = ""
+    distance: float = 0.0
+    unjudged: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,18 +160,26 @@ class StudyProtocols:
     rows : sequence of ProtocolRow
     missing : sequence of str
         Sentences about scans that the study's plan has and the records lack.
+    units : dict of str to str
+        Of the settings that have one.
     """
 
     columns: Sequence[str]
     rows: Sequence[ProtocolRow]
     missing: Sequence[str] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 def worst_first(scans: Iterable[StudyScan]) -> list[StudyScan]:
-    """Failures before reviews before passes; within these by severity less predicted SSIM, not assessed ones last."""
+    """Failures before reviews before passes, not assessed and unjudged ones last within these.
 
-    def rank(scan: StudyScan) -> tuple[int, bool, float, str]:
+    Then scans with scores by severity less predicted SSIM; those without by their distance from the others.
+    """
+
+    def rank(scan: StudyScan) -> tuple[int, bool, bool, bool, float, str]:
         severity, ssim = finite(scan.values.get("severity")), finite(scan.values.get("ssim"))
-        return DECISIONS.index(scan.decision), scan.status == "failed", (ssim or 0.0) - (severity or 0.0), scan.name
+        scored = severity is not None or ssim is not None
+        place = (ssim or 0.0) - (severity or 0.0) if scored else -scan.distance
+        return DECISIONS.index(scan.decision), scan.status == "failed", scan.unjudged, not scored, place, scan.name
 
     return sorted(scans, key=rank)

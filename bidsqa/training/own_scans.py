@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bidsqa.bids import Scan
+from bidsqa.bids.participants import read_participants
 from bidsqa.bids.selection import suggestion
 from bidsqa.errors import InputError, UsageError
+from bidsqa.group.participants import NO_COLUMN, site_column
 from bidsqa.image import load_volume
 from bidsqa.training.pool import DIGEST, Clean
 
 MINIMUM_SUBJECTS = 4
 WATCH_SHARE = 0.2
-SITE_COLUMN = "site"
 ONE_SITE = "all"
 NO_SITE = "none"
 FAIR_SHARE = 1 / 3
@@ -73,14 +73,14 @@ class Reading:
 
 
 def read_sites(root: Path, column: str | None = None) -> dict[str, str]:
-    """Site by subject from ``participants.tsv``.
+    """Site by subject from ``participants.tsv``, read as the group level reads it.
 
     Parameters
     ----------
     root : Path
         The dataset.
     column : str, optional
-        Where the site stands; if not given ``site``, which may be missing.
+        Where the site stands, or ``none``; if not given ``site`` or the like, which may be missing.
 
     Returns
     -------
@@ -92,28 +92,12 @@ def read_sites(root: Path, column: str | None = None) -> dict[str, str]:
     UsageError
         The column that is asked for isn't there.
     """
-    path = root / "participants.tsv"
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle, delimiter="\t")
-            rows = list(reader)
-            names = list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        if column is None:
-            return {}
-        raise UsageError(
-            f"--site-column {column}: {path} can't be read ({' '.join(str(error).split())[:120]}).", "Leave it away."
-        ) from error
-    if column is not None and column not in names:
-        raise UsageError(f"{path} has no column {column!r}.", suggestion(column, names))
-    key = column or SITE_COLUMN
-    found = {}
-    for row in rows:
-        subject = (row.get("participant_id") or "").strip().removeprefix("sub-")
-        site = (row.get(key) or "").strip()
-        if subject and site and site != "n/a":
-            found[subject] = site
-    return found
+    people = read_participants(root)
+    if column not in (None, NO_COLUMN) and not people.columns:
+        why = people.problems[0].rstrip(".") if people.problems else "there is none"
+        raise UsageError(f"--site-column {column}: participants.tsv can't be read ({why}).", "Leave it away.")
+    key = site_column(people, column)
+    return {subject: row[key] for subject, row in people.rows.items() if row.get(key)}
 
 
 def split_subjects(subjects: Sequence[str], sites: Mapping[str, str], seed: int, held_out: str | None = None) -> Split:
@@ -164,7 +148,7 @@ def _site_to_hold_out(named: Mapping[str, str], sites: Mapping[str, str], asked:
         if not real:
             raise UsageError(
                 f"--hold-out-site {asked}: the dataset names no sites.",
-                "It takes them from the column 'site' of participants.tsv; another is named by --site-column.",
+                "It takes them from the column site (or the like) of participants.tsv; --site-column names another.",
             )
         if asked not in real:
             raise UsageError(f"No subject is of the site {asked!r}.", suggestion(asked, real))

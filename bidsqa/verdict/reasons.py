@@ -15,6 +15,7 @@ WORST_SHARE = 0.2
 UNKNOWN = "not known"
 MOST_LISTED = 3  # the reason's name lists all
 GAP = 2
+LARGEST_WHOLE = 1e9  # voxels of a scan are counted in full
 
 
 def digits(value: float, threshold: float) -> tuple[str, str]:
@@ -30,7 +31,7 @@ def digits(value: float, threshold: float) -> tuple[str, str]:
 
 def plain(value: float, significant: int = 3) -> str:
     """A number for the eye: whole numbers as such, exponents only for the very small and large."""
-    if value == int(value) and abs(value) < 1e6:
+    if value == int(value) and abs(value) < LARGEST_WHOLE:
         return str(int(value))
     if not 1e-4 <= abs(value) < 1e6:
         return f"{value:.{significant}g}"

@@ -81,6 +81,7 @@ def metrics() -> str:
             direction=row.direction,
             bounds=row.bounds,
             more=(
+                *(f"{key} {f'in {unit}' if unit else 'without a unit'}" for key, unit in row.units.items()),
                 f"needs {', '.join(need.replace('_', ' ') for need in row.needs) or 'the image alone'}",
                 f"for {', '.join(row.suffixes)}",
                 f"definition {row.version}",

@@ -3,29 +3,33 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bidsqa.bids import names
 from bidsqa.image import Volume
-from bidsqa.models import Score
+from bidsqa.models import Score, SliceScores
 from bidsqa.record import Record
 from bidsqa.report import render_scan
+from bidsqa.simulation.phantom import Phantom
 from bidsqa.study import run_group
 from bidsqa.validation.example_records import example_record, failed_record
 from bidsqa.verdict import load_rules
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Dialog, Page
 
 CHROMIUM = os.environ.get("BIDSQA_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = "<img src=x onerror=alert(1)></script><script>document.title='owned'</script>\"'{{7*7}}%s"
+SCAN = "sub-01_T1w"
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +44,58 @@ def browser() -> Iterator[Browser]:
         )
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Callable[..., AbstractContextManager[Page]]:
+    """Opens a page in a window of its own; it must stay silent and ask for nothing outside.
+
+    ``visit(path, view)``, with further options of the browser's window by name; `view` is what follows the address.
+    ``folder``: it may ask for files beside it, ``lost``: which may be missing. ``setup``: a script to run first.
+    ``ready``: what must be there before the visit begins. ``agrees``: the beginning of a question to say yes to.
+    """
+
+    @contextmanager
+    def opened(
+        path: Path,
+        view: str = "",
+        *,
+        folder: bool = False,
+        lost: bool = False,
+        setup: str = "",
+        ready: str = "",
+        agrees: str = "",
+        **options: Any,
+    ) -> Iterator[Page]:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        page = context.new_page()
+        said: list[str] = []
+        asked: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+
+        def answer(dialog: Dialog) -> None:
+            if agrees and dialog.message.startswith(agrees):
+                dialog.accept()
+            else:
+                said.append(dialog.message)
+                dialog.dismiss()
+
+        page.on("dialog", answer)
+        if setup:
+            page.add_init_script(setup)
+        page.goto(path.as_uri() + view)
+        if ready and options.get("java_script_enabled", True):
+            page.wait_for_selector(ready, state="attached")
+        yield page
+        assert [text for text in said if not (lost and "ERR_FILE_NOT_FOUND" in text)] == []
+        allowed = ("data:", "blob:", (path.parent.as_uri() + "/") if folder else path.as_uri())
+        assert asked
+        assert [url for url in asked if not url.startswith(allowed)] == []
+        context.close()
+
+    return opened
 
 
 def small_figures(volume: Volume, scores: Mapping[str, Score] = MappingProxyType({})) -> dict[str, bytes]:
@@ -72,16 +128,37 @@ def small_figures(volume: Volume, scores: Mapping[str, Score] = MappingProxyType
 
 
 @pytest.fixture(scope="session")
-def figures_of() -> Callable[..., dict[str, bytes]]:
-    """`small_figures`, for tests that make pages of their own."""
-    return small_figures
+def scan(tmp_path_factory: pytest.TempPathFactory, phantom_3mm: Phantom) -> Path:
+    """A page whose verdict names slices, with maps of the middle axial and sagittal slice."""
+    volume = phantom_3mm.image("T1w", seed=1)
+    middle = volume.shape[2] // 2
+    scores = {}
+    for name, base in (("severity", 0.3), ("ssim", 0.95)):
+        parts = []
+        for plane, axis in (("axial", 2), ("sagittal", 0)):
+            near = volume.shape[axis] // 2
+            index = tuple(range(near - 12, near + 13, 3 if name == "severity" else 2))
+            bad = [math.exp(-((at - near - 6) ** 2) / 8) for at in index]
+            parts.append(
+                SliceScores(plane, index, tuple(base + (2.5 if name == "severity" else -0.5) * b for b in bad))
+            )
+        scores[name] = Score(1.6 if name == "severity" else 0.8, 0.05, "", tuple(parts))
+    record = example_record(SCAN)
+    record.scores = {name: score.to_dict() for name, score in scores.items()}
+    record.verdict = example_record(SCAN, damage=0.4, rules=load_rules()).verdict
+    text = f"motion: severity 1.6 is above 1, axial slices {middle + 3}-{middle + 9} worst"
+    record.verdict["reasons"] = [{"rule": "severity", "name": "scores.severity.value", "text": text, "level": "review"}]
+    record.verdict["decision"] = "review"
+    path = tmp_path_factory.mktemp("scan") / f"{SCAN}.html"
+    path.write_text(render_scan(record, small_figures(volume, scores)), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="session")
-def pages(tmp_path_factory: pytest.TempPathFactory, phantom_3mm: object) -> Path:
+def pages(tmp_path_factory: pytest.TempPathFactory, phantom_3mm: Phantom) -> Path:
     """An output folder: 20 scans at three scanners, good, doubtful, bad, failed and one with hostile texts."""
     out, rules = tmp_path_factory.mktemp("pages"), load_rules()
-    figures = small_figures(phantom_3mm.image("T1w", seed=1))  # type: ignore[attr-defined]
+    figures = small_figures(phantom_3mm.image("T1w", seed=1))
     records: list[Record] = []
     for at in range(9):
         for suffix in ("T1w", "T2w"):

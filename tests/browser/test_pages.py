@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+Visit = Callable[..., Any]
 
 SCAN, BAD, FAILED, POISONED, STUDY = (
     "sub-00_T1w.html",
@@ -40,28 +38,9 @@ CONTRAST = """() => {
 }"""
 
 
-@contextmanager
-def shown(browser: Browser, path: Path, **options: Any) -> Iterator[Page]:
-    """A page in a window of its own; what it complains about or asks for must be nothing."""
-    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-    page = context.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(path.as_uri())
-    yield page
-    assert said == []
-    assert [url for url in asked if not url.startswith(("data:", "file:"))] == []
-    assert len([url for url in asked if url.startswith("file:")]) >= 1
-    context.close()
-
-
 @pytest.mark.parametrize("name", EVERY)
-def test_quiet_complete_readable_at_any_width(browser: Browser, pages: Path, name: str) -> None:
-    with shown(browser, pages / name) as page:
+def test_quiet_complete_readable_at_any_width(visit: Visit, pages: Path, name: str) -> None:
+    with visit(pages / name, folder=name == STUDY) as page:
         assert page.locator("h1").count() == 1
         assert page.evaluate("[...document.images].filter(image => !image.naturalWidth || !image.alt).length") == 0
         for scheme in ("light", "dark"):
@@ -73,14 +52,14 @@ def test_quiet_complete_readable_at_any_width(browser: Browser, pages: Path, nam
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_readable_without_script(browser: Browser, pages: Path, name: str) -> None:
-    with shown(browser, pages / name, java_script_enabled=False) as page:
+def test_readable_without_script(visit: Visit, pages: Path, name: str) -> None:
+    with visit(pages / name, folder=name == STUDY, java_script_enabled=False) as page:
         text = page.inner_text("main")
     assert ("All scans" in text) if name == STUDY else ("Provenance" in text)
 
 
-def test_outlines_can_be_switched(browser: Browser, pages: Path) -> None:
-    with shown(browser, pages / SCAN) as page:
+def test_outlines_can_be_switched(visit: Visit, pages: Path) -> None:
+    with visit(pages / SCAN) as page:
         layer = page.locator("img.layer.brain").first
         assert layer.is_visible()
         page.get_by_label("brain", exact=True).uncheck()
@@ -91,16 +70,16 @@ def test_outlines_can_be_switched(browser: Browser, pages: Path) -> None:
         assert page.locator("img.layer.white").first.is_visible()
 
 
-def test_outlines_lie_exactly_on_the_image(browser: Browser, pages: Path) -> None:
-    with shown(browser, pages / SCAN, viewport={"width": 700, "height": 800}) as page:
+def test_outlines_lie_exactly_on_the_image(visit: Visit, pages: Path) -> None:
+    with visit(pages / SCAN, viewport={"width": 700, "height": 800}) as page:
         for stack in page.locator(".stack").all():
             below = stack.locator("img").first.bounding_box()
             assert stack.locator("img.layer.brain").bounding_box() == below
 
 
-def test_maps_lie_exactly_on_their_slice(browser: Browser, pages: Path) -> None:
+def test_maps_lie_exactly_on_their_slice(visit: Visit, pages: Path) -> None:
     for width in (360, 1280):
-        with shown(browser, pages / SCAN, viewport={"width": width, "height": 800}) as page:
+        with visit(pages / SCAN, viewport={"width": width, "height": 800}) as page:
             assert page.locator("#local .over").count() == 4
             for over in page.locator("#local .over").all():
                 below, layer = over.locator("img").first.bounding_box(), over.locator(".layer").bounding_box()
@@ -109,24 +88,24 @@ def test_maps_lie_exactly_on_their_slice(browser: Browser, pages: Path) -> None:
             assert page.locator("#local .legend").count() == 2
 
 
-def test_definitions_open(browser: Browser, pages: Path) -> None:
-    with shown(browser, pages / SCAN) as page:
+def test_definitions_open(visit: Visit, pages: Path) -> None:
+    with visit(pages / SCAN) as page:
         entry = page.locator(".metrics details").first
         assert not entry.locator("p").first.is_visible()
         entry.locator("summary").click()
         assert entry.locator("p").first.is_visible()
 
 
-def test_hostile_texts_are_shown_as_text(browser: Browser, pages: Path) -> None:
+def test_hostile_texts_are_shown_as_text(visit: Visit, pages: Path) -> None:
     for name in (POISONED, STUDY):
-        with shown(browser, pages / name) as page:
+        with visit(pages / name, folder=name == STUDY) as page:
             assert page.title() != "owned"
             assert "<img src=x onerror=alert(1)>" in page.inner_text("main")
             assert page.locator('img[src="x"]').count() == 0
 
 
-def test_table_sorts(browser: Browser, pages: Path) -> None:
-    with shown(browser, pages / STUDY) as page:
+def test_table_sorts(visit: Visit, pages: Path) -> None:
+    with visit(pages / STUDY, folder=True) as page:
         first = page.locator("#table tbody tr").first
         assert first.get_attribute("data-decision") == "fail"
         page.get_by_role("button", name="Scan", exact=True).click()
@@ -142,8 +121,8 @@ def test_table_sorts(browser: Browser, pages: Path) -> None:
         assert page.locator("th[aria-sort]").count() == 1
 
 
-def test_table_filters(browser: Browser, pages: Path) -> None:
-    with shown(browser, pages / STUDY) as page:
+def test_table_filters(visit: Visit, pages: Path) -> None:
+    with visit(pages / STUDY, folder=True) as page:
         rows = page.locator("#table tbody tr:visible")
         assert rows.count() == 20
         page.locator("#by-decision").select_option("fail")
@@ -157,8 +136,8 @@ def test_table_filters(browser: Browser, pages: Path) -> None:
         assert rows.count() == 1
 
 
-def test_hidden_columns_are_announced(browser: Browser, pages: Path) -> None:
-    with shown(browser, pages / STUDY) as page:
+def test_hidden_columns_are_announced(visit: Visit, pages: Path) -> None:
+    with visit(pages / STUDY, folder=True) as page:
         for width in (700, 1280):
             page.set_viewport_size({"width": width, "height": 800})
             table = page.locator("#table").bounding_box()
@@ -168,8 +147,8 @@ def test_hidden_columns_are_announced(browser: Browser, pages: Path) -> None:
         assert not page.locator("#sideways").is_visible(), "ordinary names and all columns fit at 1280"
 
 
-def test_links_lead_to_scans_and_back(browser: Browser, pages: Path) -> None:
-    with shown(browser, pages / STUDY) as page:
+def test_links_lead_to_scans_and_back(visit: Visit, pages: Path) -> None:
+    with visit(pages / STUDY, folder=True) as page:
         first = page.locator("#table tbody a").first
         target = first.get_attribute("href")
         assert target in ("sub-05_T1w.html", "sub-05_T2w.html")
@@ -182,6 +161,16 @@ def test_links_lead_to_scans_and_back(browser: Browser, pages: Path) -> None:
         assert len(hrefs) > 25
 
 
-def test_the_page_prints(browser: Browser, pages: Path) -> None:
-    with shown(browser, pages / BAD) as page:
+@pytest.mark.parametrize("name", [BAD, STUDY])
+def test_paper_holds_every_column_and_no_navigation(visit: Visit, pages: Path, name: str) -> None:
+    width = 703  # A4 without its margins, in CSS pixels
+    with visit(pages / name, folder=name == STUDY, viewport={"width": width, "height": 900}) as page:
+        assert page.locator("nav").is_visible()
+        page.emulate_media(media="print")
+        assert not page.locator("nav").is_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for table in page.locator("table:visible").all():
+            box = table.bounding_box()
+            assert box
+            assert box["x"] + box["width"] <= width
         assert page.pdf().startswith(b"%PDF")

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,9 @@ from bidsqa.report import render_study
 from bidsqa.report.study_scan import Limit, ProtocolRow, StudyProtocols, StudyScan, StudyValue
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
+
+Visit = Callable[..., Any]
 
 HOSTILE = (
     "<img src=x onerror=alert(1)></script>$$\\frac{1}{2}$$<script>document.title='owned'</script>\"'@{name}{{7*7}}"
@@ -84,25 +85,15 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@contextmanager
-def opened(browser: Browser, path: Path, view: str = "", **options: Any) -> Iterator[Page]:
-    """The page once its plot is drawn; it must be silent and ask for nothing outside its folder."""
-    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "accept_downloads": True, **options})
-    page = context.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto((path / "group.html").as_uri() + view)
-    if options.get("java_script_enabled", True):
-        page.wait_for_selector("#figures[data-drawn]", state="attached")
-    yield page
-    assert [text for text in said if "ERR_FILE_NOT_FOUND" not in text] == []
-    inside = path.as_uri() + "/"
-    assert [url for url in asked if not url.startswith(("data:", "blob:", inside))] == []
-    context.close()
+@pytest.fixture
+def opened(visit: Visit) -> Visit:
+    """Opens a study's page and waits for its plot; it may ask for pictures beside it."""
+
+    def act(folder: Path, view: str = "", **options: Any) -> Any:
+        wanted = {"folder": True, "lost": True, "ready": "#figures[data-drawn]", "accept_downloads": True}
+        return visit(folder / "group.html", view, **wanted, **options)
+
+    return act
 
 
 def point_of(page: Page, name: str) -> tuple[float, float]:
@@ -127,8 +118,8 @@ def words(page: Page) -> list[str]:
     return [str(text).strip() for text in page.evaluate("study.figure().words.data.text")]
 
 
-def test_the_plot_shows_every_value_by_site(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_the_plot_shows_every_value_by_site(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         assert len(drawn_scans(page)) == 84
         assert [word for word in words(page) if word.startswith(("review", "fail"))] == [
             "review above 1",
@@ -148,8 +139,8 @@ def test_the_plot_shows_every_value_by_site(browser: Browser, study: Path) -> No
         assert len({shape.partition("#")[2] for shape in shapes.values()}) == 3
 
 
-def test_those_that_stand_out_are_named(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_those_that_stand_out_are_named(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         told = page.locator("#extremes")
         assert "stand out in Artifact severity" in told.inner_text()
         first = told.locator("a").first
@@ -160,8 +151,8 @@ def test_those_that_stand_out_are_named(browser: Browser, study: Path) -> None:
         assert told.locator("a").first.inner_text() == "sub-88_T1w"
 
 
-def test_hovering_names_and_a_click_opens(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_hovering_names_and_a_click_opens(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         x, y = point_of(page, "sub-17_T1w")
         page.mouse.move(x - 40, y - 40)
         page.mouse.move(x, y, steps=4)
@@ -179,8 +170,8 @@ def test_hovering_names_and_a_click_opens(browser: Browser, study: Path) -> None
         page.wait_for_selector("#figures[data-drawn]", state="attached")
 
 
-def test_keys_walk_along_the_points(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_keys_walk_along_the_points(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         page.locator("#figures").focus()
         page.keyboard.press("End")
         last = page.locator("#tip a").inner_text()
@@ -194,8 +185,8 @@ def test_keys_walk_along_the_points(browser: Browser, study: Path) -> None:
         page.wait_for_url(f"**/{first}.html")
 
 
-def test_filters_act_on_everything_alike(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_filters_act_on_everything_alike(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         bar = page.get_by_role("search")
         page.locator("#by-site").select_option("Hill")
         page.locator("#by-decision").select_option("fail")
@@ -218,16 +209,16 @@ def test_filters_act_on_everything_alike(browser: Browser, study: Path) -> None:
         assert page.locator("#shown").inner_text() == "9 of 90 scans shown"
 
 
-def test_nothing_fits(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_nothing_fits(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         page.locator("#find").fill("no such scan")
         assert "No scan fits" in page.locator("#pictures").inner_text()
         assert "No scan fits" in page.locator("#legend-more").inner_text()
         assert page.locator(".figure:visible").count() == 0
 
 
-def test_a_link_keeps_the_view(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_a_link_keeps_the_view(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         page.locator("#by-site").select_option(HOSTILE)
         page.locator("#view").select_option("pair")
         page.locator("#value").select_option(label="fber")
@@ -236,18 +227,18 @@ def test_a_link_keeps_the_view(browser: Browser, study: Path) -> None:
         page.get_by_role("link", name="All scans").click()
         address = page.evaluate("location.hash")
         expected = drawn_scans(page)
-    with opened(browser, study, address) as page:
+    with opened(study, address) as page:
         page.wait_for_selector("#figures[data-drawn=pair]")
         assert page.locator("#by-site").input_value() == HOSTILE
         assert drawn_scans(page) == expected
         assert page.evaluate("study.figure().model.below[0].axis_label.text") == "cjv"
         assert page.title() != "owned"
-    with opened(browser, study, "#view:site=Nowhere&decision=%3Cb%3E&view=constructor&value=__proto__") as page:
+    with opened(study, "#view:site=Nowhere&decision=%3Cb%3E&view=constructor&value=__proto__") as page:
         assert page.locator("#table tbody tr:visible").count() == 90
 
 
-def test_the_list_of_what_is_shown(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_the_list_of_what_is_shown(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         page.locator("#by-decision").select_option("fail")
         with page.expect_download() as waiting:
             page.get_by_role("button", name="Download TSV").click()
@@ -259,8 +250,8 @@ def test_the_list_of_what_is_shown(browser: Browser, study: Path) -> None:
         assert all(line.count("\t") == 4 for line in lines)
 
 
-def test_drift_over_time(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_drift_over_time(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         page.locator("#view").select_option("drift")
         page.wait_for_selector("#figures[data-drawn=drift]")
         assert drawn_scans(page) == {scan.name for scan in map(made_up, range(90)) if scan.acquired and scan.values}
@@ -279,8 +270,8 @@ def test_drift_over_time(browser: Browser, study: Path) -> None:
         assert page.locator(".figure:visible").count() == 0
 
 
-def test_the_gallery_has_every_scan_worst_first(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_the_gallery_has_every_scan_worst_first(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         names = page.locator("#pictures .name")
         assert names.count() == 12
         assert names.first.inner_text() == "sub-87_T2w"
@@ -299,8 +290,8 @@ def test_the_gallery_has_every_scan_worst_first(browser: Browser, study: Path) -
         page.wait_for_function("image => image.naturalWidth === 90", arg=shown.element_handle())
 
 
-def test_protocols(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_protocols(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         part = page.locator("#protocols")
         assert "sub-99 has no T2w" in part.inner_text()
         deviating = part.locator("td.deviates")
@@ -308,8 +299,8 @@ def test_protocols(browser: Browser, study: Path) -> None:
         assert deviating.inner_text().split() == ["≠", "differs:", "2.5"]
 
 
-def test_no_text_becomes_markup(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_no_text_becomes_markup(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         for view in ("pair", "drift", "groups"):
             page.locator("#view").select_option(view)
             page.wait_for_selector(f"#figures[data-drawn={view}]")
@@ -320,8 +311,8 @@ def test_no_text_becomes_markup(browser: Browser, study: Path) -> None:
         assert HOSTILE in page.inner_text("#site-counts")
 
 
-def test_readable_without_script(browser: Browser, study: Path) -> None:
-    with opened(browser, study, java_script_enabled=False) as page:
+def test_readable_without_script(opened: Visit, study: Path) -> None:
+    with opened(study, java_script_enabled=False) as page:
         text = page.inner_text("main")
         assert "Chief values of all scans" in text
         assert page.locator("#plots").is_hidden()
@@ -332,8 +323,8 @@ def test_readable_without_script(browser: Browser, study: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 768])
-def test_narrow_windows(browser: Browser, study: Path, width: int) -> None:
-    with opened(browser, study, viewport={"width": width, "height": 740}) as page:
+def test_narrow_windows(opened: Visit, study: Path, width: int) -> None:
+    with opened(study, viewport={"width": width, "height": 740}) as page:
         for view in ("pair", "drift", "groups"):
             page.locator("#view").select_option(view)
             page.wait_for_selector(f"#figures[data-drawn={view}]")
@@ -344,8 +335,8 @@ def test_narrow_windows(browser: Browser, study: Path, width: int) -> None:
             assert drawn["width"] > 0.8 * width
 
 
-def test_a_finger_first_shows_and_then_opens(browser: Browser, study: Path) -> None:
-    with opened(browser, study, viewport={"width": 390, "height": 740}, has_touch=True, is_mobile=True) as page:
+def test_a_finger_first_shows_and_then_opens(opened: Visit, study: Path) -> None:
+    with opened(study, viewport={"width": 390, "height": 740}, has_touch=True, is_mobile=True) as page:
         x, y = point_of(page, "sub-17_T1w")
         page.touchscreen.tap(x, y)
         link = page.locator("#tip a")
@@ -354,8 +345,8 @@ def test_a_finger_first_shows_and_then_opens(browser: Browser, study: Path) -> N
         page.wait_for_url("**/sub-17_T1w.html")
 
 
-def test_the_plots_follow_the_theme(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_the_plots_follow_the_theme(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         found = {}
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
@@ -368,8 +359,8 @@ def test_the_plots_follow_the_theme(browser: Browser, study: Path) -> None:
         assert found["light"] != found["dark"]
 
 
-def test_print_has_the_whole_table_and_the_small_distributions(browser: Browser, study: Path) -> None:
-    with opened(browser, study) as page:
+def test_print_has_the_whole_table_and_the_small_distributions(opened: Visit, study: Path) -> None:
+    with opened(study) as page:
         page.emulate_media(media="print")
         assert page.locator("#plots").is_hidden()
         assert page.locator(".bar").is_hidden()
@@ -377,10 +368,10 @@ def test_print_has_the_whole_table_and_the_small_distributions(browser: Browser,
         assert page.pdf().startswith(b"%PDF")
 
 
-def test_more_rows_than_a_browser_lays_out_at_once(browser: Browser, tmp_path: Path) -> None:
+def test_more_rows_than_a_browser_lays_out_at_once(opened: Visit, tmp_path: Path) -> None:
     scans = [made_up(at) for at in range(130)]
     (tmp_path / "group.html").write_text(render_study(scans, VALUES), encoding="utf-8")
-    with opened(browser, tmp_path) as page:
+    with opened(tmp_path) as page:
         rows = page.locator("#table tbody tr:visible")
         assert rows.count() == 100
         page.locator("#more-rows").click()

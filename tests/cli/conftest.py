@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from bidsqa.bids import Scan, names, write_atomic
+from bidsqa.cli.import_mriqc import main as import_main
+from bidsqa.record import Record
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +105,113 @@ def with_sites(study: Path) -> Callable[..., None]:
         (study / "participants.tsv").write_text("\n".join([f"participant_id\t{column}", *rows, ""]))
 
     return write
+
+
+MRIQC_PARTS = ("bg", "csf", "gm", "wm")
+MRIQC_SUMMARIES = ("mean", "median", "mad", "stdv", "k", "p05", "p95", "n")
+
+
+def mriqc_metrics(at: int = 0) -> dict[str, Any]:
+    """All 68 structural keys with plausible numbers that vary a little from scan to scan."""
+    wobble = 1 + 0.01 * (at % 7)
+    found: dict[str, Any] = {
+        "cjv": 0.38,
+        "cnr": 3.3,
+        "efc": 0.68,
+        "fber": 300.0,
+        "wm2max": 0.5,
+        "qi_1": 0.0,
+        "qi_2": 0.004,
+    }
+    found |= {f"{name}_{tissue}": value for name, value in (("snr", 9.0), ("snrd", 18.0)) for tissue in MRIQC_PARTS[1:]}
+    found |= {"snr_total": 9.0, "snrd_total": 18.0, "inu_med": 0.7, "inu_range": 0.2}
+    found |= {f"fwhm_{axis}": 3.5 for axis in ("x", "y", "z", "avg")}
+    found |= {f"icvs_{tissue}": 0.33 for tissue in MRIQC_PARTS[1:]} | {
+        f"rpve_{tissue}": 8.0 for tissue in MRIQC_PARTS[1:]
+    }
+    found |= {f"tpm_overlap_{tissue}": 0.5 for tissue in MRIQC_PARTS[1:]}
+    found |= {f"summary_{part}_{key}": 500.0 for part in MRIQC_PARTS for key in MRIQC_SUMMARIES}
+    found = {key: value * wobble for key, value in found.items()}
+    found |= {"size_x": 176, "size_y": 240, "size_z": 256, "spacing_x": 1.0, "spacing_y": 1.0, "spacing_z": 1.0}
+    return found
+
+
+def mriqc_content(at: int = 0, version: str = "0.16.1", **changes: Any) -> dict[str, Any]:
+    """What MRIQC writes about one scan."""
+    meta = {
+        "subject": f"{at:02d}",
+        "modality": "T1w",
+        "EchoTime": 0.0029,
+        "RepetitionTime": 2.3,
+        "Manufacturer": "Siemens",
+    }
+    provenance = {
+        "md5sum": "d41d8cd98f00b204e9800998ecf8427e",
+        "version": version,
+        "software": "mriqc",
+        "settings": {"testing": False},
+        "warnings": {"small_air_mask": False, "large_rot_frame": True},
+    }
+    return {**mriqc_metrics(at), "bids_meta": meta, "provenance": provenance, **changes}
+
+
+@pytest.fixture
+def iqms() -> Callable[..., dict[str, Any]]:
+    """All 68 structural keys of MRIQC with plausible numbers, by the number of a scan."""
+    return mriqc_metrics
+
+
+@pytest.fixture
+def content() -> Callable[..., dict[str, Any]]:
+    """A JSON file of MRIQC: ``content(number, version, **changes)``."""
+    return mriqc_content
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Callable[..., Path]:
+    """Writes one file into MRIQC's folder; objects as JSON."""
+
+    def write(name: str, told: Any, folder: str = "anat") -> Path:
+        labels = [part for part in name.split("_") if part.startswith(("sub-", "ses-"))]
+        path = tmp_path / "mriqc" / "/".join([*labels[:2], folder]) / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(told if isinstance(told, str) else json.dumps(told), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def mriqc_table(tmp_path: Path) -> Callable[..., None]:
+    """Writes a group table of MRIQC: so many scans, then `rows` as they are."""
+
+    def act(count: int = 3, name: str = "group_T1w.tsv", rows: str = "") -> None:
+        header = list(mriqc_metrics())
+        lines = ["\t".join(["bids_name", *header])]
+        lines += [
+            "\t".join([f"sub-{at:02d}_T1w", *(str(mriqc_metrics(at)[key]) for key in header)]) for at in range(count)
+        ]
+        (tmp_path / "mriqc").mkdir(exist_ok=True)
+        (tmp_path / "mriqc" / name).write_text("\n".join(lines) + "\n" + rows)
+
+    return act
+
+
+@pytest.fixture
+def import_mriqc(tmp_path: Path) -> Callable[..., int]:
+    """Imports that folder into ``out`` beside it; gives the exit code."""
+
+    def act(*options: str) -> int:
+        return import_main([str(tmp_path / "mriqc"), str(tmp_path / "out"), *options])
+
+    return act
+
+
+@pytest.fixture
+def imported(tmp_path: Path) -> Callable[..., Record]:
+    """The record that an import wrote, by the scan's name."""
+
+    def act(name: str = "sub-00_T1w") -> Record:
+        return Record.loads(names.record_path(tmp_path / "out", name).read_text(encoding="utf-8"))
+
+    return act

@@ -84,7 +84,8 @@ def test_strict_refuses_what_cannot_be_compared(
     assert group("--strict") == 2
     told = capsys.readouterr().err
     assert "The scans differ in rules: 1 (3 scans), 1+other.0 (1 scan)" in told
-    assert "--strict" in told
+    assert "run group with --thresholds" in told
+    assert "Without --strict" in told
     assert {file: file.read_bytes() for file in (tmp_path / "out").glob("group*")} == before
     assert group() == 0
     assert "differ in rules" in capsys.readouterr().out
@@ -109,9 +110,12 @@ def test_strict_knows_versions_settings_and_weights(
     assert f"differ in {'scores' if kind == 'models' else ''}" in capsys.readouterr().err
 
 
-def test_harmonise_needs_sites_of_some_size(group: Callable[..., int], tmp_path: Path) -> None:
+def test_harmonise_needs_sites_of_some_size(
+    group: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     assert group("--harmonise") == 0
+    assert "Note: Nothing was harmonised: that takes two sites" in capsys.readouterr().out
     assert not any(name.endswith("_harmonised") for name in rows(out / "group_T1w.tsv")[0])
     for at in range(30):
         name = f"sub-1{at:02d}_T1w"
@@ -120,5 +124,6 @@ def test_harmonise_needs_sites_of_some_size(group: Callable[..., int], tmp_path:
         path.write_text(example_record(name, seed=at, rules=load_rules()).dumps(), encoding="utf-8")
     assert group("--harmonise") == 0
     assert float(rows(out / "group_T1w.tsv")[-1]["cjv_harmonised"]) > 0
+    assert "Nothing was harmonised" not in capsys.readouterr().out
     assert group() == 0
     assert "cjv_harmonised" not in rows(out / "group_T1w.tsv")[-1]

@@ -10,7 +10,8 @@ import pytest
 
 from bidsqa.bids import names
 from bidsqa.group import Row
-from bidsqa.group.cohort import judge_cohort, outlier_limit
+from bidsqa.group.cohort import judge_cohort, outlier_limit, uncompared
+from bidsqa.group.sites import distances
 from bidsqa.record import Record
 from bidsqa.study import run_group
 from bidsqa.validation.example_records import failed_record
@@ -138,12 +139,33 @@ def set_echo(at: int, record: Record) -> None:
     record.acquisition["EchoTime"] = 0.0045 if at == 5 else 0.0029 + 0.00001 * (at % 3)
 
 
+def test_scans_with_too_few_others_are_counted(cohort_rows: Rows) -> None:
+    many, few = cohort_rows(9), cohort_rows(5, form="sub-9{:01d}_T1w")
+    for row in few:
+        row.site = "elsewhere"
+    few[0].status = "failed"
+    assert uncompared([*many, *few], RULES) == (4, 8)
+    assert uncompared(many, RULES) == (0, 0)
+
+
+def test_the_distance_is_the_largest_on_the_bad_side(cohort_rows: Rows) -> None:
+    rows = cohort_rows(20)
+    rows[7].values |= {"cjv": 2.0, "snr_total": 1e6}
+    rows[8].values["snr_total"] = 1e6
+    rows[9].values = {}
+    found = distances(rows)
+    assert max(range(20), key=found.__getitem__) == 7
+    assert found[8] < 10, "a value that is too good puts no scan first"
+    assert found[9] == 0
+    assert distances([]) == []
+
+
 def test_another_protocol_is_told_with_both_values(cohort_rows: Rows) -> None:
     rows = cohort_rows(12, set_echo)
     judge_cohort(rows, RULES)
     assert [row.name for row in rows if spoken(row, "protocol")] == ["sub-05_T1w"]
     (text,) = spoken(rows[5], "protocol")
-    assert "EchoTime 0.0045, but 0.0029 in 11 of 12 T1w scans of Siemens Prisma 3 T" in text
+    assert "EchoTime 0.0045 s, but 0.0029 s in 11 of 12 T1w scans of Siemens Prisma 3 T" in text
     (entry,) = [entry for entry in rows[5].reasons if entry["rule"] == "cohort.protocol"]
     assert (entry["value"], entry["threshold"]) == (0.0045, 0.0029)
     assert rows[5].decision == "review"
@@ -173,7 +195,8 @@ def test_tables_page_and_exclusions_follow_and_records_stay(
     listed = {row["bids_name"]: row for row in table(tmp_path / "group_exclusions.tsv")}
     assert listed["sub-05_T1w"]["rules"] == "cohort.protocol"
     assert "another protocol" in (tmp_path / "group.html").read_text(encoding="utf-8")
-    assert any(note.startswith("1 scan judged worse") for note in result.notes)
+    (note,) = (note for note in result.notes if note.startswith("1 scan got a graver decision"))
+    assert note.endswith("the same suffix and site (another protocol: 1): sub-05_T1w.")
     run_group(tmp_path, rules_with(tmp_path, "[cohort.protocol]\noff = true\n"))
     assert [row["bids_name"] for row in table(tmp_path / "group_exclusions.tsv")] == ["sub-90_T1w"]
     assert {path: path.read_bytes() for path in names.record_paths(tmp_path)} == before

@@ -83,6 +83,9 @@ def test_missing_scans(cohort_rows: Rows) -> None:
     assert gap.sentence() == "sub-05 has no T2w scan; 5 of 6 visits have one."
     assert missing_scans(rows[:6]) == []
     assert missing_scans(rows[:3]) == [], "three visits tell nothing"
+    nobody, one = missing_scans(rows, ["05", "77"])[::-1]
+    assert one == gap
+    assert nobody.sentence() == "sub-77 stands in participants.tsv and has no scan here."
 
 
 def test_sessions_are_compared_with_the_same_session(cohort_rows: Rows) -> None:

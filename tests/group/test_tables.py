@@ -67,6 +67,7 @@ def test_files(study: Path) -> None:
         "group_site_effects",
         "group_protocols",
         "group_scans",
+        "group_missing",
     )
     pictures = [
         f"group_{name}.{end}" for name in ("decisions", "severity", "ssim", "metrics") for end in ("png", "svg")

@@ -10,16 +10,13 @@ from bidsqa.report.rating_form import (
     ARTIFACTS,
     CONFIDENCE,
     DECISIONS,
-    LONGEST_COMMENT,
-    LONGEST_NAME,
-    RATING_KIND,
-    RATING_VERSION,
+    rating_form,
     rating_schema,
 )
 
 RATING = {
-    "kind": RATING_KIND,
-    "schema_version": RATING_VERSION,
+    "kind": "bidsqa rating",
+    "schema_version": 1,
     "bids_name": "sub-01_T1w",
     "image_sha256": None,
     "rater": "",
@@ -41,7 +38,7 @@ def test_the_schema_takes_what_the_form_offers() -> None:
     assert fields["decision"]["enum"] == [name for name, _, _ in DECISIONS]
     assert fields["artifacts"]["items"]["enum"] == [name for name, _, _ in ARTIFACTS]
     assert fields["confidence"]["maximum"] == len(CONFIDENCE) - 1
-    assert (fields["comment"]["maxLength"], fields["rater"]["maxLength"]) == (LONGEST_COMMENT, LONGEST_NAME)
+    assert rating_form()["data"] == schema, "the page judges a file by the schema itself"
     assert set(schema["required"]) == set(fields) == set(RATING)
     jsonschema.validate(RATING, schema)
 

@@ -73,6 +73,8 @@ def test_too_few_subjects() -> None:
     [
         (b"participant_id\tsite\nsub-01\tA\nsub-02\tn/a\n03\tB\n", {"01": "A", "03": "B"}),
         (b"\xef\xbb\xbfparticipant_id\tsite\r\nsub-01\t A \r\n", {"01": "A"}),
+        (b"participant_id\tCentre\nsub-01\tA\n", {"01": "A"}),
+        (b"participant_id\tsite\nsub-01\tA\nsub-01\tB\nsub-02\tA\nsub-02\tA\n", {"02": "A"}),
         (b"participant_id\tage\nsub-01\t3\n", {}),
         (b"site\nA\n", {}),
         (b"participant_id\tsite\nsub-01\n", {}),

@@ -58,11 +58,13 @@
   about.group_decision = told.decision;
   const note = $("group-note"), here = $("verdict").textContent;
   const news = (Array.isArray(told.reasons) ? told.reasons : []).map(String).filter(text => text && !here.includes(text));
-  const by = told.rules && told.rules !== about.rules_version ? " by rules " + told.rules : "";
+  const own = told.rules && told.rules !== about.rules_version;
+  const why = (own ? "By the study's rules " + told.rules : "Compared with the study's other scans") + " this is a " + told.decision;
   const sign = make("span", SIGNS[told.decision], "symbol");
   sign.setAttribute("aria-hidden", "true");
   note.classList.add(told.decision);
-  note.append(sign, make("strong", "The study's group level made this a " + told.decision + by + (news.length ? ":" : ".")));
+  note.append(sign, make("strong", why + (news.length ? ":" : ".")));
+  $("headline").textContent = "Judged by itself: " + $("headline").textContent;
   if (news.length) {
     const list = make("ul");
     news.slice(0, 5).forEach(text => list.append(make("li", text)));

@@ -1,7 +1,7 @@
 // a person's rating: kept by the browser, saved to and loaded from a file, sent nowhere
 (() => {
   const form = $("rating-form"), status = $("rating-status"), comment = $("rating-comment"), rater = $("rating-rater");
-  const {kind, version} = about.rating, home = "bidsqa-rating:" + about.bids_name + ":" + (about.image_sha256 || "").slice(0, 12);
+  const schema = about.rating, told = schema.properties, home = "bidsqa-rating:" + about.bids_name + ":" + (about.image_sha256 || "").slice(0, 12);
   const all = name => Array.from(form.querySelectorAll("input[name=" + name + "]"));
   const names = name => all(name).map(one => one.value);
   const chosen = name => all(name).filter(one => one.checked).map(one => one.value);
@@ -15,8 +15,8 @@
   });
 
   const collect = () => ({
-    kind,
-    schema_version: version,
+    kind: told.kind.const,
+    schema_version: told.schema_version.const,
     bids_name: about.bids_name,
     image_sha256: about.image_sha256,
     rater: rater.value.trim(),
@@ -34,29 +34,39 @@
     },
   });
 
+  // whether a value is what a part of the schema asks for; the words of JSON Schema that rating.schema.json uses
+  const kindOf = value => value === null ? "null" : Array.isArray(value) ? "array" : Number.isInteger(value) ? "integer" : typeof value;
+  const fits = (part, value) => {
+    const kind = kindOf(value), kinds = [].concat(part.type || kind);
+    if (!kinds.includes(kind) && !(kind === "integer" && kinds.includes("number"))) return false;
+    if ("const" in part && value !== part.const) return false;
+    if (part.enum && !part.enum.includes(value)) return false;
+    if (kind === "string") {
+      const length = [...value].length;
+      return length >= (part.minLength || 0) && length <= (part.maxLength ?? Infinity)
+        && (part.format !== "date-time" || !Number.isNaN(Date.parse(value)));
+    }
+    if (typeof value === "number") return value >= (part.minimum ?? -Infinity) && value <= (part.maximum ?? Infinity);
+    if (kind === "array") return value.every(one => fits(part.items, one)) && (!part.uniqueItems || new Set(value).size === value.length);
+    if (kind === "object") return !unfit(part, value);
+    return true;
+  };
+  // the first field of an object that its schema doesn't have, lacks or forbids; empty where all fit
+  const unfit = (part, value) => Object.keys(value).find(name => !Object.hasOwn(part.properties, name))
+    || part.required.find(name => !Object.hasOwn(value, name))
+    || Object.keys(part.properties).find(name => Object.hasOwn(value, name) && !fits(part.properties[name], value[name])) || "";
+
   // what keeps a file from being a rating of this scan, as a sentence; empty where nothing does
-  const text = (value, most) => typeof value === "string" && value.length <= most;
   const wrong = (found, draft) => {
-    if (!found || typeof found !== "object" || Array.isArray(found) || found.kind !== kind) return "It is no rating saved from a page of bidsqa.";
-    if (found.schema_version !== version) return "It was saved by another version of bidsqa, in a form that this page can't read.";
-    if (!text(found.bids_name, 1000)) return "It doesn't say which scan it is of.";
+    if (kindOf(found) !== "object" || found.kind !== told.kind.const) return "It is no rating saved from a page of bidsqa.";
+    if (found.schema_version !== told.schema_version.const) return "It was saved by another version of bidsqa, in a form that this page can't read.";
+    if (!fits(told.bids_name, found.bids_name)) return "It doesn't say which scan it is of.";
     if (found.bids_name !== about.bids_name) return "It is a rating of " + found.bids_name.slice(0, 100) + ", not of this scan.";
-    const decisions = names("decision"), artifacts = names("artifact"), sure = found.confidence;
-    const fields = {
-      decision: decisions.includes(found.decision) || (draft && found.decision === null),
-      artifacts: Array.isArray(found.artifacts) && found.artifacts.every(one => artifacts.includes(one)),
-      comment: text(found.comment, comment.maxLength),
-      rater: text(found.rater, rater.maxLength),
-      confidence: sure === null || (Number.isInteger(sure) && sure >= 0 && sure < names("confidence").length),
-      seconds: Number.isFinite(found.seconds) && found.seconds >= 0,
-      time: text(found.time, 40) && !Number.isNaN(Date.parse(found.time)),
-      image_sha256: found.image_sha256 === null || text(found.image_sha256, 64),
-    };
-    const bad = Object.keys(fields).find(name => !fields[name]);
-    if (bad) return "Its " + bad + " is none that a rating can have.";
-    const known = Object.keys(collect());
-    if (Object.keys(found).some(name => !known.includes(name))) return "It has fields that a rating doesn't have.";
-    return "";
+    // a rating that was only begun has no decision yet
+    const bad = unfit(schema, draft && found.decision === null ? {...found, decision: told.decision.enum[0]} : found);
+    if (!bad) return "";
+    if (!Object.hasOwn(told, bad)) return "It has fields that a rating doesn't have.";
+    return Object.hasOwn(found, bad) ? "Its " + bad + " is none that a rating can have." : "It lacks its " + bad + ".";
   };
 
   const show = found => {

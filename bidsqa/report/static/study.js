@@ -115,7 +115,7 @@
       row.hidden = sum === 0;
     }));
     const some = total !== rows.length;
-    by("shown").textContent = some ? total + " of " + rows.length + " scans shown" : "all " + total + " scans shown";
+    by("shown").textContent = some ? total + " of " + rows.length + " scans shown" : total === 1 ? "1 scan shown" : "all " + total + " scans shown";
     by("everything").hidden = !some;
   };
 
@@ -129,6 +129,7 @@
     if (text !== undefined) found.textContent = text;
     return found;
   };
+  const pictured = data.pictures.some(Boolean);
   const placeholder = text => element("span", "nopicture", text);
   study.picture = at => {
     if (!data.pictures[at]) return placeholder("no picture");
@@ -143,7 +144,8 @@
     if (made.has(at)) return made.get(at);
     const found = element("li", study.decision(at)), link = element("a"), chips = element("div", "chips");
     link.href = study.page(at);
-    link.append(study.picture(at), element("span", "name", study.name(at)));
+    if (pictured) link.append(study.picture(at));
+    link.append(element("span", "name", study.name(at)));
     chips.append(rows[at].cells[1].firstElementChild.cloneNode(true));
     const reasons = study.reasons(at);
     new Set(reasons.filter(text => text.includes(":")).map(text => text.split(":")[0].trim()))

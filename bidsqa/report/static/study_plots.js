@@ -16,7 +16,7 @@
 
   // ---- numbers in words
   const plain = value => {
-    if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value);
+    if (Number.isInteger(value) && Math.abs(value) < 1e9) return String(value);
     return Math.abs(value) >= 1e-4 && Math.abs(value) < 1e6 ? String(Number(value.toPrecision(3))) : value.toExponential(2);
   };
   const quantile = (sorted, share) => {
@@ -228,7 +228,8 @@
       return [head, all];
     };
     const few = ordered.slice(0, NAMED), others = odd.length < NAMED ? known.filter(at => !odd.includes(at)).sort((a, b) => sign * (numbers[b] - numbers[a]) || a - b) : [];
-    by("extremes").replaceChildren(...(odd.length
+    // of one or two scans nobody asks which is the farthest
+    by("extremes").replaceChildren(...(known.length < 3 && !odd.length ? [] : odd.length
       ? [...list(odd.length + " scan" + (odd.length > 1 ? "s stand" : " stands") + " out in " + value.title + " within suffix and site" + (odd.length > NAMED ? "; the first " + NAMED : ""), few),
         ...(value.bad && others.length ? list("Next on the bad side", others.slice(0, NAMED / 2)) : [])]
       : value.bad ? list("Farthest on the bad side in " + value.title, few)
