@@ -43,8 +43,8 @@ TAU, TASTE = 0.25, 0.8
 READERS = 3
 NEW_SHARE = 0.25
 RESERVE = 60
-WATCHED = 192
-LOOK_SECONDS = 120
+WATCHED = 64
+LOOK_SECONDS = 240
 LEARNING: dict[str, Any] = {"decay": 1e-4, "clip": 1.0, "warm_share": 0.02, "average": 0.99, "average_lag": 10}
 RATES = {"iq_net": 3e-3, "efficientnet_b0": 1e-3, "efficientnet_b0_free": 1e-3}
 
