@@ -37,7 +37,7 @@ class Ledger:
             yield
         finally:
             self.seconds[name] = round(time.perf_counter() - start, 3)
-            peak = _peak_mb()
+            peak = peak_mb()
             if peak is not None:
                 self.peak_mb[name] = round(peak, 1)
 
@@ -48,7 +48,8 @@ def _reset_peak() -> None:
         _RESET.write_text("5")
 
 
-def _peak_mb() -> float | None:
+def peak_mb() -> float | None:
+    """Largest resident memory of this process since its present step began, MB; None where the system doesn't tell."""
     try:
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -6,13 +6,14 @@ from __future__ import annotations
 import gzip
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import bidsqa
 from bidsqa.bids import acquisition, names
 from bidsqa.bids.writing import write_atomic
+from bidsqa.plain_files import read_bytes
 from bidsqa.record import SCHEMA_VERSION, Record
 from bidsqa.settings import sidecar_digest
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bidsqa.settings import Settings
 
 MASK_COMPRESSION = 4
+LARGEST_PICTURE = 20_000_000  # bytes
 
 
 def pending(scan: Scan, out: Path, settings: Settings) -> str:
@@ -39,7 +41,7 @@ def pending(scan: Scan, out: Path, settings: Settings) -> str:
     if not path.exists():
         return "new"
     try:
-        record = Record.loads(path.read_text(encoding="utf-8"))
+        record = Record.load(path)
     except (OSError, ValueError):
         return "changed: the record is damaged"
     if record.status == "failed":
@@ -98,12 +100,25 @@ def redraw(out: Path, record_path: Path, saliency: bool = True) -> Path:
     """
     from bidsqa import report
 
-    record = Record.loads(record_path.read_text(encoding="utf-8"))
+    record = Record.load(record_path)
+    if record.bids_name != names.name_of_record(record_path):
+        raise ValueError(f"the record is of another scan, {record.bids_name[:80]}")
     found = names.figure_paths(out, record.bids_name).items()
-    figures = {name: path.read_bytes() for name, path in found if saliency or not name.startswith(report.LOCAL_MAP)}
+    figures = {
+        name: content
+        for name, path in found
+        if (content := _picture(path)) and (saliency or not name.startswith(report.LOCAL_MAP))
+    }
     page = names.page_path(out, record.bids_name)
     write_atomic(page, report.render_scan(record, figures))
     return page
+
+
+def _picture(path: Path) -> bytes:
+    try:
+        return read_bytes(path, LARGEST_PICTURE)
+    except OSError:
+        return b""
 
 
 def write_masks(source: str, volume: Volume, anatomy: Anatomy, paths: dict[str, Path]) -> None:
@@ -122,8 +137,9 @@ def write_masks(source: str, volume: Volume, anatomy: Anatomy, paths: dict[str, 
     from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 
     from bidsqa.image import usable_affine
+    from bidsqa.image.nifti import open_nifti
 
-    original: Any = nibabel.load(source)
+    original = open_nifti(Path(source))
     stored = usable_affine(original, [])
     back = ornt_transform(io_orientation(volume.affine), io_orientation(stored))
     affine = volume.affine @ inv_ornt_aff(back, volume.shape)

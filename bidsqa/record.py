@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
+
+from bidsqa.plain_files import read_text
 
 SCHEMA_VERSION = "1.0"
 SIGNIFICANT_DIGITS = 7
+LARGEST_RECORD = 20_000_000  # bytes; real ones have 20,000
+MOST_ENTRIES = 2000  # of one of its objects; real ones have a hundred
+MOST_DIGITS = 300
 STATUSES = ("ok", "failed")
 DECISIONS = ("pass", "review", "fail")
+_HALF_LETTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass
@@ -60,7 +68,10 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-safe values in the record's key order."""
-        return {part.name: clean(getattr(self, part.name)) for part in fields(self)}
+        try:
+            return {part.name: clean(getattr(self, part.name)) for part in fields(self)}
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply for a record") from error
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Record:
@@ -80,7 +91,9 @@ class Record:
         for key in ("verdict", "scores", "metrics", "reasons_missing", "image", "acquisition", "provenance"):
             if not isinstance(kept.get(key, {}), dict):
                 raise ValueError(f"{key} is not an object")
-        return cls(**kept)
+            if len(kept.get(key, ())) > MOST_ENTRIES:
+                raise ValueError(f"{key} has {len(kept[key])} entries, far too many for a record")
+        return cls(**{**kept, "verdict": _usable_verdict(kept.get("verdict", {}))})
 
     def dumps(self) -> str:
         """The record as JSON text (strict: no NaN or infinity), ending in a newline."""
@@ -95,7 +108,53 @@ class Record:
         ValueError
             When the text is not JSON or not a record.
         """
-        return cls.from_dict(json.loads(text))
+        try:
+            values = json.loads(text, parse_int=_whole)
+            return cls.from_dict(_writable(values) if _HALF_LETTER.search(text) else values)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply for a record") from error
+
+    @classmethod
+    def load(cls, path: Path) -> Record:
+        """Read a record's file.
+
+        Raises
+        ------
+        OSError
+            When it can't be read, is no regular file or far too large.
+        ValueError
+            When it is not a record.
+        """
+        return cls.loads(read_text(path, LARGEST_RECORD))
+
+
+def _usable_verdict(verdict: dict[str, Any]) -> dict[str, Any]:
+    """Without a decision, reasons and levels of another kind than ours: many look them up."""
+    kept = dict(verdict)
+    if not isinstance(kept.get("decision", ""), str):
+        del kept["decision"]
+    if "reasons" in kept:
+        listed = kept["reasons"] if isinstance(kept["reasons"], (list, tuple)) else []
+        entries = [entry for entry in listed if isinstance(entry, dict)]
+        kept["reasons"] = [
+            {key: value for key, value in entry.items() if key != "level" or isinstance(value, str)}
+            for entry in entries
+        ]
+    return kept
+
+
+def _whole(digits: str) -> int | float:
+    """A whole number; one of hundreds of digits as floating point, infinite where it is beyond that."""
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+
+
+def _writable(value: Any) -> Any:
+    """Texts without lone surrogates, which JSON can tell and UTF-8 can't."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_writable(key): _writable(entry) for key, entry in value.items()}
+    return [_writable(entry) for entry in value] if isinstance(value, list) else value
 
 
 def clean(value: Any) -> Any:

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bidsqa.errors import WeightsError
+from bidsqa.plain_files import read_text
 
 DEFAULT_MODELS = ("severity", "ssim")
 
@@ -105,6 +107,38 @@ class Source:
     acquisition: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
 
+    def seen(self, state: FileState | None) -> Source:
+        """With the size and time that the file had when it was read."""
+        return self if state is None else replace(self, size=state.size, mtime=state.mtime_ns // 1_000_000_000)
+
+
+@dataclass(frozen=True)
+class FileState:
+    """Tells whether a file is still what it was.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
+    mtime_ns : int
+        Modification time, ns since the epoch.
+    inode : int
+        Another one after the file was replaced.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> FileState | None:
+        """The state of a file, through links; None where it can't be looked at."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return None
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+
 
 def sidecar_digest(acquisition: Mapping[str, Any], warnings: Sequence[str]) -> str:
     """SHA-256 of what a scan's sidecars give to its record: another one means that the record is out of date.
@@ -130,8 +164,8 @@ def _rules_checksum(path: Path) -> str | None:
     """
     whole = _checksum(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        content = tomllib.loads(read_text(path))
+    except (ValueError, RecursionError):
         return whole
     kept = {key: value for key, value in content.items() if key != "cohort"}
     if not set(kept) - {"version"}:

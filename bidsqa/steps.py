@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 from collections.abc import Mapping
@@ -18,10 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import bidsqa
 from bidsqa.accounting import Ledger
-from bidsqa.errors import BidsqaError, InputError, NotComputable, UsageError, WeightsError
+from bidsqa.errors import (
+    BidsqaError,
+    InputError,
+    NotComputable,
+    UsageError,
+    WeightsError,
+    is_fault_of_disk,
+    lacks_room,
+)
 from bidsqa.image import Volume, load_volume, rough_head
 from bidsqa.record import SCHEMA_VERSION, Record
-from bidsqa.settings import Settings, Source, sidecar_digest
+from bidsqa.settings import FileState, Settings, Source, sidecar_digest
 
 if TYPE_CHECKING:
     import nibabel
@@ -76,6 +83,35 @@ class Examination:
 def conform(source: str | os.PathLike[str] | nibabel.spatialimages.SpatialImage) -> Volume:
     """Step 1: read, check and turn to RAS+ (see :func:`bidsqa.image.load_volume`)."""
     return load_volume(source)
+
+
+def conform_file(path: str | os.PathLike[str]) -> tuple[Volume, FileState | None]:
+    """Step 1 on a file, and the state of the file that was read.
+
+    Raises
+    ------
+    InputError
+        Also where the file changed meanwhile: what was read may be part of the old and part of the new one.
+    """
+    before = FileState.of(path)
+    problem: InputError | None = None
+    try:
+        volume = conform(path)
+    except InputError as error:
+        problem = error
+    if FileState.of(path) != before:
+        raise InputError(
+            "the file changed while it was read", "wait until it is there as a whole and run again"
+        ) from problem
+    if problem is not None:
+        raise problem
+    return volume, before
+
+
+def note_changed_input(record: Record, path: str | os.PathLike[str], read: FileState | None) -> None:
+    """Warn where the file is no longer what was judged; the record tells size and time of what was, so it is redone."""
+    if read is not None and FileState.of(path) != read:
+        record.warnings.append("the file changed after it was read; this record is about what it was before: run again")
 
 
 @lru_cache(maxsize=8)
@@ -164,9 +200,12 @@ def failure_record(
         cause, hint = error.cause, error.hint
     elif isinstance(error, MemoryError):
         cause, hint = "not enough memory for this scan", "give the job more memory or fewer processes"
-    elif _lacks_room(error):
+    elif lacks_room(error):
         cause = "no room left on the disk for intermediate files or outputs"
         hint = "make room there, or give a folder with more: --work-dir DIR"
+    elif isinstance(error, OSError) and is_fault_of_disk(error):
+        cause = f"the file system gave an error: {error.strerror}" + (f" ({error.filename})" if error.filename else "")
+        hint = "look after the disk or the network folder, then run again"
     else:
         cause = f"unexpected {type(error).__name__}: {str(error)[:300]}"
         hint = "this is a fault of bidsqa; please report it together with the crash file"
@@ -179,11 +218,6 @@ def failure_record(
         provenance=_provenance(source, settings, None, {}, Ledger()),
     )
     return judged(record, settings.thresholds)
-
-
-def _lacks_room(error: BaseException) -> bool:
-    # NumPy gives no number: "8388608 requested and 123 written"
-    return isinstance(error, OSError) and (error.errno in (errno.ENOSPC, errno.EDQUOT) or "requested and" in str(error))
 
 
 def judged(record: Record, thresholds: str | None = None) -> Record:
@@ -226,7 +260,7 @@ def _provenance(
             "sha256": digest,
             "sidecar": sidecar_digest(source.acquisition or {}, source.warnings),
         },
-        "software": _software(),
+        "software": software(),
         "platform": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
         "seconds": dict(ledger.seconds),
         "peak_mb": dict(ledger.peak_mb),
@@ -234,7 +268,8 @@ def _provenance(
 
 
 @lru_cache(maxsize=1)
-def _software() -> dict[str, str]:
+def software() -> dict[str, str]:
+    """Versions of the libraries that numbers come from, by name."""
     found = {}
     for name in SOFTWARE:
         try:
@@ -263,8 +298,12 @@ def examine(
     ledger = Ledger()
     step = "conform"
     try:
+        read: FileState | None = None
         with ledger.step(step):
-            volume = conform(source)
+            if isinstance(source, (str, os.PathLike)):
+                volume, read = conform_file(source)
+            else:
+                volume = conform(source)
         scores = Scores({}, {}, {})
         for step in chosen.models:
             with ledger.step(step):
@@ -281,7 +320,9 @@ def examine(
             with ledger.step(step):
                 figures = draw(volume, anatomy, scores)
         step = "record"
-        record = compile_record(origin, volume, anatomy, scores, metrics, missing, chosen, ledger)
+        record = compile_record(origin.seen(read), volume, anatomy, scores, metrics, missing, chosen, ledger)
+        if isinstance(source, (str, os.PathLike)):
+            note_changed_input(record, source, read)
     except WeightsError:
         raise
     except (InputError, MemoryError) as error:

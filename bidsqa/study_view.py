@@ -13,6 +13,7 @@ from bidsqa.bids import names
 from bidsqa.bids.writing import write_atomic
 from bidsqa.group import cohort, protocols, sites, tables
 from bidsqa.group.rows import Row
+from bidsqa.plain_files import read_bytes
 from bidsqa.verdict import Rules, load_rules
 
 if TYPE_CHECKING:
@@ -213,6 +214,6 @@ def _described(key: str) -> tuple[str, str, str]:
 
 def _thumbnail(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError:
         return None

@@ -11,11 +11,20 @@ have_chromium() {
     command -v chromium || command -v chromium-browser || command -v google-chrome
 }
 
-install_system_packages() { # chromium shows the pages to the browser tests, dot draws --write-graph, shellcheck reads scripts
+have_slurm() {
+    local program
+    for program in sbatch slurmctld slurmd munged; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "$program" || return 1
+    done
+}
+
+# chromium shows the pages to the browser tests, dot draws --write-graph, shellcheck reads scripts, Slurm runs a small cluster
+install_system_packages() {
     local missing=()
     have_chromium >/dev/null || missing+=(chromium)
     command -v dot >/dev/null || missing+=(graphviz)
     command -v shellcheck >/dev/null || missing+=(shellcheck)
+    have_slurm >/dev/null || missing+=(slurmctld slurmd slurm-client munge)
     if [ ${#missing[@]} -eq 0 ]; then return; fi
     local root=()
     if [ "$(id -u)" -ne 0 ]; then root=(sudo -n); fi

@@ -4,6 +4,7 @@
 Installed as ``bidsqa.workflows``; importing it does not import Nipype.
 """
 
-from .run import Event, RunResult, run_scans, write_graph
+from .run import run_scans, write_graph
+from .watching import Event, RunResult
 
 __all__ = ["Event", "RunResult", "run_scans", "write_graph"]

@@ -12,6 +12,7 @@ import json
 import sys
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ from nipype.interfaces.base import (
 )
 
 from bidsqa import outputs, steps
-from bidsqa.accounting import Ledger
+from bidsqa.accounting import Ledger, peak_mb
 from bidsqa.anatomy import Anatomy
 from bidsqa.bids.writing import write_atomic
 from bidsqa.image import ImageFacts, Volume
 from bidsqa.models import Score
 from bidsqa.models.local_map import load_maps, save_maps
 from bidsqa.record import Record, clean
+from bidsqa.settings import FileState
 from bidsqa.stopping import raise_interruption
 
 from .job import Job
@@ -92,9 +94,9 @@ class Conform(StepInterface):
     out_name = "volume.npy"
 
     def _work(self, job: Job, out_file: Path, ledger: Ledger) -> None:
-        volume = steps.conform(job.path)
+        volume, read = steps.conform_file(job.path)
         np.save(out_file, volume.data)
-        facts = {"affine": volume.affine.tolist(), "facts": volume.facts.to_dict()}
+        facts = {"affine": volume.affine.tolist(), "facts": volume.facts.to_dict(), "file": read and asdict(read)}
         out_file.with_suffix(".json").write_text(json.dumps(facts))
 
 
@@ -155,7 +157,7 @@ class _FiguresInput(_AnatomyInput):
 
 
 class DrawFigures(StepInterface):
-    """The pictures of the page, beside the outputs and named in a list."""
+    """The pictures of the page, named in a list: `WriteRecord` puts them beside the outputs."""
 
     input_spec = _FiguresInput
     step = "figures"
@@ -165,9 +167,8 @@ class DrawFigures(StepInterface):
         volume = read_volume(Path(self.inputs.volume))
         scores = read_scores(_paths(self.inputs.scores), maps=True)
         figures = steps.draw(volume, Anatomy.load(Path(self.inputs.anatomy)), scores)
-        remove_local_maps(job)
         for name, content in figures.items():
-            write_atomic(Path(job.figure.replace("{name}", name)), content)
+            out_file.with_name(name).write_bytes(content)
         out_file.write_text(json.dumps(sorted(figures)))
 
 
@@ -193,8 +194,9 @@ class WriteRecord(StepInterface):
             costs = json.loads(Path(path).with_name("costs.json").read_text())
             ledger.seconds.update(costs["seconds"])
             ledger.peak_mb.update(costs["peak_mb"])
+        read = read_state(Path(self.inputs.volume))
         record = steps.compile_record(
-            job.parsed_source,
+            job.parsed_source.seen(read),
             volume,
             anatomy,
             read_scores(score_files),
@@ -205,10 +207,14 @@ class WriteRecord(StepInterface):
         )
         if job.masks:
             write_masks(job, volume, anatomy)
-        names = json.loads(Path(self.inputs.figures).read_text())
-        figures = {name: Path(job.figure.replace("{name}", name)).read_bytes() for name in names}
+        drawn = Path(self.inputs.figures)
+        figures = {name: drawn.with_name(name).read_bytes() for name in json.loads(drawn.read_text())}
+        write_figures(job, figures)
         write_page(job, record, figures)
+        steps.note_changed_input(record, job.path, read)
         record.provenance["seconds"]["record"] = round(time.perf_counter() - start, 3)
+        if (peak := peak_mb()) is not None:
+            record.provenance["peak_mb"]["record"] = round(peak, 1)
         write_atomic(Path(job.record), record.dumps())
         write_atomic(out_file, record.dumps())
 
@@ -231,13 +237,25 @@ def read_scores(paths: list[Path], *, maps: bool = False) -> steps.Scores:
     return merged
 
 
-def remove_local_maps(job: Job) -> None:
-    """Remove an earlier run's maps: they are named by slice, and the worst slices may be others now."""
+def read_state(path: Path) -> FileState | None:
+    """The state of the scan's file when the conformed volume was made of it."""
+    plain = json.loads(path.with_suffix(".json").read_text())["file"]
+    return FileState(**plain) if plain else None
+
+
+def write_figures(job: Job, figures: dict[str, bytes]) -> None:
+    """The pictures beside the outputs.
+
+    An earlier run's maps go: they are named by slice, and the worst slices may be others now.
+    """
     from bidsqa import report
 
-    start = Path(job.figure.replace("{name}", report.LOCAL_MAP))
+    paths = {job.figure_path(name): content for name, content in figures.items()}
+    for path, content in paths.items():
+        write_atomic(path, content)
+    start = job.figure_path(report.LOCAL_MAP)
     for path in start.parent.iterdir() if start.parent.is_dir() else ():
-        if path.name.startswith(start.name):
+        if path.name.startswith(start.name) and path not in paths:
             path.unlink(missing_ok=True)
 
 
@@ -255,17 +273,18 @@ def write_masks(job: Job, volume: Volume, anatomy: Anatomy) -> None:
 
 def write_failure(job: Job, step: str, error: BaseException) -> None:
     """The failed record and its page, and a crash file unless the cause is a known one."""
-    from bidsqa.errors import BidsqaError
+    from bidsqa.errors import BidsqaError, is_fault_of_disk
 
     name = job.source["bids_name"]
     crashfile = None
-    if not isinstance(error, BidsqaError):
+    if not isinstance(error, BidsqaError) and not is_fault_of_disk(error):
         crashfile = f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{name}-{step}.txt"
         with contextlib.suppress(OSError):
             text = "".join(traceback.format_exception(error))
             write_atomic(Path(job.logs) / crashfile, f"bidsqa step {step}, Python {sys.version}\n{text}")
     record = steps.failure_record(job.parsed_source, step, error, job.parsed_settings, crashfile)
-    write_page(job, record, {})
+    with contextlib.suppress(OSError):  # the record tells what the page would
+        write_page(job, record, {})
     write_atomic(Path(job.record), record.dumps())
 
 

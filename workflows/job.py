@@ -72,6 +72,11 @@ class Job:
         """As JSON, the form in which it reaches the nodes."""
         return json.dumps(asdict(self), sort_keys=True)
 
+    def figure_path(self, name: str) -> Path:
+        """Where a figure goes; the folders above may be called ``{name}`` as well."""
+        before, _, after = self.figure.rpartition("{name}")
+        return Path(f"{before}{name}{after}")
+
     @property
     def folders(self) -> set[Path]:
         """Where it writes, besides its work directory."""

@@ -6,20 +6,20 @@ from __future__ import annotations
 import contextlib
 import getpass
 import logging
+import math
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsqa.bids.writing import sweep
-from bidsqa.record import Record
-from bidsqa.stopping import keeping_interruptions, raise_interruption
+from bidsqa.errors import InputError, is_fault_of_disk
+from bidsqa.stopping import keeping_interruptions
 
 from .job import Job
 from .room import bytes_needed, folder_with_room
+from .watching import Event, OutputIsGone, RunResult, Watcher, failed_event, write_lost
 
 if TYPE_CHECKING:
     from bidsqa.bids import Scan
@@ -28,127 +28,8 @@ if TYPE_CHECKING:
     from .scan import Need
 
 BATCH = 60
-POLL_SECONDS = 0.1
-PARENT_GB = 0.3
+PARENT_GB = 0.08  # what it doesn't share with the workers that it was forked into
 log = logging.getLogger("bidsqa.run")
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something to tell the user.
-
-    Parameters
-    ----------
-    kind : str
-        ``scan_started``, ``step``, ``scan_done`` or ``scan_failed``; ``notice`` about the whole run.
-    bids_name : str
-    step : str
-    seconds : float
-        Since the scan started.
-    message : str
-        Cause and hint of a failure; the decision of a scan that is done; a notice's sentence.
-    """
-
-    kind: str
-    bids_name: str
-    step: str = ""
-    seconds: float = 0.0
-    message: str = ""
-
-
-@dataclass
-class RunResult:
-    """How the run went.
-
-    Parameters
-    ----------
-    done, failed : list of str
-        Names of the scans.
-    decisions : dict of str to str
-        A finished scan's decision.
-    """
-
-    done: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    decisions: dict[str, str] = field(default_factory=dict)
-
-
-class _Watcher:
-    """Nipype's status callback: follows each scan through its nodes."""
-
-    def __init__(
-        self,
-        jobs: dict[str, Job],
-        work: Path,
-        keep_work: bool,
-        on_event: Callable[[Event], None],
-        result: RunResult,
-    ) -> None:
-        self.jobs = jobs
-        self.work = work
-        self.keep_work = keep_work
-        self.on_event = on_event
-        self.started: dict[str, float] = {}
-        self.before = {label: _identity(Path(job.record)) for label, job in jobs.items()}
-        self.leftovers: list[Path] = []
-        self.result = result
-
-    def __call__(self, node: Any, status: str) -> None:
-        raise_interruption()  # Nipype takes a stop for an error of the node in hand and would go on
-        parts = node.fullname.split(".")
-        if len(parts) < 3 or parts[1] not in self.jobs:
-            return
-        label, step = parts[1], parts[-1]
-        job = self.jobs[label]
-        name = job.source["bids_name"]
-        if status == "start":
-            if label not in self.started:
-                self.started[label] = time.monotonic()
-                self.on_event(Event("scan_started", name, step))
-            return
-        seconds = time.monotonic() - self.started.get(label, time.monotonic())
-        if status == "exception":
-            self.settle(label, seconds)
-        elif status == "end" and step == "record":
-            self.settle(label, seconds)
-        elif status == "end":
-            self.on_event(Event("step", name, step, seconds))
-
-    def settle(self, label: str, seconds: float) -> None:
-        """A scan is finished or failed: tell, and clear its part of the work directory."""
-        job = self.jobs.pop(label, None)
-        if job is None:
-            return
-        name = job.source["bids_name"]
-        # a record left by an earlier run must not pass for this run's
-        fresh = _identity(Path(job.record)) != self.before[label]
-        record = _read_record(Path(job.record)) if fresh else None
-        if record is None or record.status == "failed":
-            if record is None:
-                record = _write_lost(job)
-            failure = record.failure or {}
-            self.result.failed.append(name)
-            message = f"{failure.get('cause', 'unknown')} ({failure.get('hint', '')})"
-            self.on_event(Event("scan_failed", name, str(failure.get("step", "")), seconds, message))
-        else:
-            decision = str(record.verdict.get("decision", ""))
-            self.result.done.append(name)
-            self.result.decisions[name] = decision
-            self.on_event(Event("scan_done", name, "record", seconds, decision))
-        folder = self.work / "bidsqa" / label
-        if record.status == "ok" and not self.keep_work:
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            # other nodes of a failed scan may still be running in it
-            self.leftovers.append(folder)
-
-    def clear(self) -> None:
-        """Once no node runs any more: settle scans that ended without a word, remove what failed scans left."""
-        raise_interruption()
-        for label in list(self.jobs):
-            self.settle(label, 0.0)
-        for folder in [] if self.keep_work else self.leftovers:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_scans(
@@ -159,6 +40,8 @@ def run_scans(
     *,
     nprocs: int = 1,
     mem_gb: float | None = None,
+    minutes_a_scan: float | None = None,
+    apart: bool = False,
     plugin: dict[str, Any] | None = None,
     keep_work: bool = False,
     stop_on_first_crash: bool = False,
@@ -177,10 +60,15 @@ def run_scans(
     nprocs : int
         Processes at the same time.
     mem_gb : float, optional
-        Memory for all processes together in GB: fewer run at a time where they need more.
+        Memory for all processes together in GB: fewer run at a time where they need more, and a scan that needs more
+        than that alone is refused.
+    minutes_a_scan : float, optional
+        Time that the steps of one scan may take, added up.
+    apart : bool
+        The steps run in processes of their own, so that one that is killed or hangs costs its scan only. Always so for
+        more than one process and where there is a limit of time.
     plugin : dict, optional
-        Nipype's ``{"plugin": name, "plugin_args": {...}}`` from ``--use-plugin``; else Linear for one process,
-        MultiProc for more.
+        Nipype's ``{"plugin": name, "plugin_args": {...}}`` from ``--use-plugin``; memory and time are its business.
     keep_work : bool
         Leave the work directory as it is.
     stop_on_first_crash : bool
@@ -194,41 +82,90 @@ def run_scans(
     -------
     RunResult
     """
-    from .scan import init_scans_wf, need_of, scan_wf_name
+    from .scan import need_of
 
     _prepare_nipype(work, stop_on_first_crash)
     result = RunResult()
+    apart = apart or nprocs > 1 or minutes_a_scan is not None
 
     def tell(sentence: str) -> None:
         on_event(Event("notice", "", message=sentence))
 
+    def run_graph(jobs: list[tuple[Job, Need]], workers: int, place: Path) -> None:
+        from .scan import scan_wf_name
+
+        labels = {scan_wf_name(job.source["bids_name"]): job for job, _ in jobs}
+        watcher = Watcher(labels, place, keep_work, on_event, result)
+        how = (
+            _own_plugin(apart, workers, mem_gb, minutes_a_scan, watcher) if plugin is None else _given(plugin, watcher)
+        )
+        _run_graph(jobs, place, how, watcher, stop_on_first_crash)
+
     with keeping_interruptions():
         for start in range(0, len(scans), BATCH):
-            jobs = [(Job.of(scan, out, settings), need_of(Path(scan.path))) for scan in scans[start : start + BATCH]]
+            asked = [(Job.of(scan, out, settings), need_of(Path(scan.path))) for scan in scans[start : start + BATCH]]
+            jobs = asked if plugin is not None else _those_that_fit(asked, mem_gb, on_event, result)
             workers = _workers(nprocs, mem_gb, [need for _, need in jobs])
-            # in one process Nipype would start every scan of a graph before it finishes one
-            alone = plugin is None and workers == 1
+            # Nipype's Linear would start every scan of a graph before it finishes one
+            graphs = [jobs] if plugin is not None or apart else [[job] for job in jobs]
             needed = bytes_needed([need for _, need in jobs], workers)
             with folder_with_room(work, None if work_is_fixed else out, needed, keep=keep_work, tell=tell) as place:
-                for graph in [[job] for job in jobs] if alone else [jobs]:
-                    labels = {scan_wf_name(job.source["bids_name"]): job for job, _ in graph}
-                    watcher = _Watcher(labels, place, keep_work, on_event, result)
-                    with _tidy_when_stopped(watcher):
-                        try:
-                            workflow = init_scans_wf(jobs=graph, base_dir=place)
-                            workflow.run(**_plugin(plugin, workers, mem_gb, watcher))
-                        except Exception as error:
-                            if not result.failed and not watcher.jobs:
-                                raise
-                            log.debug("Nipype ended with: %s", error)
-                        watcher.clear()
-                    if stop_on_first_crash and result.failed:
-                        return result
+                for graph in graphs:
+                    if result.ended is None and not (stop_on_first_crash and result.failed):
+                        run_graph(graph, workers, place)
+            if result.ended is not None or (stop_on_first_crash and result.failed):
+                break
     return result
 
 
+def _run_graph(
+    jobs: list[tuple[Job, Need]], place: Path, how: dict[str, Any], watcher: Watcher, only_to_first: bool
+) -> None:
+    """Run the graph of some scans; whatever happens to one of them is in its record."""
+    from .scan import init_scans_wf
+
+    if not jobs:
+        return
+    result = watcher.result
+    with _tidy_when_stopped(watcher):
+        try:
+            init_scans_wf(jobs=jobs, base_dir=place).run(**how)
+        except Exception as error:
+            if not result.failed and not watcher.jobs:
+                raise
+            log.debug("Nipype ended with: %s", error)
+            if is_fault_of_disk(error):
+                watcher.lose_all(error)
+        # of a run that ends early the scans in hand are not failed, they are not begun
+        watcher.clear(settle=result.ended is None and not (only_to_first and result.failed))
+
+
+def _those_that_fit(
+    jobs: list[tuple[Job, Need]], mem_gb: float | None, on_event: Callable[[Event], None], result: RunResult
+) -> list[tuple[Job, Need]]:
+    """The scans that the memory allows one at a time; the others get a record that names what they need."""
+    fitting = []
+    for job, need in jobs:
+        total = need.peak + PARENT_GB
+        if mem_gb is None or total <= mem_gb or result.ended is not None:
+            fitting.append((job, need))
+            continue
+        error = InputError(
+            f"this scan needs about {total:.1f} GB of memory, {mem_gb:.2g} GB may be used",
+            f"give at least that much: --mem-gb {math.ceil(total * 10) / 10:.1f}",
+        )
+        try:
+            record = write_lost(job, "memory", error)
+        except OutputIsGone as gone:
+            result.ended = gone
+            continue
+        result.failed.append(record.bids_name)
+        on_event(failed_event(record))
+    return fitting
+
+
 @contextlib.contextmanager
-def _tidy_when_stopped(watcher: _Watcher) -> Iterator[None]:
+def _tidy_when_stopped(watcher: Watcher) -> Iterator[None]:
     """On a stop end the workers at once and remove what they were writing.
 
     They must be gone before the work directory is: they would take a missing file for a failure of their scan.
@@ -274,26 +211,35 @@ def write_graph(scan: Scan, out: Path, work: Path, settings: Settings) -> Path:
 
 def _workers(nprocs: int, mem_gb: float | None, needs: list[Need]) -> int:
     """As many processes as memory allows for the hungriest scan, at least one."""
-    if mem_gb is None:
+    if mem_gb is None or not needs:
         return nprocs
     hungriest = max(need.peak for need in needs)
     return max(1, min(nprocs, int((mem_gb - PARENT_GB) / hungriest)))
 
 
-def _plugin(plugin: dict[str, Any] | None, workers: int, mem_gb: float | None, watcher: _Watcher) -> dict[str, Any]:
-    """Arguments of ``Workflow.run``: the user's plugin, else Linear or MultiProc."""
-    told: dict[str, Any] = {"status_callback": watcher}
-    if plugin is not None:
-        return {
-            "plugin": plugin.get("plugin", "Linear"),
-            "plugin_args": {**plugin.get("plugin_args", {}), **told},
-        }
-    if workers == 1:
-        return {"plugin": "Linear", "plugin_args": told}
+def _given(plugin: dict[str, Any], watcher: Watcher) -> dict[str, Any]:
+    """Arguments of ``Workflow.run`` for the user's plugin."""
+    from .batch_system import given_plugin
+
+    return given_plugin(plugin, watcher)
+
+
+def _own_plugin(
+    apart: bool, workers: int, mem_gb: float | None, minutes: float | None, watcher: Watcher
+) -> dict[str, Any]:
+    """Arguments of ``Workflow.run`` without a plugin of the user's: Linear in this process, or processes apart."""
+    if not apart:
+        return {"plugin": "Linear", "plugin_args": {"status_callback": watcher}}
     from .depth_first import DepthFirstMultiProcPlugin
 
-    limits = {"n_procs": workers, "raise_insufficient": False, **({} if mem_gb is None else {"memory_gb": mem_gb})}
-    return {"plugin": DepthFirstMultiProcPlugin(plugin_args={**limits, **told})}
+    plugin = DepthFirstMultiProcPlugin(
+        processors=workers,
+        memory_gb=None if mem_gb is None else mem_gb - PARENT_GB,
+        seconds_a_scan=None if minutes is None else 60 * minutes,
+        status_callback=watcher,
+        on_loss=watcher.lose,
+    )
+    return {"plugin": plugin}
 
 
 def _prepare_nipype(work: Path, stop_on_first_crash: bool) -> None:
@@ -312,7 +258,7 @@ def _prepare_nipype(work: Path, stop_on_first_crash: bool) -> None:
                 "crashdump_dir": str(work / "crash"),
                 "crashfile_format": "txt",
                 "hash_method": "timestamp",
-                "poll_sleep_duration": str(POLL_SECONDS),
+                "poll_sleep_duration": "0.1",
                 "remove_unnecessary_outputs": "false",
                 "stop_on_first_crash": str(stop_on_first_crash).lower(),
             },
@@ -327,35 +273,3 @@ def _prepare_nipype(work: Path, stop_on_first_crash: bool) -> None:
         logger.handlers = []
         logger.propagate = True
         logger.setLevel(logging.CRITICAL)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Tells one atomically written version of a file from the next."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
-
-
-def _read_record(path: Path) -> Record | None:
-    try:
-        return Record.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _write_lost(job: Job) -> Record:
-    """A scan whose process ended without a word still gets its record."""
-    from bidsqa.errors import InputError
-
-    from .interfaces import write_failure
-
-    error = InputError(
-        "the process of this scan ended without a result",
-        "it was probably stopped for want of memory; run again with fewer processes or more memory",
-    )
-    write_failure(job, "unknown", error)
-    record = _read_record(Path(job.record))
-    assert record is not None
-    return record

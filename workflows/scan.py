@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,15 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsqa.image.loading import MAXIMUM_VOXELS
+from bidsqa.image.nifti import open_nifti
 
 from .job import Job
 
 if TYPE_CHECKING:
     from nipype.pipeline.engine import Workflow
 
-# upper bounds: a worker's libraries, and bytes a voxel at each step's peak (benchmarks/speed.py prints what scans took)
-WORKER_GB = 0.35
-BYTES_PER_VOXEL = {"conform": 16, "score": 12, "anatomy": 48, "metrics": 40, "figures": 24, "record": 8}
+LONGEST_FOLDER = 200
+# upper bounds of what benchmarks/memory.py measures at each step's peak: GB (10⁹ bytes) of a worker with its libraries
+# and networks, and bytes a voxel
+STEP_MEMORY = {
+    "conform": (0.42, 12.0),
+    "score": (0.54, 8.5),
+    "anatomy": (0.58, 26.0),
+    "metrics": (0.42, 39.5),
+    "figures": (0.42, 24.0),
+    "record": (0.42, 18.0),
+}
 
 
 @dataclass(frozen=True)
@@ -34,21 +44,20 @@ class Need:
     voxels: int
 
     def gigabytes(self, step: str) -> float:
-        """Peak memory of a step's process in GB (10⁹ bytes)."""
-        return WORKER_GB + self.voxels * BYTES_PER_VOXEL[step] / 1e9
+        """Peak memory of the process of a step (one of `STEP_MEMORY`) in GB."""
+        worker, voxel = STEP_MEMORY[step]
+        return worker + self.voxels * voxel / 1e9
 
     @property
     def peak(self) -> float:
         """Peak memory of the scan's hungriest step in GB."""
-        return max(self.gigabytes(step) for step in BYTES_PER_VOXEL)
+        return max(self.gigabytes(step) for step in STEP_MEMORY)
 
 
 def need_of(path: Path) -> Need:
     """What the scan will need, by its header alone."""
-    import nibabel
-
     try:
-        image: Any = nibabel.load(path)
+        image: Any = open_nifti(path)
         voxels = 1
         for edge in image.shape[:3]:
             voxels *= max(1, int(edge))
@@ -137,5 +146,8 @@ def init_scans_wf(*, jobs: Sequence[tuple[Job, Need]], base_dir: Path, name: str
 
 
 def scan_wf_name(bids_name: str) -> str:
-    """The graph's name of a scan: letters, digits and underscores, one for each name."""
-    return "scan_" + re.sub(r"\W", lambda odd: f"_{ord(odd.group()):x}_", bids_name)
+    """The graph's name of a scan: letters, digits and underscores, one for each name, short enough for a folder."""
+    name = "scan_" + re.sub(r"\W", lambda odd: f"_{ord(odd.group()):x}_", bids_name)
+    if len(name) <= LONGEST_FOLDER:
+        return name
+    return f"{name[: LONGEST_FOLDER - 17]}_{hashlib.sha256(bids_name.encode()).hexdigest()[:16]}"

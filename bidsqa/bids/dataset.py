@@ -17,6 +17,7 @@ from bidsqa.bids.names import iter_records, mask_path
 from bidsqa.bids.scan import JUDGED_SUFFIXES, Scan
 from bidsqa.bids.writing import write_changed
 from bidsqa.errors import UsageError
+from bidsqa.plain_files import read_text
 
 NAME = "bidsqa"
 BIDS_VERSION = "1.9.0"
@@ -164,7 +165,7 @@ def write_mask_sidecars(out: Path, scan: Scan) -> None:
 def read_description(root: Path) -> dict[str, Any]:
     """``dataset_description.json`` of a dataset; empty where there is none that can be used."""
     try:
-        content = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))
+        content = json.loads(read_text(root / DESCRIPTION))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bidsqa.bids.scan import EXTENSIONS, split_name
+from bidsqa.bids.scan import EXTENSIONS, LONGEST_NAME, split_name
 from bidsqa.bids.selection import suggestion
 from bidsqa.errors import UsageError
 
@@ -125,6 +125,8 @@ def parse_image(root: Path, path: Path) -> Found | str:
         entities, suffix, extension = split_name(path.name)
     except ValueError as error:
         return str(error)
+    if len(path.name) - len(extension) > LONGEST_NAME:
+        return f"the name has more than {LONGEST_NAME} letters, too many for those of its results"
     relative = path.relative_to(root)
     for key, name in (("sub", relative.parts[0]), ("ses", relative.parts[1])):
         label = name.removeprefix(f"{key}-") if name.startswith(f"{key}-") else None
@@ -162,5 +164,13 @@ def _folders(place: Path, start: str = "") -> list[str]:
         return sorted(
             entry.name
             for entry in entries
-            if entry.name.startswith(start) and not entry.name.startswith(".") and entry.is_dir()
+            if entry.name.startswith(start) and not entry.name.startswith(".") and is_folder(entry)
         )
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or a link to one; a link in a circle, or into what can't be read, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -38,6 +38,7 @@ ENTITIES: dict[str, str] = {
 # those that a weighted anatomical image of a raw dataset may carry
 RAW_ANAT_KEYS = ("sub", "ses", "task", "acq", "ce", "rec", "run", "echo", "part", "chunk")
 INDEX_KEYS = ("run", "echo", "flip", "inv", "chunk")
+LONGEST_NAME = 160  # without extension; names of outputs have up to 70 letters more, and file systems take 255
 
 _KEY = re.compile(r"[a-zA-Z]{1,20}")
 _LABEL = re.compile(r"[a-zA-Z0-9+]{1,100}")

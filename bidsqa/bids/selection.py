@@ -13,6 +13,7 @@ from typing import Any
 
 from bidsqa.bids.scan import ENTITIES, JUDGED_SUFFIXES
 from bidsqa.errors import UsageError
+from bidsqa.plain_files import read_text
 
 # fMRIPrep's tokens, and how PyBIDS prints them
 _TOKEN = re.compile(r"<?Query\.(?P<name>[A-Za-z]+)(?:: \d+>)?")
@@ -102,11 +103,13 @@ def load_filters(path: Path) -> dict[str, dict[str, list[Any]]]:
         The file can't be read, or asks for something that doesn't exist.
     """
     try:
-        asked = json.loads(path.read_text(encoding="utf-8"))
+        asked = json.loads(read_text(path))
     except OSError as error:
         raise UsageError(f"The BIDS filter file {path} can't be read: {error.strerror}.", "Check the path.") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"The BIDS filter file {path} is no valid JSON: {error}.") from error
+        raise UsageError(
+            f"The BIDS filter file {path} is no valid JSON: {error}.", 'Example: {"t1w": {"session": "1"}}.'
+        ) from error
     if not isinstance(asked, dict) or not all(isinstance(wanted, dict) for wanted in asked.values()):
         raise UsageError(
             f"The BIDS filter file {path} must hold one object for each suffix.", 'Example: {"t1w": {"session": "1"}}.'

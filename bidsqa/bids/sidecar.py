@@ -10,7 +10,6 @@ import contextlib
 import json
 import math
 import os
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from bidsqa.bids.dates import PARTS as DATE_PARTS
 from bidsqa.bids.dates import settle_date
 from bidsqa.bids.scan import EXTENSIONS, split_name
 from bidsqa.bids.tsv import Tsv, read_tsv
+from bidsqa.plain_files import read_bytes, why_unread
 
 LARGEST_SIDECAR = 5_000_000  # bytes; real ones have a few thousand
 LONGEST_TEXT = 300
@@ -236,16 +236,11 @@ def load_sidecar(path: Path) -> tuple[dict[str, Any], str | None]:
         Why it can't be used, in words.
     """
     try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):
-            return {}, "it is no regular file"
-        if facts.st_size > LARGEST_SIDECAR:
-            return {}, f"it has {facts.st_size / 1e6:.0f} MB, a sidecar has a few kB"
-        values = json.loads(path.read_bytes().decode("utf-8-sig"))
+        values = json.loads(read_bytes(path, LARGEST_SIDECAR, "a sidecar has a few kB").decode("utf-8-sig"))
     except FileNotFoundError:
         return {}, "its content is absent (a link that leads nowhere)"
     except OSError as error:
-        return {}, f"it can't be read ({error.strerror or 'input/output error'})"
+        return {}, why_unread(error)
     except UnicodeDecodeError:
         return {}, "it is no UTF-8 text"
     except json.JSONDecodeError as error:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from bidsqa.plain_files import read_bytes, why_unread
 
 LARGEST_TABLE = 50_000_000  # bytes; a study of 100,000 participants with 20 columns has 20 MB
 MOST_COLUMNS = 1000
@@ -48,16 +49,11 @@ def read_tsv(path: Path) -> Tsv:
     """
     problems: list[str] = []
     try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):
-            return Tsv(problems=("it is no regular file",))
-        if facts.st_size > LARGEST_TABLE:
-            return Tsv(problems=(f"it has {facts.st_size / 1e6:.0f} MB, more than such a table needs",))
-        data = path.read_bytes()
+        data = read_bytes(path, LARGEST_TABLE, "more than such a table needs")
     except FileNotFoundError:
         return Tsv(problems=("its content is absent (a link that leads nowhere)",))
     except OSError as error:
-        return Tsv(problems=(f"it can't be read ({error.strerror or 'input/output error'})",))
+        return Tsv(problems=(why_unread(error),))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Atomic writing: a file is there whole or not at all."""
+"""Atomic writing: a file is there whole or not at all, also on file systems of a network."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import socket
@@ -13,10 +14,19 @@ from pathlib import Path
 
 _LEFTOVER = re.compile(r"\.tmp-(?P<host>[a-zA-Z0-9]{1,32})-(?P<process>\d+)-[0-9a-f]{8}-.+")
 _OLD = 24 * 3600.0  # seconds after which another machine's unfinished file is given up
+# what a server that is busy, restarts or lost sight of a file says (NFS, Lustre): the same may succeed a moment later
+_PASSING = (errno.ESTALE, errno.ENOENT, errno.EBUSY, errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR)
+_PAUSES = (0.1, 0.5, 2.0)  # seconds before each new try
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # some file systems of user space have none
 
 
 def _host() -> str:
-    return re.sub(r"[^a-zA-Z0-9]", "", socket.gethostname())[:32] or "host"
+    """This machine, and within it this container's processes: numbers of another container's mean others here."""
+    name = re.sub(r"[^a-zA-Z0-9]", "", socket.gethostname())[:20] or "host"
+    try:
+        return f"{name}{os.stat('/proc/self/ns/pid').st_ino % 10**12}"
+    except OSError:
+        return name
 
 
 @contextlib.contextmanager
@@ -38,20 +48,50 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".tmp-{_host()}-{os.getpid()}-{os.urandom(4).hex()}-{path.name[-120:]}")
     try:
         yield temporary
-        descriptor = os.open(temporary, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, path)
+        _sync(temporary)
+        _replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
 
 
+def _sync(path: Path) -> None:
+    """To the disk: a full one says so here at the latest."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename; an answer that got lost and was asked for again says that there is no such file, since it is done."""
+    written = os.stat(temporary).st_ino
+    for pause in (*_PAUSES, None):
+        try:
+            os.replace(temporary, path)
+            return
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                raise OSError(
+                    error.errno, "this file system can't rename a file within its folder; use another", str(path)
+                ) from error
+            with contextlib.suppress(OSError):
+                if os.stat(path).st_ino == written:
+                    return
+            if pause is None or error.errno not in _PASSING or not os.path.lexists(temporary):
+                raise
+            time.sleep(pause)
+
+
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Write a file so that no reader and no crash ever sees half of it.
+
+    What a network's file system refuses in passing is tried again for a few seconds.
 
     Parameters
     ----------
@@ -66,8 +106,15 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         The disk is full or the folder can't be written; `path` is then as it was.
     """
     content = data.encode("utf-8") if isinstance(data, str) else data
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    for pause in (*_PAUSES, None):
+        try:
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(content)
+            return
+        except OSError as error:
+            if pause is None or error.errno not in _PASSING:
+                raise
+            time.sleep(pause)
 
 
 def write_changed(path: Path, data: bytes | str) -> bool:

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+from bidsqa.bids.folders import is_folder
 from bidsqa.bids.selection import suggestion
 from bidsqa.errors import UsageError, WeightsError
 
@@ -42,7 +40,7 @@ def check_input(root: Path, *, strict: bool = True) -> list[str]:
         raise UsageError(f"The path {root} is a file, not a dataset.", "For one image use: bidsqa-scan FILE")
     try:
         with os.scandir(root) as entries:
-            has_participants = any(entry.name.startswith("sub-") and entry.is_dir() for entry in entries)
+            has_participants = any(entry.name.startswith("sub-") and is_folder(entry) for entry in entries)
     except OSError as error:
         raise UsageError(f"The dataset {root} can't be read: {error.strerror}.", "Check its permissions.") from error
     description = root / "dataset_description.json"
@@ -76,7 +74,7 @@ def check_folders(root: Path, out: Path, work: Path | None) -> None:
     ------
     UsageError
     """
-    source, target = root.resolve(), out.resolve()
+    source, target = _real(root), _real(out)
     if target == source:
         raise UsageError(
             "The output folder is the dataset itself.", f"Give another, for example {root}/derivatives/bidsqa."
@@ -94,7 +92,7 @@ def check_folders(root: Path, out: Path, work: Path | None) -> None:
             f"Give a folder of its own, for example {root}/derivatives/bidsqa.",
         )
     if work is not None:
-        place = work.resolve()
+        place = _real(work)
         if place.is_relative_to(source):
             raise UsageError(f"The work folder {work} lies inside the dataset.", "Give a folder outside of it.")
         if place == target:
@@ -119,7 +117,7 @@ def check_room(out: Path, work: Path | None) -> None:
 
     if not out.is_dir() or holds_outputs(out):
         return
-    inner = work.resolve() if work is not None else None
+    inner = _real(work) if work is not None else None
     try:
         with os.scandir(out) as entries:
             names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
@@ -130,7 +128,7 @@ def check_room(out: Path, work: Path | None) -> None:
     foreign = [
         name
         for name in names
-        if not name.endswith(LOG_ENDINGS) and not (inner is not None and inner.is_relative_to((out / name).resolve()))
+        if not name.endswith(LOG_ENDINGS) and not (inner is not None and inner.is_relative_to(_real(out / name)))
     ]
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
@@ -138,6 +136,36 @@ def check_room(out: Path, work: Path | None) -> None:
             f"The output folder {out} holds other things ({foreign[0]}{more}) and no output of bidsqa.",
             "Give a folder of its own, for example .../derivatives/bidsqa; --force takes it all the same.",
         )
+
+
+def check_links(out: Path, places: Iterable[Path] = ()) -> None:
+    """No folder in the output folder is a link that leads out of it: results would be written to where it leads.
+
+    Parameters
+    ----------
+    out : Path
+        May itself be a link, or not exist yet.
+    places : iterable of Path
+        Folders below it that will be written to, beside those of the study (``figures``, ``logs``).
+
+    Raises
+    ------
+    UsageError
+    """
+    inside = _real(out)
+    for place in sorted({out / "figures", out / "logs", *places}):
+        if not _real(place).is_relative_to(inside):
+            below = [part for part in (*reversed(place.parents), place) if out in part.parents]
+            link = next((part for part in below if part.is_symlink()), place)
+            raise UsageError(
+                f"{link} in the output folder is a link that leads out of it, to {_real(link)}.",
+                "Remove it; to keep results elsewhere give another output folder.",
+            )
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads; links in a circle stay as they are."""
+    return Path(os.path.realpath(path))
 
 
 def make_folder(folder: Path, what: str) -> None:
@@ -193,7 +221,7 @@ def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
     WeightsError
         The file holds no weights of that model: said once, before a scan that has good scores is judged with it.
     """
-    from bidsqa.models import load_network
+    from bidsqa.models import load
 
     kept = {}
     for pair in pairs:
@@ -206,19 +234,19 @@ def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
         path = Path(file).expanduser().absolute()
         if not path.is_file():
             raise UsageError(f"The weights file {path} doesn't exist.", "Check the path.")
-        load_network(name, weights=path)
+        load(name, weights=path)
         kept[name] = str(path)
     return tuple(kept.items())
 
 
 def check_shipped_weights(names: Sequence[str], own: Sequence[tuple[str, str]]) -> None:
-    """The weights of the chosen models and of the masks are there: what concerns every scan is said once, at the start.
+    """The weights of the chosen models and of the masks are there and whole: said once, not by every scan.
 
     Raises
     ------
     WeightsError
     """
-    from bidsqa.models import MODELS
+    from bidsqa.models import MODELS, read_weights
 
     masks = [name for name, row in MODELS.items() if row.kind == "internal"]
     missing = [name for name in (*names, *masks) if name not in dict(own) and not MODELS[name].path.is_file()]
@@ -232,6 +260,8 @@ def check_shipped_weights(names: Sequence[str], own: Sequence[tuple[str, str]]) 
         raise WeightsError(
             f"This installation has no weights for {' and '.join(missing)}.", f"Install bidsqa again{yours}"
         )
+    for row in [MODELS[name] for name in (*names, *masks) if name not in dict(own)]:
+        read_weights(row.path, expected=row.sha256, model=row)
 
 
 def check_thresholds(path: Path | None) -> None:
@@ -261,55 +291,3 @@ def check_device(device: str) -> None:
             raise UsageError(
                 "--device cuda: this installation has no CUDA.", "Use --device auto, or install onnxruntime-gpu."
             )
-
-
-def load_plugin(path: Path) -> dict[str, Any]:
-    """Nipype's plugin and arguments.
-
-    Parameters
-    ----------
-    path : Path
-        YAML, JSON or TOML by its extension: ``plugin`` (a name) and ``plugin_args`` (a table).
-
-    Raises
-    ------
-    UsageError
-        It can't be read or says something else.
-    """
-    example = 'Example (JSON is YAML too): {"plugin": "MultiProc", "plugin_args": {"n_procs": 4}}'
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The plugin file {path} can't be read: {error}.", "Check the path.") from error
-    try:
-        content = _parse(text, path.suffix)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"The plugin file {path} can't be understood: {error}.", example) from error
-    if not isinstance(content, dict) or not isinstance(content.get("plugin"), str):
-        raise UsageError(f"The plugin file {path} names no plugin.", example)
-    if not isinstance(content.get("plugin_args", {}), dict):
-        raise UsageError(f"plugin_args in {path} is no table.", example)
-    from nipype.pipeline import plugins
-
-    known = [name.removesuffix("Plugin") for name in dir(plugins) if name.endswith("Plugin")]
-    if content["plugin"] not in known:
-        raise UsageError(f"Nipype has no plugin {content['plugin']!r}.", suggestion(content["plugin"], known))
-    return content
-
-
-def _parse(text: str, extension: str) -> Any:
-    if extension == ".toml":
-        return tomllib.loads(text)
-    try:
-        return json.loads(text)
-    except ValueError:
-        if extension == ".json":
-            raise
-    try:
-        import yaml  # type: ignore[import-untyped]
-    except ImportError:
-        raise ValueError("YAML needs the package PyYAML; write JSON or TOML instead") from None
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error).replace("\n", " ")) from error

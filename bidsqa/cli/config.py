@@ -12,6 +12,7 @@ from typing import Any
 from bidsqa.bids.selection import suggestion
 from bidsqa.cli.options import COUNT, FLAG, LIST, OPTION_KEYS, Option
 from bidsqa.errors import UsageError
+from bidsqa.plain_files import read_text
 
 _UNFIT = ("config_file",)
 
@@ -36,7 +37,7 @@ def config_arguments(path: Path, options: Mapping[str, Option] = OPTION_KEYS) ->
         The file can't be read; a key that is no option; a value of the wrong kind.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_text(path))
     except OSError as error:
         raise UsageError(f"The config file {path} can't be read: {error.strerror}.", "Check the path.") from error
     except (ValueError, RecursionError) as error:

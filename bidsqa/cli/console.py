@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -14,6 +15,19 @@ from bidsqa.stopping import Stopped, stopping_cleanly
 
 FINE, SOME_FAILED, WRONG_USAGE = 0, 1, 2
 STOPPED = 128
+AGAIN = "Then give the same command again; what is finished is kept."
+DISK_FAULTS = {
+    errno.ENOSPC: f"Make room on that disk. {AGAIN}",
+    errno.EDQUOT: f"Make room within your quota. {AGAIN}",
+    errno.EROFS: "It can't be written; give another folder.",
+    errno.EACCES: "Check the permissions.",
+    errno.EPERM: "Check the permissions.",
+    errno.EIO: f"Look after the disk or the network folder. {AGAIN}",
+    errno.ESTALE: f"Look after the network folder. {AGAIN}",
+    errno.ETIMEDOUT: f"Look after the network folder. {AGAIN}",
+    errno.EISDIR: "There is a folder where a file should be; remove it.",
+    errno.EXDEV: "Give a folder on another file system.",
+}
 _PLAIN_WORD = re.compile(r"[a-z]+[ ,]")
 log = logging.getLogger("bidsqa")
 
@@ -33,8 +47,8 @@ def run_command(name: str, act: Callable[[], int], farewell: str = "") -> int:
     Returns
     -------
     int
-        What ``act`` gave; 2 after an error of ours, told on standard error; 130 or 143 stopped by a signal; 0 where the
-        reader of the output has gone (``| head``).
+        What ``act`` gave; 2 after an error of ours or of the file system, told on standard error; 130 or 143 stopped by
+        a signal; 0 where the reader of the output has gone (``| head``).
     """
     try:
         with stopping_cleanly():
@@ -49,6 +63,12 @@ def run_command(name: str, act: Callable[[], int], farewell: str = "") -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:
+            raise
+        log.debug("the file system gave an error", exc_info=error)
+        about = f"{error.filename2 or error.filename}: " if error.filename else ""
+        return complain(BidsqaError(f"{about}{error.strerror}", DISK_FAULTS[error.errno]), name)
 
 
 def complain(error: BidsqaError, command: str) -> int:

@@ -146,13 +146,15 @@ def _write(record: Record, out: Path) -> bool:
     """Write a scan's page and record; False where bidsqa's own record is there."""
     from bidsqa.bids import names
     from bidsqa.bids.writing import write_changed
+    from bidsqa.cli.checks import check_links
     from bidsqa.group.mriqc_import import is_imported
     from bidsqa.record import Record as Known
     from bidsqa.report import render_scan
 
     path = names.record_path(out, record.bids_name)
-    with suppress(OSError, ValueError, RecursionError):
-        if not is_imported(Known.loads(path.read_text(encoding="utf-8"))):
+    check_links(out, [path.parent])
+    with suppress(OSError, ValueError):
+        if not is_imported(Known.load(path)):
             return False
     write_changed(names.page_path(out, record.bids_name), render_scan(record, {}))
     write_changed(path, record.dumps())

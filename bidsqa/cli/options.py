@@ -136,9 +136,20 @@ OPTIONS: tuple[Option, ...] = (
         "mem-gb",
         RUN,
         TEXT,
-        "memory for everything together: 8, 1.5G or 1500M; fewer scans run at a time where they need more "
-        "(most of what the machine, container or job has)",
+        "memory for everything together: 8, 1.5G or 1500M; fewer scans run at a time where they need more, one that "
+        "needs more alone is refused (most of what the machine, container or job has)",
         metavar="SIZE",
+    ),
+    Option(
+        "scan-minutes",
+        RUN,
+        NUMBER,
+        "minutes that the steps of one scan may take; one that takes longer fails, the others go on (%(default)s; "
+        "with --use-plugin the batch system limits them)",
+        default=60,
+        metavar="N",
+        least=0.0,
+        above=True,
     ),
     Option("device", RUN, TEXT, "where networks run (%(default)s)", default="auto", choices=("auto", "cpu", "cuda")),
     Option(

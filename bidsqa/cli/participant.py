@@ -6,18 +6,18 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import bidsqa
+from bidsqa.cli.console import complain
 from bidsqa.cli.memory import available_memory_gb, available_processors, parse_memory
 from bidsqa.cli.progress import Progress, count, printable, say_duration
 from bidsqa.errors import UsageError
 
 if TYPE_CHECKING:
-    from bidsqa.bids import Collection
+    from bidsqa.bids import Collection, Scan
     from bidsqa.cli.plan import Plan
     from bidsqa.cli.settings import RunSettings
     from bidsqa.settings import Settings
@@ -44,31 +44,36 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
     """
     if settings.reports_only:
         return _redraw(settings)
-    from bidsqa.cli.checks import load_plugin, make_folder
+    from bidsqa.cli.checks import check_links, make_folder
+    from bidsqa.cli.plugin import check_plugin, hands_over, read_plugin
     from bidsqa.cli.study import update_participants
     from bidsqa.cli.surroundings import prepare_environment, start_log, work_folder
 
     memory = parse_memory(settings.mem_gb) if settings.mem_gb else available_memory_gb()
     chosen = settings.step_settings()
+    plugin = read_plugin(settings.use_plugin) if settings.use_plugin else None
     if settings.dry_run:
         with work_folder(None, keep=False) as work:
             prepare_environment(work)
-            if settings.use_plugin:
-                load_plugin(settings.use_plugin)
-            plan = _plan(settings, chosen)
+            if plugin is not None:
+                check_plugin(plugin, settings.work_dir or settings.output_dir)
+            plan = plan_scans(settings, chosen)
         _describe(plan, settings, memory, [*warnings, *plan.warnings])
         return 0
-    with work_folder(settings.work_dir, settings.keep_work, settings.output_dir) as work:
+    shared = plugin is not None and hands_over(plugin)
+    with work_folder(settings.work_dir, settings.keep_work, settings.output_dir, shared=shared) as work:
         prepare_environment(work)
-        plugin = load_plugin(settings.use_plugin) if settings.use_plugin else None
-        plan = _plan(settings, chosen)
+        if plugin is not None:
+            check_plugin(plugin, work)
+        plan = plan_scans(settings, chosen)
         warnings = [*warnings, *plan.warnings]
         make_folder(settings.output_dir, "output")
+        check_links(settings.output_dir, _folders(plan.todo, settings.output_dir))
         if plan.todo:
             _dataset_files(settings, chosen)  # first, since by these a later run knows the folder for its own
         warnings += update_participants(settings)
         logfile = start_log(settings.output_dir, settings.verbose)
-        _write_down(settings, logfile, warnings, plan)
+        _write_down(settings, chosen, logfile, warnings, plan)
         _announce(plan, warnings)
         _remove_half_written(plan, settings.output_dir)
         if settings.write_graph:
@@ -82,7 +87,14 @@ def run_participants(settings: RunSettings, warnings: list[str]) -> int:
     return code
 
 
-def _plan(settings: RunSettings, chosen: Settings) -> Plan:
+def plan_scans(settings: RunSettings, chosen: Settings) -> Plan:
+    """The scans asked for and what is to be done with each.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
     from bidsqa.cli.plan import make_plan
 
     collection = _collect(settings)
@@ -127,15 +139,11 @@ def _describe(plan: Plan, settings: RunSettings, memory: float, warnings: list[s
         print(line)
 
 
-def _write_down(settings: RunSettings, logfile: Path, warnings: list[str], plan: Plan) -> None:
-    """What this run was told, in its log and as a config file that repeats it."""
-    from bidsqa.bids.writing import write_atomic
-    from bidsqa.cli.config import dump_config
+def _write_down(settings: RunSettings, chosen: Settings, logfile: Path, warnings: list[str], plan: Plan) -> None:
+    """What this run was told and found, in its log and as a config file that repeats it."""
+    from bidsqa.cli.protocol import write_protocol
 
-    log.info("bidsqa %s; dataset %s; output %s", bidsqa.__version__, settings.bids_dir, settings.output_dir)
-    options = dump_config(settings.option_values())
-    write_atomic(logfile.with_suffix(".toml"), options)
-    log.info("options: %s", "; ".join(options.split("\n")) or "none")
+    write_protocol(settings, chosen, logfile)
     for text in warnings:
         log.warning("%s", printable(text))
     for what, why in plan.skipped:
@@ -186,6 +194,8 @@ def _judge(
             chosen,
             nprocs=settings.nprocs or min(available_processors(), len(todo)),
             mem_gb=memory,
+            minutes_a_scan=settings.scan_minutes,
+            apart=True,
             plugin=plugin,
             keep_work=settings.keep_work,
             stop_on_first_crash=settings.stop_on_first_crash,
@@ -205,6 +215,8 @@ def _judge(
     print(line)
     for line in describe_unsure(result.decisions, out, "group" in settings.levels):
         print(line)
+    if result.ended is not None:
+        complain(result.ended, "bidsqa")
     _say_page(settings, result.done or result.failed)
     return 1 if result.failed or left else 0
 
@@ -229,7 +241,7 @@ def describe_unsure(decisions: Mapping[str, str], out: Path, group: bool) -> Ite
     for name in unsure[:MANY_UNSURE]:
         text = ""
         with suppress(OSError, ValueError, LookupError, TypeError):
-            record = Record.loads(record_path(out, name).read_text(encoding="utf-8"))
+            record = Record.load(record_path(out, name))
             text = str(record.verdict["reasons"][0]["text"])
         yield f"  {decisions[name]:<6}  {printable(name):<{width}}  {printable(text)}".rstrip()
     if len(unsure) > MANY_UNSURE:
@@ -252,21 +264,31 @@ def _dataset_files(settings: RunSettings, chosen: Settings) -> None:
 
 
 def _remove_half_written(plan: Plan, out: Path) -> None:
-    """What a killed run was writing, in all folders that it may have written to."""
-    from bidsqa.bids.names import record_path, record_paths
+    """What a killed run was writing, in the folders of the scans asked for: one task of many must not search all."""
+    from bidsqa.bids.names import record_path
     from bidsqa.bids.writing import sweep
 
-    folders = {path.parent for path in (*record_paths(out), *(record_path(out, scan) for scan in plan.todo))}
+    known = {record_path(out, scan).parent for scan, _ in plan.states}
+    folders = known | _folders(plan.todo, out)
     for folder in {out, out / "logs", *folders, *(folder.with_name("figures") for folder in folders)}:
         sweep(folder)
+
+
+def _folders(scans: Iterable[Scan], out: Path) -> set[Path]:
+    """Where the results of scans are written, beside the output folder itself."""
+    from bidsqa.bids.names import record_path
+
+    anat = {record_path(out, scan).parent for scan in scans}
+    return anat | {folder.with_name("figures") for folder in anat}
 
 
 def _say_page(settings: RunSettings, names: list[str]) -> None:
     from bidsqa.bids.names import page_path
 
-    if "group" not in settings.levels and names:
-        page = page_path(settings.output_dir, names[0])
-        more = f" (and {len(names) - 1} more beside it)" if len(names) > 1 else ""
+    pages = [page for page in (page_path(settings.output_dir, name) for name in names) if page.exists()]
+    if "group" not in settings.levels and pages:
+        page = pages[0]
+        more = f" (and {len(pages) - 1} more beside it)" if len(pages) > 1 else ""
         print(f"Open {page}{more}")
         sys.stdout.flush()
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 DONE = "done"
 SECONDS_A_SCAN, GB_A_SCAN = 10.0, 1.0  # where no record tells better: DESIGN's budget for 1 mm on a warm worker
+LONGEST_SECONDS, LARGEST_MB = 1e6, 1e7  # what no scan takes
 SAMPLE = 20  # records that are asked for the time they took
 
 
@@ -112,19 +112,21 @@ def describe_skipped(skipped: Iterable[tuple[str, str]]) -> Iterator[str]:
 def _cost(scans: Sequence[Scan], out: Path) -> tuple[float, float]:
     """Median seconds and GB of a scan, from the records that are there."""
     from bidsqa.bids.names import record_path
+    from bidsqa.record import Record
+    from bidsqa.verdict.reading import number
 
     seconds, memory = [], []
     for scan in scans[:SAMPLE]:
         try:
-            provenance = json.loads(record_path(out, scan).read_text(encoding="utf-8"))["provenance"]
-            spent = sum(provenance["seconds"].values())
-            peak = max(provenance["peak_mb"].values(), default=0.0) / 1e3
+            provenance = Record.load(record_path(out, scan)).provenance
+            spent = number(sum(provenance["seconds"].values()))
+            peak = number(max(provenance["peak_mb"].values(), default=0.0))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
-        if spent > 0:
+        if spent and 0 < spent < LONGEST_SECONDS:
             seconds.append(spent)
-        if peak > 0:
-            memory.append(peak)
+        if peak and 0 < peak < LARGEST_MB:
+            memory.append(peak / 1e3)
     return (
         statistics.median(seconds) if seconds else SECONDS_A_SCAN,
         statistics.median(memory) if memory else GB_A_SCAN,

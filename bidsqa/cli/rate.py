@@ -310,8 +310,25 @@ def _agreement(given: list[str]) -> int:
     beside = ratings if ratings.is_dir() else ratings.parent
     out = Path(asked.out).expanduser().absolute() if asked.out else beside / "agreement"
     print("\n".join(report_agreement(ratings, out)))
+    for line in _names(ratings):
+        print(line)
     print(f"Tables and plots: {out}")
     return FINE
+
+
+def _names(ratings: Path) -> list[str]:
+    """Who the codes are; only said at the terminal, and only where the store itself is given."""
+    from bidsqa.cli.progress import printable
+    from bidsqa.rating.store import Store, store_path
+
+    if not store_path(ratings).is_file() or store_path(ratings).suffix == ".tsv":
+        return []
+    store = Store(store_path(ratings))
+    try:
+        known = [f"  {reader.code}  {printable(reader.name)}" for reader in store.readers()]
+    finally:
+        store.close()
+    return ["Readers (in no file but the store):", *known]
 
 
 def _export(given: list[str]) -> int:

@@ -48,6 +48,7 @@ class RunSettings:
     nprocs: int | None = None
     omp_nthreads: int = 1
     mem_gb: str | None = None
+    scan_minutes: float = 60.0
     device: str = "auto"
     use_plugin: Path | None = None
     work_dir: Path | None = None

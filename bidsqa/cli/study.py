@@ -23,11 +23,17 @@ def run_study(settings: RunSettings) -> int:
         The output folder has no records; the user's rules can't be read.
     """
     _count_records(settings)
-    from bidsqa.cli.checks import make_folder
+    from bidsqa.cli.checks import check_links, make_folder
     from bidsqa.study import run_group
     from bidsqa.verdict import load_rules
 
     make_folder(settings.output_dir, "output")
+    check_links(settings.output_dir)
+    if "participant" not in settings.levels:
+        from bidsqa.cli.protocol import write_protocol
+        from bidsqa.cli.surroundings import start_log
+
+        write_protocol(settings, None, start_log(settings.output_dir, settings.verbose))
     # a run that judged scans as well has told and copied already
     for warning in update_participants(settings) if "participant" not in settings.levels else ():
         print(f"Warning: {printable(warning)}", file=sys.stderr)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -18,11 +19,13 @@ from bidsqa.errors import UsageError
 
 # engines give it to every container, but small: it serves --dry-run, which must not write elsewhere
 SHARED_MEMORY = Path("/dev/shm")
+NODES = "bidsqa"  # the name of the graph that workflows/ makes
+LOCK = ".bidsqa-lock"
 CACHES = {"TEMPLATEFLOW_HOME": "templateflow", "MPLCONFIGDIR": "matplotlib", "XDG_CACHE_HOME": "cache"}
 
 
 @contextlib.contextmanager
-def work_folder(asked: Path | None, keep: bool, spare: Path | None = None) -> Iterator[Path]:
+def work_folder(asked: Path | None, keep: bool, spare: Path | None = None, *, shared: bool = False) -> Iterator[Path]:
     """The folder for intermediate files.
 
     The user's own, which stays; by default one in the system's temporary folder, which is removed at the end whatever
@@ -37,6 +40,8 @@ def work_folder(asked: Path | None, keep: bool, spare: Path | None = None) -> It
         Leave it.
     spare : Path or None
         Where it is made, hidden, if the system has no temporary folder that can be written.
+    shared : bool
+        Other machines work in it: it is made there in any case.
 
     Raises
     ------
@@ -45,18 +50,109 @@ def work_folder(asked: Path | None, keep: bool, spare: Path | None = None) -> It
     """
     if asked is not None:
         make_folder(asked, "work")
-        yield asked
-        if not keep:
-            for name in CACHES.values():
-                with contextlib.suppress(OSError):
-                    (asked / name).rmdir()  # only where nothing was put in
+        with _ours_alone(asked, keep) as place:
+            _make_private(place)
+            yield place
+            if not keep:
+                for name in (NODES, *CACHES.values()):
+                    with contextlib.suppress(OSError):
+                        (place / name).rmdir()  # only where nothing was put in
         return
-    made = _make_temporary(spare)
+    made = _make_hidden(spare) if shared and spare is not None else _make_temporary(spare)
     try:
         yield made
     finally:
         if not keep:
-            shutil.rmtree(made, ignore_errors=True)
+            _remove(made)
+
+
+@contextlib.contextmanager
+def _ours_alone(work: Path, keep: bool) -> Iterator[Path]:
+    """The user's work folder, or one in it where another run is at work there: it may have the same scans in hand."""
+    lock = work / LOCK
+    held = _lock(lock)
+    if held is not None:
+        try:
+            yield work
+        finally:
+            with contextlib.suppress(OSError):
+                lock.unlink()
+            os.close(held)
+        return
+    place = Path(tempfile.mkdtemp(prefix="run-", dir=work))
+    try:
+        yield place
+    finally:
+        if not keep:
+            _remove(place)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a work folder; libraries that look for their caches later on must not make it anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for variable, name in CACHES.items():
+        if os.environ.get(variable) == str(folder / name):
+            del os.environ[variable]
+
+
+def _lock(path: Path) -> int | None:
+    """An open file that no other process can lock, until this one ends; None where another has it."""
+    import fcntl
+
+    while True:
+        held = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(held)
+            return None
+        except OSError:
+            return held  # a file system without locks: as if nobody were there
+        try:
+            if os.path.samestat(os.fstat(held), os.stat(path)):
+                return held
+        except FileNotFoundError:
+            pass
+        os.close(held)  # whoever had it before removed it in between
+
+
+def _make_private(work: Path) -> None:
+    """The folder of Nipype's nodes, which nobody else may write to.
+
+    Nipype keeps its nodes' inputs and results as pickles and loads those that it finds: whoever could put a file there
+    could have any program run.
+
+    Raises
+    ------
+    UsageError
+        There is one that belongs to somebody else.
+    """
+    place = work / NODES
+    try:
+        with tempfile.TemporaryDirectory(prefix=".bidsqa-", dir=work) as probe:
+            own = os.stat(probe).st_uid  # a network disk may name another owner than this process's
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(mode=0o700)
+        facts = place.lstat()
+        if stat.S_ISDIR(facts.st_mode) and facts.st_uid == own:
+            if facts.st_mode & 0o022:  # left by a version that didn't care: others may have written into it
+                shutil.rmtree(place)
+                place.mkdir(mode=0o700)
+            place.chmod(0o700)
+            return
+    except OSError as error:
+        raise UsageError(
+            f"The work folder {work} can't be written: {error.strerror}.", "Give another folder."
+        ) from error
+    raise UsageError(
+        f"{place} is a link, or belongs to somebody else, who could have any program run from there.",
+        "Give a work folder of your own.",
+    )
+
+
+def _make_hidden(place: Path) -> Path:
+    make_folder(place, "output")
+    return Path(tempfile.mkdtemp(prefix=".bidsqa-work-", dir=place))
 
 
 def _make_temporary(spare: Path | None) -> Path:
@@ -122,6 +218,7 @@ def start_log(out: Path, verbose: int) -> Path:
     file = logging.FileHandler(path, encoding="utf-8", errors="replace")
     file.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.raiseExceptions = False  # a log that can't be written, on a full disk, is no reason for tracebacks
     root = logging.getLogger()
     root.setLevel(file.level)
     root.addHandler(file)

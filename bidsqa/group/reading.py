@@ -15,17 +15,13 @@ from bidsqa.verdict import Rules, decide
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST_RECORD = 20_000_000  # bytes; real ones have 20,000
-
 
 def iterate(out: Path) -> Iterator[tuple[Path, Record | None, str]]:
     """Each record file with its record, or None and what is wrong with it in words; sorted by path."""
     for path in record_paths(out):
         try:
-            if path.stat().st_size > LARGEST_RECORD:
-                raise ValueError("the file is far too large for a record")
-            yield path, Record.loads(path.read_text(encoding="utf-8")), ""
-        except (OSError, ValueError, RecursionError) as error:
+            yield path, Record.load(path), ""
+        except (OSError, ValueError) as error:
             shown = path.relative_to(out)
             yield path, None, f"{shown}: not a readable record ({' '.join(str(error).split())[:160]})"
 

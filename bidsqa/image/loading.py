@@ -7,6 +7,7 @@ import hashlib
 import math
 import os
 import shlex
+import struct
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import numpy as np
 
 from bidsqa.errors import InputError
 from bidsqa.image.intensity import clipped_fraction
+from bidsqa.image.nifti import is_nifti, open_nifti
 from bidsqa.image.volume import FloatArray, ImageFacts, Volume
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ MINIMUM_AXIS = 8
 MAXIMUM_VOXELS = 700_000_000
 SPACING_RANGE_MM = (0.05, 20.0)
 GZIP_MAXIMUM_RATIO = 1040
+GZIPPED, FOREIGN_PACKING = (".gz", ".mgz"), (".bz2", ".zst", ".xz", ".zip")
+# what libraries raise on a file that is not what it says
+DAMAGE = (OSError, EOFError, ValueError, zlib.error, OverflowError, struct.error)
 MAXIMUM_VALUE = 1e30
 FEW_LEVELS = 8
 
@@ -134,14 +139,30 @@ def _open(path: Path) -> Any:
         raise InputError(f"{name} can't be read: {error.strerror}", "check the permissions of the file") from error
     if size == 0:
         raise InputError(f"{name} is empty (0 bytes)", "copy or convert the scan again")
+    if path.suffix.lower() in FOREIGN_PACKING:
+        raise InputError(f"{name} is packed in another way than gzip", "unpack it first")
     try:
-        image = nibabel.load(path)
-    except (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
+        image = open_nifti(path) if is_nifti(path) else _open_foreign(path)
+    except nibabel.filebasedimages.ImageFileError as error:
         raise InputError(f"{name} is not a NIfTI image", "convert the scan to NIfTI, e.g. with dcm2niix") from error
-    except (OSError, EOFError, ValueError, zlib.error, OverflowError) as error:
+    except DAMAGE as error:
         raise InputError(f"{name} is damaged ({_first_line(error)})", "copy or convert the scan again") from error
+    except MemoryError as error:
+        raise InputError(f"{name} does not fit into memory", "run on a machine with more memory") from error
     _check_size(image, path, size)
     return image
+
+
+def _open_foreign(path: Path) -> Any:
+    """An image of another format, with any fault of its file as ValueError."""
+    import nibabel
+
+    try:
+        return nibabel.load(path)
+    except (nibabel.filebasedimages.ImageFileError, *DAMAGE, MemoryError):
+        raise
+    except Exception as error:  # each reader has faults of its own
+        raise ValueError(str(error)) from error
 
 
 def fetch_command(path: Path) -> str:
@@ -166,7 +187,7 @@ def _check_size(image: Any, path: Path, size: int) -> None:
     shape = tuple(int(edge) for edge in image.shape)
     voxels = math.prod(shape)
     promised = voxels * int(image.get_data_dtype().itemsize)
-    held = size * GZIP_MAXIMUM_RATIO if path.suffix == ".gz" else size
+    held = size * GZIP_MAXIMUM_RATIO if path.suffix.lower() in GZIPPED else size
     if any(edge < 0 for edge in shape) or promised > held:
         raise InputError(
             f"the header of {path.name} promises {'x'.join(map(str, shape))} voxels, more than the file can hold",
@@ -252,7 +273,7 @@ def _stored_values(image: Any) -> tuple[Array, float, float]:
             slope, intercept = float(proxy.slope), float(proxy.inter)
         else:
             stored, slope, intercept = np.asarray(proxy), 1.0, 0.0
-    except (OSError, EOFError, ValueError, zlib.error, OverflowError) as error:
+    except DAMAGE as error:
         raise InputError(
             f"the image data are damaged or cut off ({_first_line(error)})", "copy or convert the scan again"
         ) from error

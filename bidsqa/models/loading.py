@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from bidsqa.errors import UsageError, WeightsError
+from bidsqa.errors import BidsqaError, UsageError, WeightsError
 from bidsqa.image import Volume
 from bidsqa.models.score import Score
 from bidsqa.models.table import MODELS, Model
@@ -109,7 +109,16 @@ def load(name: str, device: str = "cpu", weights: Path | None = None, threads: i
         raise UsageError(f"'{name}' is an internal model and gives no score", f"models with a score: {scores}")
     module, _, function = model.scorer.partition(":")
     make: Callable[[Network], Scorer] = getattr(importlib.import_module(module), function)
-    return make(load_network(name, device, weights, threads))
+    network = load_network(name, device, weights, threads)
+    try:
+        return make(network)
+    except BidsqaError:
+        raise
+    except Exception as error:  # the file's own metadata decide what goes wrong
+        file = model.path if weights is None else Path(weights)
+        raise WeightsError(
+            f"{file.name}: its settings can't be used ({type(error).__name__}: {_first_line(error)})", "export it again"
+        ) from error
 
 
 def find_model(name: str) -> Model:
@@ -213,7 +222,10 @@ def _onnx_network(
     content: bytes, path: Path, model: Model, device: str, threads: int
 ) -> tuple[Run, tuple[str, ...], dict[str, str]]:
     session = open_session(content, path.name, device, threads)
-    settings = {str(key): str(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
+    try:
+        settings = {str(key): str(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
+    except UnicodeDecodeError:
+        raise WeightsError(f"the metadata of {path.name} are no UTF-8 text", "export it again") from None
     check_settings(settings, path, model)
     names = tuple(node.name for node in session.get_inputs())
 
@@ -274,7 +286,11 @@ def open_session(content: bytes, name: str, device: str = "cpu", threads: int = 
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False
     try:
-        return onnxruntime.InferenceSession(content, options, providers=_providers(device))
+        providers = _providers(device)
+        # its own second try prints to the terminal; it makes sense only where another device is left
+        return onnxruntime.InferenceSession(
+            content, options, providers=providers, enable_fallback=int(len(providers) > 1)
+        )
     except UsageError:
         raise
     except Exception as error:  # ONNX Runtime's errors share no public base class
@@ -316,7 +332,7 @@ def read_safetensors_header(content: bytes, name: str) -> dict[str, str]:
         settings = header["__metadata__"] if isinstance(header, dict) and "__metadata__" in header else {}
         if header is None or not isinstance(settings, dict):
             raise ValueError
-    except (ValueError, struct.error, UnicodeDecodeError):
+    except (ValueError, RecursionError, struct.error):
         raise WeightsError(f"the file {name} is not a safetensors file, or it is cut off", "export it again") from None
     return {str(key): str(value) for key, value in settings.items()}
 

@@ -113,7 +113,7 @@ def cohen_kappa(table: Array, weights: str = "unweighted") -> float | None:
 
 
 def jaccard_matrix(table: Array) -> Array:
-    """J_ij = n_ij / (n_i. + n_.j - n_ij), NaN where nobody gave either answer (Ma et al.); shape (K, K)."""
+    """``J_ij = n_ij / (n_i. + n_.j - n_ij)``, NaN where nobody gave either answer (Ma et al.); shape (K, K)."""
     union = table.sum(axis=1, keepdims=True) + table.sum(axis=0, keepdims=True) - table
     return np.divide(table, union, out=np.full(table.shape, np.nan), where=union > 0)
 

@@ -45,7 +45,7 @@ def _matrix(axis: Any, values: Array, across: Sequence[str], down: Sequence[str]
     for row, column in np.ndindex(*values.shape):
         value = values[row, column]
         words = "n/a" if np.isnan(value) else f"{value:.2f}"
-        axis.text(column, row, words, ha="center", va="center", color="black" if value > 0.6 else "white")
+        axis.text(column, row, words, ha="center", va="center", color="black" if value > 0.5 else "white")
 
 
 def draw_overlap(table: pd.DataFrame, codes: Sequence[str], title: str, path: Path) -> None:

@@ -101,7 +101,7 @@ def _say(measures: pd.DataFrame, times: pd.DataFrame) -> Iterator[str]:
             if row["low"] is not None and row["low"] == row["low"]:
                 shown += f" ({row['low']:.3f} to {row['high']:.3f})"
         who = "all" if row["rater_1"] == ALL else f"{row['rater_1']} {row['rater_2']}"
-        measure = f"{row['measure']} {row['scale'] or ''}".strip()
+        measure = f"{row['measure']} {row['scale'] if isinstance(row['scale'], str) else ''}".strip()
         yield f"  {measure:<18} {who:<12} {shown}, {row['things']} things"
     for row in times.to_dict("records"):
         if row["median_ms"] is not None and row["median_ms"] == row["median_ms"]:

@@ -95,8 +95,8 @@ def agreement_table(readers: Readers) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `AGREEMENT_COLUMNS`. ``overlap`` (Tang et al.) and ``exact``, kappas by pair of readers; ``repeats`` of
-        each reader and of all; ``majority`` share and Krippendorff's ``alpha`` of all.
+        Columns `AGREEMENT_COLUMNS`. ``overlap`` (Tang et al.), ``exact`` and kappas by pair of readers, ``overlap``
+        also over all pairs; ``repeats`` of each reader and of all; ``majority`` share and Krippendorff's ``alpha``.
     """
     import pandas as pd
 
@@ -142,15 +142,19 @@ def _repeats(readers: Readers) -> Iterator[Row]:
 
 
 def _pairs(readers: Readers) -> Iterator[Row]:
+    everybody: dict[Hashable, Array] = {}
     for one, two in combinations(readers.codes, 2):
         first, second = readers.answers[one], readers.answers[two]
         shared = agreement.overlap_parts(first, second)
+        for thing, part in shared.items():
+            everybody[thing] = everybody.get(thing, np.zeros(2)) + part
         yield _row(readers, "overlap", (one, two), shared, agreement.mean_of_parts)
         tables = confusion_parts(readers, one, two)
         yield _row(readers, "exact", (one, two), tables, agreement.exact_agreement)
         scales = ("unweighted",) if readers.task.measure == "nominal" else ("unweighted", "linear", "quadratic")
         for scale in scales:
             yield _row(readers, "kappa", (one, two), tables, _kappa(scale), scale)
+    yield _row(readers, "overlap", (ALL, ALL), everybody, agreement.mean_of_parts)
 
 
 def _kappa(scale: str) -> Callable[[Array], float | None]:

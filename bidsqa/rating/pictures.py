@@ -6,10 +6,9 @@ from __future__ import annotations
 import io
 import math
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -17,18 +16,18 @@ from bidsqa.errors import InputError
 from bidsqa.image import Volume, load_volume
 from bidsqa.image.intensity import robust_range, rough_head
 from bidsqa.image.slices import PLANES, acquisition_axis, head_extent, take_slice
+from bidsqa.rating.keeping import Kept
 from bidsqa.rating.ruler_images import RulerImages
 
 Array = np.ndarray[Any, Any]
 Content = Mapping[str, Any]
-Thing = TypeVar("Thing")
 CLEAN = -1
 SERIES = "series"
 MOST_SLICES = 40
 STACK_SHARE = 0.8
-KEPT_VOLUMES, KEPT_STACKS = 3, 96
+KEPT_VOLUMES, KEPT_BYTES = 3, 400e6
 LARGEST_PARAMETER = 64
-BISECTIONS = 16
+MOST_TRIES, CLOSE_DB = 20, 0.005
 
 
 class Gallery:
@@ -46,10 +45,10 @@ class Gallery:
 
     def __init__(self, root: Path, rulers: RulerImages | None = None, radiological: bool = False) -> None:
         self.root, self.rulers, self.radiological = root, rulers, radiological
-        self._volumes: OrderedDict[str, tuple[Volume, dict[int, tuple[int, int]]]] = OrderedDict()
-        self._stacks: OrderedDict[str, tuple[Array, dict[str, Any]]] = OrderedDict()
-        # one picture at a time: the simulation uses all processors it may use
-        self._lock = threading.RLock()
+        # one at a time: the simulation uses all processors it may use
+        making = threading.RLock()
+        self._volumes: Kept[tuple[Volume, dict[int, tuple[int, int]]]] = Kept(KEPT_VOLUMES, lambda _: 1, making)
+        self._stacks: Kept[tuple[Array, Any]] = Kept(KEPT_BYTES, lambda made: made[0].nbytes, making)
 
     def look(self, content: Content, versions: Sequence[int] = ()) -> dict[str, Any]:
         """What the pictures of an item will show, to be stored with the trial.
@@ -73,14 +72,13 @@ class Gallery:
         InputError
             A scan or ruler can't be read.
         """
-        with self._lock:
-            shown: dict[str, Any] = {}
-            if "path" in content:
-                told = {str(at): self._version(content, at)[1] for at in sorted(set(versions)) if at != CLEAN}
-                shown["image"] = {**self._clean(content)[1], "versions": told}
-            if SERIES in content:
-                shown[SERIES] = self._series(content)[1]
-            return shown
+        shown: dict[str, Any] = {}
+        if "path" in content:
+            told = {str(at): self._version(content, at)[1] for at in sorted(set(versions)) if at != CLEAN}
+            shown["image"] = {**self._clean(content)[1], "versions": told}
+        if SERIES in content:
+            shown[SERIES] = self._series(content)[1]
+        return shown
 
     def floats(self, content: Content, version: int) -> Array:
         """A version of an item in the scan's own units.
@@ -97,13 +95,11 @@ class Gallery:
         ndarray of float32, shape (slices, rows, columns)
             Row 0 is the top. One slice where the unit is a slice.
         """
-        with self._lock:
-            return self._clean(content)[0] if version == CLEAN else self._version(content, version)[0]
+        return self._clean(content)[0] if version == CLEAN else self._version(content, version)[0]
 
     def series_floats(self, content: Content) -> Array:
         """The series of an item, shape (versions, slices, rows, columns), worst first."""
-        with self._lock:
-            return self._series(content)[0]
+        return self._series(content)[0]
 
     def marks(self, plane: str) -> list[str]:
         """Letters for the left and the right edge of a picture of this plane."""
@@ -193,20 +189,10 @@ class Gallery:
         return images[:, None], {**about, "slices": [0], "plane": "", "versions": [{}] * len(images)}
 
     def _volume(self, path: str) -> tuple[Volume, dict[int, tuple[int, int]]]:
-        return _remember(self._volumes, KEPT_VOLUMES, path, lambda: (load_volume(self.root / path), {}))
+        return self._volumes.get(path, lambda: (load_volume(self.root / path), {}))
 
     def _kept(self, key: str, make: Callable[[], tuple[Array, Any]]) -> tuple[Array, Any]:
-        return _remember(self._stacks, KEPT_STACKS, key, make)
-
-
-def _remember(kept: OrderedDict[str, Thing], most: int, key: str, make: Callable[[], Thing]) -> Thing:
-    """What was made last stays; what was not used longest goes."""
-    if key not in kept:
-        kept[key] = make()
-        while len(kept) > most:
-            kept.popitem(last=False)
-    kept.move_to_end(key)
-    return kept[key]
+        return self._stacks.get(key, make)
 
 
 def _key(content: Content, part: Any) -> str:
@@ -306,39 +292,41 @@ def noise_series(
     """
     import torch
 
-    from bidsqa.simulation import ARTIFACTS
     from bidsqa.simulation.artifact import head_level, rough_foreground
     from bidsqa.simulation.noise import SIGMA_AT_1, draw_normal
 
-    image = torch.from_numpy(stack)[None, None]
-    row = ARTIFACTS["coil_noise"]
-    drawn = row.sample(torch.Generator().manual_seed(seed), 1.0, (1.0, 1.0, 1.0), coils=coils)
-    # noisy² = x² + 2xσA + σ²B, so that the draw is made once and the strength found by two images
-    deviates = draw_normal(image, drawn["noise_seed"], 2 * coils)
-    along = (deviates[0, :coils].sum(dim=0) / coils**0.5).numpy().astype(np.float64)
-    power = deviates[0].square().sum(dim=0).numpy().astype(np.float64)
-    level = SIGMA_AT_1 * float(head_level(image, rough_foreground(image))[0])
-    clean = stack.astype(np.float64)
-    signal = float((clean**2).sum())
+    image = torch.from_numpy(np.ascontiguousarray(stack))[:, None]
+    # of several coils noisy² = x² + 2xσA + σ²B, so that the draw is made once for all versions
+    along, power = np.empty_like(stack), np.empty_like(stack)
+    for number in range(len(stack)):
+        deviates = draw_normal(image[:1], torch.tensor([seed + number]), 2 * coils)[0]
+        along[number] = (deviates[:coils].sum(dim=0) / coils**0.5).numpy()
+        power[number] = deviates.square().sum(dim=0).numpy()
+    whole = torch.from_numpy(np.ascontiguousarray(stack))[None, None]
+    level = SIGMA_AT_1 * float(head_level(whole, rough_foreground(whole))[0])
+    signal = float(np.square(stack, dtype=np.float64).sum())
 
-    def ratio(strength: float) -> float:
-        sigma = strength * level
-        squared = clean**2 + 2 * clean * sigma * along + sigma**2 * power
-        error = float(((np.sqrt(np.maximum(squared, 0)) - clean) ** 2).sum())
+    def noisy(strength: float) -> Array:
+        sigma = np.float32(strength * level)
+        return np.sqrt(np.maximum(stack**2 + 2 * sigma * stack * along + sigma**2 * power, 0))
+
+    def ratio(version: Array) -> float:
+        error = float(np.square(version - stack, dtype=np.float64).sum())
         return 10 * math.log10(signal / error) if error > 0 else math.inf
 
     made, strengths = [], []
+    strength = 0.1
     for step in steps:
-        if ratio(1.0) > step:
+        for _ in range(MOST_TRIES):
+            version = noisy(strength)
+            apart = ratio(version) - step
+            if abs(apart) < CLOSE_DB or not math.isfinite(apart):
+                break
+            strength *= 10 ** (apart / 20)
+        if strength > 1 or abs(apart) >= CLOSE_DB:
             raise InputError(f"noise of {step:g} dB can't be put on this image", "leave it out")
-        low, high = 0.0, 1.0
-        for _ in range(BISECTIONS):
-            middle = 0.5 * (low + high)
-            low, high = (low, middle) if ratio(middle) < step else (middle, high)
-        with torch.no_grad():
-            noisy = row.apply(image, {**drawn, "strength": torch.tensor([high]), "sigma": drawn["sigma"] * high})
-        made.append(noisy[0, 0].numpy())
-        strengths.append((step, high))
+        made.append(version)
+        strengths.append((step, strength))
     return np.stack([*made, stack]), [*strengths, (None, 0.0)]
 
 

@@ -6,6 +6,7 @@ All is decided from the trials on disk and a seed, so a reader who comes back go
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ from bidsqa.rating.sampling import (
     posterior,
 )
 from bidsqa.rating.store import Item, Proposal, Store, Trial
+from bidsqa.rating.tasks import SKIP
 
 Array = np.ndarray[Any, Any]
 REPEAT_SHARE = 0.125
@@ -83,7 +85,7 @@ class Planner:
             return self._new(warming_up[0], "practice", "fixed", chance)
         counted = [trial for trial in history if trial.kind != "practice"]
         main = [trial for trial in counted if trial.kind == "main"]
-        if len(main) >= self.pool.goal:
+        if sum(trial.value != SKIP for trial in main) >= self.pool.goal:
             return None
         catch = [item for item in self.pool.catch if item.id not in self.unusable]
         if catch and counted and len(counted) % CATCH_EVERY == CATCH_EVERY // 2:
@@ -97,8 +99,8 @@ class Planner:
         )
 
     def done_and_goal(self, history: Sequence[Trial]) -> tuple[int, int]:
-        """Answered main trials, and how many there will be."""
-        done = sum(trial.kind == "main" and trial.value is not None for trial in history)
+        """Main trials answered and not skipped, and how many there will be."""
+        done = sum(trial.kind == "main" and trial.value not in (None, SKIP) for trial in history)
         return done, self.pool.goal
 
     def _new(self, item: Item, kind: str, strategy: str, chance: np.random.Generator) -> Proposal:
@@ -122,7 +124,8 @@ class Planner:
         far = [
             trial
             for trial in counted[: max(len(counted) - REPEAT_LAG + 1, 0)]
-            if trial.kind == "main" and trial.id not in repeated and trial.item not in self.unusable
+            if trial.kind == "main" and trial.value != SKIP
+            if trial.id not in repeated and trial.item not in self.unusable
         ]
         if not far:
             return None
@@ -134,10 +137,13 @@ class Planner:
         return Proposal(item, "repeat", again.strategy, int(chance.integers(2**31)), *sides, repeat_of=again.id)
 
     def _single(self, reader: int, main: Sequence[Trial], chance: np.random.Generator) -> Proposal | None:
-        """The next item in this reader's own order."""
+        """The next item in this reader's own order; at the end what was skipped comes once more."""
         order = np.random.default_rng((self.seed, reader)).permutation(len(self.pool.main))
-        seen = {trial.item for trial in main} | self.unusable
-        left = [self.pool.main[at] for at in order if self.pool.main[at].id not in seen]
+        items = [self.pool.main[at] for at in order if self.pool.main[at].id not in self.unusable]
+        seen = Counter(trial.item for trial in main)
+        answered = {trial.item for trial in main if trial.value != SKIP}
+        left = [item for item in items if not seen[item.id]]
+        left = left or [item for item in items if item.id not in answered and seen[item.id] == 1]
         return Proposal(left[0], "main", "fixed", int(chance.integers(2**31)), left_item=0) if left else None
 
     def _pair(self, reader: int, main: Sequence[Trial], chance: np.random.Generator, ahead: bool) -> Proposal | None:

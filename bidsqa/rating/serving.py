@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 from typing import TYPE_CHECKING
 
@@ -52,12 +54,20 @@ def serve(app: Starlette, place: Place) -> None:
     """Serve until a signal comes, which is passed on when open requests are through."""
     import uvicorn
 
+    logging.getLogger("uvicorn.error").addFilter(_not_of_the_end)
     config = uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,  # addresses hold tokens
         server_header=False,
+        proxy_headers=False,
         lifespan="off",
         timeout_graceful_shutdown=GOODBYE_SECONDS,
     )
     uvicorn.Server(config).run(sockets=[place.socket])
+
+
+def _not_of_the_end(record: logging.LogRecord) -> bool:
+    """Pictures that are still being made when the app is stopped are no errors."""
+    cut = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cut and "timeout graceful shutdown" not in record.getMessage()

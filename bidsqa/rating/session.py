@@ -172,7 +172,8 @@ class Session:
             self._prepared = self._ahead.submit(self._prepare, reader, task, trial)
 
     def _prepare(self, reader: int, task: str, trial: Trial) -> None:
-        history = [replace(one, value=one.value or "skip") for one in self.store.trials(task, reader)]
+        # as if the waiting one were answered, whatever the answer
+        history = [replace(one, value=one.value or "?") for one in self.store.trials(task, reader)]
         proposal = self._planners[task].propose(reader, history, ahead=True)
         if proposal is None:
             return

@@ -16,7 +16,7 @@ SKIP = "skip"
 SERIES_VERSIONS = 5
 RULER_VERSIONS = 8
 # keys of the app that no artifact may take
-RESERVED_KEYS = "szuchkyn?"
+RESERVED_KEYS = "szuck?"
 LEVELS_OF_CONFIDENCE = CONFIDENCE
 
 
@@ -177,17 +177,17 @@ def artifact_choices(words: Mapping[str, str] | None = None) -> tuple[ArtifactCh
     Returns
     -------
     tuple of ArtifactChoice
-        The key is the first free letter of the words, else any free one; empty where letters have run out.
+        The key is that of the scan's page where it is free, else the first free letter of the words, else any free one;
+        empty where letters have run out.
     """
+    own = words is not None
     listed = dict(words) if words is not None else {name: title for name, title, _ in ARTIFACTS}
-    taken = set(RESERVED_KEYS)
-    choices = []
+    keys = {} if own else {name: key for name, _, key in ARTIFACTS if key not in RESERVED_KEYS}
     for name, title in listed.items():
         letters = [*(letter for letter in title.lower() if "a" <= letter <= "z"), *"abcdefghijklmnopqrstuvwxyz"]
-        key = next((letter for letter in letters if letter not in taken), "")
-        taken.add(key)
-        choices.append(ArtifactChoice(name, title, key))
-    return tuple(choices)
+        taken = {*RESERVED_KEYS, *keys.values()}
+        keys.setdefault(name, next((letter for letter in letters if letter not in taken), ""))
+    return tuple(ArtifactChoice(name, title, keys[name]) for name, title in listed.items())
 
 
 @dataclass(frozen=True)

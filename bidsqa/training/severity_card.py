@@ -104,7 +104,7 @@ def _wrapped(text: str) -> str:
 
 
 def _data(pool: Path) -> str:
-    with np.load(pool) as file:
+    with np.load(pool, allow_pickle=False) as file:
         names, sites, count = file["names"].tolist(), file["sites"].tolist(), len(file["scan"])
     real = [name for name, site in zip(names, sites, strict=True) if site != "labels"]
     return (

@@ -57,7 +57,7 @@ class Slices:
     @classmethod
     def load(cls, path: Path) -> Slices:
         """Read from an npz file."""
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             values = {key: file[key] for key in file.files}
         values["names"], values["sites"] = (tuple(values[key].tolist()) for key in ("names", "sites"))
         return cls(**values)

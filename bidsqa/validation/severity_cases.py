@@ -155,7 +155,7 @@ def _save(path: Path, clean: Clean, artifact: str, strength: float, volume: Volu
 
 def read_case(path: Path) -> Case:
     """A prepared case."""
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         facts = json.loads(str(file["facts"]))
         planes = tuple(
             (

@@ -28,7 +28,11 @@ def number(value: Any) -> float | None:
     """A finite number as float, anything else as None (a bool is not a number)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        found = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return found if math.isfinite(found) else None
 
 
 def entries(value: Any) -> list[Any]:

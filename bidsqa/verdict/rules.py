@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsqa.errors import UsageError
+from bidsqa.plain_files import read_text
 from bidsqa.verdict.cohort import OutlierRule, ProtocolRule, cohort_rule, overlay_cohort
 from bidsqa.verdict.fitted import FittedRule, check_fitted, fitted_rules
 from bidsqa.verdict.overlay import Tables, for_suffix, lay_over, near
@@ -177,12 +178,12 @@ def _digest(tables: Any) -> str:
 
 def _read(path: Path) -> Tables:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except OSError as error:
         raise UsageError(f"the thresholds file {path} can't be read: {error.strerror}", "check the path") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"the thresholds file {path} is not UTF-8 text", "save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"the thresholds file {path} is not valid TOML: {error}", "see docs/verdicts") from error
 
 

@@ -22,6 +22,10 @@ from sphinx.util.docutils import SphinxDirective
 DOCS = Path(__file__).resolve().parents[1]
 PRINTED = {"validation": DOCS / "validation_tables", "benchmarks": DOCS / "benchmark_tables"}
 # old ones hold pairs of brackets, and ; < > within them: 10.1002/(SICI)1099-...
+# shown on the page about clusters, not on that about performance
+CLUSTER = ("slurm", "scan_costs", "scan_files", "million")
+# tables of benchmarks that pages of their own show
+ELSEWHERE = ("bad_input", "containers", "fuzz", "faults", "kills", *CLUSTER)
 DOI = re.compile(r"(?:doi:? ?)?\b(10\.\d{4,9}/(?:\([^\s()]*\)|[^\s,;()])+(?:[;<>][^\s,()]+)*(?<![.,;]))", re.IGNORECASE)
 LITERAL = re.compile(r"(``[^`]+``|`[^`]+`|https?://[^\s,;)]+)")
 
@@ -244,6 +248,13 @@ def rated_options() -> str:
     return "".join(heading(f"Options of {task}", "-") + option_list(OPTIONS_OF[task], "~") for task in tasks)
 
 
+def hpc_options() -> str:
+    """Every option of ``bidsqa-hpc``, by group."""
+    from bidsqa.cli.hpc_options import HPC_OPTIONS
+
+    return option_list(HPC_OPTIONS, "~")
+
+
 def rate_options() -> str:
     """Every option of ``bidsqa-rate``, by group."""
     from bidsqa.cli.rate_options import RATE_OPTIONS
@@ -301,9 +312,15 @@ SOURCES: dict[str, Callable[[], str]] = {
     "rated_options": rated_options,
     "rate_options": rate_options,
     "validation": lambda: printed("validation", leave_out=("metric_ranges",)),
-    "benchmarks": lambda: printed("benchmarks", leave_out=("bad_input", "containers")),
+    "hpc_options": hpc_options,
+    "benchmarks": lambda: printed("benchmarks", leave_out=ELSEWHERE),
+    "slurm": lambda: printed("benchmarks", "slurm"),
+    "scan_costs": lambda: printed("benchmarks", "scan_costs", "scan_files"),
+    "million": lambda: printed("benchmarks", "million"),
     "containers": lambda: printed("benchmarks", "containers"),
+    "faults": lambda: printed("benchmarks", "kills", "faults"),
     "bad_input": lambda: printed("benchmarks", "bad_input"),
+    "fuzz": lambda: printed("benchmarks", "fuzz"),
 }
 
 

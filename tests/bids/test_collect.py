@@ -325,3 +325,24 @@ def test_fault_23_the_group_level_chooses_records_by_the_same_selection(tmp_path
 
 def test_labels_with_and_without_key() -> None:
     assert bare_labels(["sub-01", "02,sub-03", "01", " "], "sub") == ("01", "02", "03")
+
+
+def test_links_in_circles_and_pipes_cost_nothing(tmp_path: Path) -> None:
+    touch(tmp_path, *GOOD)
+    (tmp_path / "sub-03").symlink_to("sub-03")
+    (tmp_path / "sub-01" / "ses-9").symlink_to("ses-9")
+    (tmp_path / "sub-01" / "anat" / "sub-01_acq-x_T1w.nii.gz").symlink_to("/dev/zero")
+    (tmp_path / "sub-01" / "anat" / "sub-01_acq-y_T1w.nii.gz").symlink_to("sub-01_acq-y_T1w.nii.gz")
+    os.mkfifo(tmp_path / "sub-01" / "anat" / "sub-01_acq-z_T1w.nii.gz")
+    found = collect_scans(tmp_path, Selection())
+    assert {scan.relative_path for scan in found.scans} >= set(GOOD)
+    assert ("sub-01/anat/sub-01_acq-x_T1w.nii.gz", "no regular file") in found.skipped
+    assert ("sub-01/anat/sub-01_acq-z_T1w.nii.gz", "no regular file") in found.skipped
+
+
+def test_a_name_too_long_for_its_results_is_skipped(tmp_path: Path) -> None:
+    long = f"sub-01/anat/sub-01_acq-{'a' * 80}_rec-{'b' * 80}_T1w.nii.gz"
+    touch(tmp_path, *GOOD, long)
+    found = collect_scans(tmp_path, Selection())
+    assert long not in {scan.relative_path for scan in found.scans}
+    assert dict(found.skipped)[long].startswith("the name has more than 160 letters")

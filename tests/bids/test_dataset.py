@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,13 @@ import pytest
 
 import bidsqa
 from bidsqa.bids import Scan, atomic_path, names, write_atomic
-from bidsqa.bids.dataset import check_output_is_ours, describe, write_dataset_files, write_mask_sidecars
+from bidsqa.bids.dataset import (
+    check_output_is_ours,
+    describe,
+    read_description,
+    write_dataset_files,
+    write_mask_sidecars,
+)
 from bidsqa.errors import UsageError
 
 
@@ -134,3 +141,12 @@ def test_validator_finds_no_error(tmp_path: Path, raw: Path, place: str) -> None
     answer = subprocess.run([program, str(out), "--json"], capture_output=True, text=True, check=False)
     issues = json.loads(answer.stdout)["issues"]["issues"]
     assert [(issue["code"], issue.get("location")) for issue in issues if issue["severity"] == "error"] == []
+
+
+def test_a_description_that_is_a_pipe_or_endless_is_none(tmp_path: Path) -> None:
+    for name, make in (("pipe", os.mkfifo), ("endless", lambda path: path.symlink_to("/dev/zero"))):
+        (tmp_path / name).mkdir()
+        make(tmp_path / name / "dataset_description.json")
+        assert read_description(tmp_path / name) == {}
+        with pytest.raises(UsageError, match="another dataset"):
+            check_output_is_ours(tmp_path / name)

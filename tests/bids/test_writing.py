@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -92,3 +94,91 @@ def test_sweep_takes_what_the_dead_left_and_nothing_else(tmp_path: Path) -> None
     assert sweep(tmp_path) == 2
     assert set(os.listdir(tmp_path)) == {mine, far, "keep.json", ".bidsignore"}
     assert sweep(tmp_path / "nowhere") == 0
+
+
+@pytest.fixture
+def replacing(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What the next renames do: an error to raise instead, ``"lost"`` for one that is done but answered by an error."""
+    plan: list[object] = []
+    real = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        what = plan.pop(0) if plan else None
+        if isinstance(what, OSError):
+            raise what
+        real(source, target)
+        if what == "lost":
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr("bidsqa.bids.writing._PAUSES", (0.0, 0.0))
+    return plan
+
+
+def test_a_rename_refused_in_passing_is_tried_again(tmp_path: Path, replacing: list[object]) -> None:
+    replacing += [OSError(errno.ESTALE, "Stale file handle"), OSError(errno.EBUSY, "Device or resource busy")]
+    write_atomic(tmp_path / "x", "1")
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_a_rename_done_while_its_answer_was_lost_is_done(tmp_path: Path, replacing: list[object]) -> None:
+    (tmp_path / "x").write_text("old")
+    replacing += ["lost"]
+    write_atomic(tmp_path / "x", "1")
+    assert (tmp_path / "x").read_text() == "1"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_a_rename_that_stays_impossible_says_why(tmp_path: Path, replacing: list[object]) -> None:
+    (tmp_path / "x").write_text("old")
+    replacing += [OSError(errno.EXDEV, "Invalid cross-device link")]
+    with pytest.raises(OSError, match="can't rename a file within its folder"):
+        write_atomic(tmp_path / "x", "1")
+    replacing += [OSError(errno.ESTALE, "Stale file handle")] * 9
+    with pytest.raises(OSError, match="Stale"):
+        write_atomic(tmp_path / "x", "1")
+    assert (tmp_path / "x").read_text() == "old"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_a_temporary_file_that_another_took_away_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bidsqa.bids.writing._PAUSES", (0.0,))
+    write_bytes, taken = Path.write_bytes, []
+
+    def taken_once(path: Path, content: bytes) -> None:
+        write_bytes(path, content)
+        if not taken:
+            taken.append(path)
+            path.unlink()
+
+    monkeypatch.setattr(Path, "write_bytes", taken_once)
+    write_atomic(tmp_path / "x", "1")
+    assert len(taken) == 1
+    assert (tmp_path / "x").read_text() == "1"
+
+
+def test_a_file_system_without_sync_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sync(descriptor: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    error = errno.EINVAL
+    write_atomic(tmp_path / "x", "1")
+    assert (tmp_path / "x").read_text() == "1"
+    error = errno.ENOSPC
+    with pytest.raises(OSError, match="No space"):
+        write_atomic(tmp_path / "x", "2")
+    assert (tmp_path / "x").read_text() == "1"
+
+
+def test_another_container_s_process_numbers_mean_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / f".tmp-{_host()}-{os.getpid()}-00000000-a"
+    mine.touch()
+    stat = os.stat
+    other = SimpleNamespace(st_ino=stat("/proc/self/ns/pid").st_ino + 1)
+    monkeypatch.setattr(os, "stat", lambda path, **more: other if "ns/pid" in str(path) else stat(path, **more))
+    monkeypatch.setattr("bidsqa.bids.writing._alive", lambda process: False)
+    assert sweep(tmp_path) == 0
+    assert mine.exists(), "there the process may be alive"

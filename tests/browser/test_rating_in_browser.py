@@ -195,6 +195,7 @@ def test_an_answer_is_taken_back_by_a_key(browser: Browser, app: Running) -> Non
     store.close()
 
 
+@pytest.mark.slow
 def test_a_kill_costs_nothing_and_is_told(browser: Browser, dataset: Path, tmp_path: Path) -> None:
     options = ("--tasks", "likert", "--per-scan", "3", "--practice", "0", "--raters", "Ann")
     with (
@@ -215,6 +216,7 @@ def test_a_kill_costs_nothing_and_is_told(browser: Browser, dataset: Path, tmp_p
         assert app.answers("Ann", "likert")["value"].tolist() == ["1", "2", "3", "4"]
 
 
+@pytest.mark.slow
 def test_an_answer_that_cant_be_saved_is_not_passed_over(browser: Browser, dataset: Path, tmp_path: Path) -> None:
     options = ("--tasks", "likert", "--per-scan", "3", "--practice", "0", "--raters", "Ann", "--port")
     import socket
@@ -271,6 +273,7 @@ def test_two_windows_of_one_reader_dont_answer_twice(browser: Browser, app: Runn
     assert app.answers("hostile", "diagnostic")["value"].tolist() == ["1"]
 
 
+@pytest.mark.slow
 def test_typing_is_only_text_and_hostile_words_stay_words(browser: Browser, dataset: Path, tmp_path: Path) -> None:
     listed = tmp_path / "list.txt"
     listed.write_text(f"{HOSTILE[:70]}\nMetal\n")
@@ -314,6 +317,7 @@ def test_a_pause_is_marked_and_time_begins_with_the_pictures(browser: Browser, a
     assert table["rt_ms"].iloc[1] >= 90_000
 
 
+@pytest.mark.slow
 def test_stacks_are_paged_zoomed_and_compared_with_the_reference(
     browser: Browser, dataset: Path, tmp_path: Path
 ) -> None:

@@ -73,7 +73,10 @@ def test_a_full_disk_is_no_fault_of_bidsqa(error: OSError) -> None:
     assert failure is not None
     assert "no room left" in failure["cause"]
     assert "--work-dir" in failure["hint"]
-    other = failure_record(source, "anatomy", OSError(errno.EIO, "broken"), Settings(), "crash.txt").failure
+    broken = failure_record(source, "anatomy", OSError(errno.EIO, "broken"), Settings(), None).failure
+    assert broken is not None
+    assert "look after the disk" in broken["hint"]
+    other = failure_record(source, "anatomy", OSError(errno.EINVAL, "broken"), Settings(), "crash.txt").failure
     assert other is not None
     assert "fault of bidsqa" in other["hint"]
 

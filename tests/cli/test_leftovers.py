@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import os
-import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bidsqa.bids.writing import _host
 from bidsqa.cli.main import main
 
 
@@ -22,7 +21,7 @@ def test_half_written_files_of_a_killed_run_go(
 ) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    host = re.sub(r"[^a-zA-Z0-9]", "", socket.gethostname())[:32] or "host"
+    host = _host()
     out = tmp_path / "out"
     arguments = [str(empty_scans), str(out), "participant"]
     assert main([*arguments, "--participant-label", *done.split()]) == 0

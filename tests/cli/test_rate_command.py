@@ -90,6 +90,7 @@ class Browserless:
         return self.ask("POST", f"/api/{task}/answer", sent)[0]
 
 
+@pytest.mark.slow
 def test_a_kill_costs_no_answer_and_everybody_goes_on(bids_dataset: Callable[..., Path], tmp_path: Path) -> None:
     root, ratings = bids_dataset("sub-01_T1w", "sub-02_T1w", "sub-03_T1w"), tmp_path / "ratings"
     with running(root, ratings, "--tasks", "likert", "--per-scan", "4", "--practice", "1") as (process, addresses):
@@ -112,6 +113,7 @@ def test_a_kill_costs_no_answer_and_everybody_goes_on(bids_dataset: Callable[...
         assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_only_its_own_page_and_one_browser_a_token_get_in(bids_dataset: Callable[..., Path], tmp_path: Path) -> None:
     root = bids_dataset("sub-01_T1w")
     options = ("--tasks", "pairwise", "likert", "--raters", "Ann", "Ben", "--seed", "3")
@@ -151,6 +153,7 @@ def test_only_its_own_page_and_one_browser_a_token_get_in(bids_dataset: Callable
         assert "sub-" not in json.dumps(ann.next("pairwise"))
 
 
+@pytest.mark.slow
 def test_two_apps_on_one_store(bids_dataset: Callable[..., Path], tmp_path: Path) -> None:
     root, ratings = bids_dataset("sub-01_T1w", "sub-02_T1w"), tmp_path / "ratings"
     options = ("--tasks", "likert", "--practice", "0", "--per-scan", "3")
@@ -254,7 +257,9 @@ def test_export_import_and_agreement(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert rate.main(["export", ratings, str(tmp_path / "bids")]) == 0
     assert (tmp_path / "bids" / "desc-mriqc_ratings.tsv").is_file()
     assert rate.main(["agreement", ratings]) == 0
-    assert "n/a" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "n/a" in told
+    assert re.search(r"^  r\w{4}  Ann$", told, re.M), "who the codes are"
     assert (tmp_path / "ratings" / "agreement" / "desc-mriqc_agreement.tsv").is_file()
     assert [reader.name for reader in Store(tmp_path / "ratings" / "ratings.sqlite").readers()] == ["Ann"]
 

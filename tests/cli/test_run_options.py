@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from bidsqa.cli.options import OPTIONS
 from bidsqa.cli.parser import build_parser, parse
 from bidsqa.cli.participant import describe_unsure
 from bidsqa.cli.settings import RunSettings
+from bidsqa.cli.surroundings import work_folder
 from bidsqa.models import MODELS
 from bidsqa.record import Record
 
@@ -99,13 +101,20 @@ def test_settings_of_the_steps(run, tmp_path: Path) -> None:
     assert run("--models", "none", "--force")["settings"].models == ()
 
 
-def test_how_the_work_is_run(run, tmp_path: Path) -> None:
+def test_how_the_work_is_run(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_slurm: list[str] = []
+    monkeypatch.setattr("bidsqa.workflows.batch_system.check_submission", asked_slurm.append)
     (tmp_path / "plugin.toml").write_text('plugin = "SLURM"\n[plugin_args]\nsbatch_args = "--mem=1G"\n')
     asked = run("--nprocs", "3", "--mem-gb", "1500M", "--stop-on-first-crash", "--use-plugin", tmp_path / "plugin.toml")
     assert asked["nprocs"] == 3
     assert asked["mem_gb"] == pytest.approx(1.5)
     assert asked["stop_on_first_crash"]
+    assert asked["minutes_a_scan"] == 60, "a scan that hangs ends some time"
+    assert asked["apart"], "a killed process must not be the one that tells of it"
+    assert run("--scan-minutes", "2.5", "--force")["minutes_a_scan"] == 2.5
     assert asked["plugin"] == {"plugin": "SLURM", "plugin_args": {"sbatch_args": "--mem=1G"}}
+    assert asked_slurm == ["--mem=1G"]
+    assert asked["work"].parent == tmp_path / "out", "other machines must see it"
 
 
 def test_defaults_fit_the_machine(run) -> None:
@@ -127,6 +136,37 @@ def test_work_folder_goes_or_stays(run, tmp_path: Path, monkeypatch: pytest.Monk
     own = run("-w", tmp_path / "own", "--force")
     assert own["work"] == tmp_path / "own"
     assert (tmp_path / "own" / "something").exists()
+
+
+def test_two_runs_with_one_work_folder_keep_apart(run, fake_run, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    places = []
+
+    def another() -> None:
+        fake_run.interrupt = None
+        with work_folder(own, keep=False) as place:
+            (place / "scan").touch()
+            places.append(place)
+
+    fake_run.interrupt = another
+    assert run("-w", own, "-m", "T2w")["work"] == own
+    assert places[0].parent == own, "the other run is in a folder of its own"
+    assert sorted(path.name for path in own.iterdir()) == ["something"], "which goes with it, and so does the lock"
+    assert run("-w", own, "-m", "FLAIR")["work"] == own, "once it is over the folder is free"
+
+
+def test_a_work_folder_without_locks_will_do(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    assert run("-w", tmp_path / "own")["work"] == tmp_path / "own"
+
+
+def test_caches_of_a_folder_that_is_gone_are_forgotten(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    run()
+    assert "MPLCONFIGDIR" not in os.environ, "Matplotlib would make the folder anew at the group level"
 
 
 def test_caches_go_to_the_work_folder(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -201,6 +204,7 @@ def test_config_file_is_checked(ask: Ask, tmp_path: Path, text: str, cause: str,
         ('{"plugin": "SLRUM"}', "'SLRUM'"),
         ('{"plugin": "multiproc"}', "'multiproc'"),
         ('{"plugin": "SLURM", "plugin_args": 3}', "no table"),
+        ('{"plugin": "SGEGraph"}', "doesn't wait"),
         ("plugin: [", "understood"),
         ("!!python/object/apply:os.system ['true']", "understood"),
     ],
@@ -224,6 +228,49 @@ def test_missing_weights_are_told_once(ask: Ask, monkeypatch: pytest.MonkeyPatch
     code, lines = ask("DATA", "OUT", "participant")
     assert code == 2
     assert "severity and ssim and segmentation" in lines[0]
+
+
+@pytest.mark.parametrize("way", ["flipped", "cut"])
+def test_damaged_weights_are_told_once_with_their_checksum(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+) -> None:
+    from bidsqa.models.table import WEIGHTS_FOLDER
+
+    folder = tmp_path / "weights"
+    shutil.copytree(WEIGHTS_FOLDER, folder)
+    content = bytearray((folder / "segmentation.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "segmentation.onnx").write_bytes(content if way == "flipped" else content[:-1])
+    monkeypatch.setattr("bidsqa.models.table.WEIGHTS_FOLDER", folder)
+    code, lines = ask("DATA", "OUT", "participant", "--dry-run")
+    assert code == 2
+    assert "segmentation.onnx" in lines[0]
+    assert "damaged or changed" in lines[0]
+    assert "SHA-256" in lines[0]
+    assert "Install bidsqa again" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("number", "cause", "hint"),
+    [
+        (errno.ENOSPC, "No space left on device", "same command again"),
+        (errno.EROFS, "Read-only file system", "another folder"),
+        (errno.ESTALE, "Stale file handle", "network folder"),
+    ],
+)
+def test_a_disk_that_gives_an_error_is_named(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, number: int, cause: str, hint: str
+) -> None:
+    def fail(path: Path, data: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr("bidsqa.bids.dataset.write_changed", fail, raising=False)
+    monkeypatch.setattr("bidsqa.bids.dataset.write_atomic", fail, raising=False)
+    code, lines = ask("DATA", "OUT", "participant")
+    assert code == 2
+    assert cause in lines[0]
+    assert "dataset_description.json" in lines[0] or ".bidsignore" in lines[0]
+    assert hint in lines[1]
 
 
 def test_missing_weights_of_the_masks_have_no_own_file(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,3 +298,67 @@ def test_empty_dataset_has_nothing_to_do(ask: Ask, tmp_path: Path, fake_run: obj
     assert code == 2
     assert any("no scan to judge" in line for line in lines)
     assert any("func/" in line for line in lines)
+
+
+@pytest.mark.parametrize("place", ["sub-01", "sub-01/anat", "sub-01/figures", "figures", "logs"])
+def test_a_link_that_leads_out_of_the_output_is_refused(ask: Ask, tmp_path: Path, place: str) -> None:
+    away = tmp_path / "away"
+    (away / "anat").mkdir(parents=True)
+    (tmp_path / "out" / place).parent.mkdir(parents=True)
+    (tmp_path / "out" / place).symlink_to(away)
+    code, told = ask("DATA", "OUT", "participant", "--force")
+    assert code == 2
+    assert "is a link that leads out of it" in told[0]
+    assert "Remove it" in told[1]
+    assert sorted(path.name for path in away.rglob("*")) == ["anat"]
+
+
+def test_the_output_itself_may_be_a_link_and_links_within_stay(fake_run, ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "kept" / "anat").mkdir(parents=True)
+    (tmp_path / "out").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "out" / "sub-01").symlink_to("kept")
+    assert ask("DATA", "OUT", "participant", "--force")[0] == 0
+    assert list((tmp_path / "elsewhere" / "kept" / "anat").glob("*.json"))
+
+
+def test_a_link_in_a_circle_is_told(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("out")
+    code, told = ask("DATA", "OUT", "participant")
+    assert code == 2
+    assert len(told) == 2
+
+
+def test_the_nodes_folder_is_private(fake_run, ask: Ask, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    assert ask("DATA", "OUT", "participant", "--work-dir", work, "--keep-work")[0] == 0
+    assert stat.S_IMODE((work / "bidsqa").stat().st_mode) == 0o700
+    # others could have written into it: what is in there is not used
+    (work / "bidsqa" / "planted").mkdir()
+    (work / "bidsqa").chmod(0o777)
+    assert ask("DATA", "OUT", "participant", "--work-dir", work, "--keep-work", "--force")[0] == 0
+    assert list((work / "bidsqa").iterdir()) == []
+    assert stat.S_IMODE((work / "bidsqa").stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_nodes_folder_of_somebody_else_is_refused(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "work" / "bidsqa").mkdir(parents=True)
+    os.chown(tmp_path / "work" / "bidsqa", 12345, 12345)
+    code, told = ask("DATA", "OUT", "participant", "--work-dir", "TMP/work")
+    assert code == 2
+    assert "belongs to somebody else" in told[0]
+
+
+def test_a_nodes_folder_that_is_a_link_is_refused(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "planted").mkdir()
+    (tmp_path / "work" / "bidsqa").symlink_to(tmp_path / "planted")
+    code, told = ask("DATA", "OUT", "participant", "--work-dir", "TMP/work")
+    assert code == 2
+    assert "is a link" in told[0]
+
+
+def test_a_thresholds_file_without_end_is_refused(ask: Ask) -> None:
+    code, told = ask("DATA", "OUT", "participant", "--thresholds", "/dev/zero")
+    assert code == 2
+    assert "it is no regular file" in told[0]

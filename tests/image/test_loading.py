@@ -14,6 +14,7 @@ from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
 from bidsqa.errors import InputError
 from bidsqa.image import fetch_command, load_volume
+from bidsqa.image.nifti import open_nifti
 
 
 def _ball(dtype: str = "int16", shape: tuple[int, ...] = (24, 20, 16)) -> np.ndarray:
@@ -204,3 +205,23 @@ def test_unreadable_file_is_refused(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.nii", _ball())
     path.chmod(0)
     _refused(path, "can't be read")
+
+
+def test_extensions_are_never_read(tmp_path: Path) -> None:
+    image = nibabel.Nifti2Image(_ball(), np.eye(4))
+    image.header["intent_code"] = 3006  # CIFTI: its extension would be parsed as XML
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(32, b"<CIFTI" + b"x" * 90))
+    path = tmp_path / "scan.nii.gz"
+    image.to_filename(path)
+    np.testing.assert_array_equal(load_volume(path).data, _ball().astype(np.float32))
+    assert open_nifti(path).header.extensions.get_codes() == []
+
+
+def test_packing_that_is_not_gzip_is_named(tmp_path: Path) -> None:
+    _refused(_save(tmp_path / "scan.nii.bz2", _ball()), "packed in another way than gzip")
+
+
+def test_freesurfer_files_are_packed_by_gzip(tmp_path: Path) -> None:
+    path = tmp_path / "scan.mgz"
+    nibabel.MGHImage(np.zeros((64, 64, 64), "float32") + np.arange(64, dtype="float32"), np.eye(4)).to_filename(path)
+    assert load_volume(path).shape == (64, 64, 64)

@@ -240,3 +240,22 @@ def test_rows_are_frozen() -> None:
         models.MODELS["ssim"].version = "2"  # type: ignore[misc]
     assert replace(models.MODELS["ssim"], version="2").version == "2"
     assert loading.find_model("ssim").version == models.MODELS["ssim"].version
+
+
+@pytest.mark.parametrize("name", ["calibration", "severity"])
+def test_metadata_that_cannot_be_used_are_told_at_the_start(tmp_path: Path, name: str) -> None:
+    shipped = models.MODELS["severity"].path.read_bytes()
+    broken = {
+        "calibration": shipped.replace(b'{"clean"', b'{;clean"'),
+        "severity": shipped.replace(b"severity", b"sever\xff\xfey"),
+    }
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(broken[name])
+    assert broken[name] != shipped
+    with pytest.raises(WeightsError, match=r"settings can't be used|no UTF-8 text|don't say|are weights of"):
+        models.load("severity", weights=path)
+
+
+def test_a_header_nested_without_end_is_no_safetensors() -> None:
+    with pytest.raises(WeightsError, match="not a safetensors file"):
+        loading.read_safetensors_header((5000).to_bytes(8, "little") + b"[" * 5000, "mine.safetensors")

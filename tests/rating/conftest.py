@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -84,3 +85,9 @@ def read_pairs(session: Session, name: str, person: SyntheticReader, most: int =
         answer_one(session, reader, "pairwise", value)
         trials.append(trial)
     return trials
+
+
+@pytest.fixture
+def drive() -> SimpleNamespace:
+    """Readers who answer: `answer_one` and `read_pairs`."""
+    return SimpleNamespace(answer_one=answer_one, read_pairs=read_pairs)

@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 
 from bidsqa.rating.guarding import Door, refuse
 from bidsqa.rating.tasks import LIKERT, PAIRWISE, RULER_SCORE, artifact_choices, check_answer
+from bidsqa.report.rating_form import ARTIFACTS
 
 HOST = "127.0.0.1:4711"
 
@@ -108,6 +109,9 @@ def test_artifacts_get_keys_of_their_own_that_nothing_else_uses() -> None:
     keys = [choice.key for choice in artifact_choices()]
     assert len(set(keys)) == len(keys) == 14
     assert not set(keys) & set("szuck?")
+    on_the_page = {name: key for name, _, key in ARTIFACTS}
+    same = [choice for choice in artifact_choices() if choice.key == on_the_page[choice.name]]
+    assert len(same) == 12, "those of the scan's page but for the two that mean something else here"
     many = artifact_choices({f"a{number}": f"Artifact {number}" for number in range(40)})
     used = [choice.key for choice in many if choice.key]
     assert len(set(used)) == len(used)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from bidsqa.errors import InputError, UsageError
@@ -16,6 +17,7 @@ from bidsqa.rating.items import RULER_DB, SERIES_DB, Settings, make_pool
 from bidsqa.rating.pictures import CLEAN, Gallery, degrade_slices, encode, noise_series
 from bidsqa.rating.ruler_images import RulerImages
 from bidsqa.rating.store import Store
+from bidsqa.simulation import ARTIFACTS
 
 
 def contents(tmp_path: Path, scans, task: str, **settings) -> list[dict]:
@@ -99,6 +101,11 @@ def test_a_series_is_equal_in_decibel(t1w: Volume, steps: tuple[float, ...]) -> 
     noises = [(version - clean) / np.linalg.norm(version - clean) for version in versions[:-1]]
     assert (noises[0] * noises[-1]).sum() > 0.8, "one draw, scaled"
     assert strengths[-1] == (None, 0.0)
+    drawn = torch.from_numpy(stack)[:, None]
+    parameters = ARTIFACTS["coil_noise"].sample(torch.Generator().manual_seed(0), strengths[1][1], coils=8)
+    parameters["noise_seed"] = torch.tensor([3])
+    expected = ARTIFACTS["coil_noise"].apply(drawn, parameters)[0, 0].numpy()
+    assert np.allclose(versions[1][0], expected, rtol=1e-4, atol=1e-3 * stack.max()), "as the simulation puts it on"
     assert [value for _, value in strengths] == sorted((value for _, value in strengths), reverse=True)
 
 

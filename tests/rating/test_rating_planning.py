@@ -4,31 +4,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-import pytest
 from scipy.stats import spearmanr
 
 from bidsqa.rating.planning import REPEAT_LAG, comparisons_of
 from bidsqa.rating.sampling import posterior
+from bidsqa.rating.session import Session
 from bidsqa.rating.synthetic_reader import SyntheticReader, utility
 
-if TYPE_CHECKING:
-    from tests.rating.conftest import SessionMaker
-
-
-@pytest.fixture
-def drive():
-    """The functions of conftest that let readers answer."""
-    import importlib.util
-    from pathlib import Path
-
-    specification = importlib.util.spec_from_file_location("rating_conftest", Path(__file__).with_name("conftest.py"))
-    assert specification and specification.loader
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+SessionMaker = Callable[..., Session]
 
 
 def test_a_whole_session_of_pairs(make_session: SessionMaker, drive) -> None:
@@ -195,3 +181,14 @@ def test_two_readers_at_once_get_their_own_trials(make_session: SessionMaker, dr
         positions = [trial.position for trial in session.store.trials("pairwise", reader.id)]
         assert all(after == before + 1 for before, after in pairwise(positions))
         assert session.progress(reader.id, "pairwise")[0] == 20
+
+
+def test_what_was_skipped_comes_once_more_at_the_end(make_session: SessionMaker, drive) -> None:
+    session = make_session(pictures=False, tasks=("likert",), practice=0)
+    reader = session.store.reader("Ann").id
+    first = [drive.answer_one(session, reader, "likert", value) for value in ("skip", "skip", "3", "4")]
+    assert session.progress(reader, "likert") == (2, 4)
+    again = [drive.answer_one(session, reader, "likert", value) for value in ("5", "skip")]
+    assert sorted(trial.item for trial in again) == sorted(trial.item for trial in first[:2])
+    assert session.open_trial(reader, "likert") is None, "not a third time"
+    assert session.progress(reader, "likert") == (3, 4)

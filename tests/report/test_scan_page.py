@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import re
+import struct
+import zlib
 from html.parser import HTMLParser
 from typing import Any
 
@@ -15,6 +17,7 @@ from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import Score
 from bidsqa.record import Record
 from bidsqa.report import render_scan
+from bidsqa.report.page import picture
 from bidsqa.validation.example_records import example_record, failed_record
 from bidsqa.verdict import load_rules
 
@@ -209,3 +212,10 @@ def test_odd_records_still_have_a_page(change: dict[str, Any]) -> None:
 def test_a_pass_is_never_claimed_where_none_was_given() -> None:
     record = example_record("sub-01_T1w")
     assert "Nothing speaks against" not in visible(render_scan(record, {}))
+
+
+def test_a_picture_that_claims_to_be_huge_is_left_out() -> None:
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 6, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    with pytest.raises(ValueError, match="damaged picture"):
+        picture(bomb)

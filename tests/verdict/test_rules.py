@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bidsqa.errors import UsageError
+from bidsqa.settings import Settings
 from bidsqa.verdict import Rule, Rules, load_rules
 
 SUFFIXES = ("T1w", "T2w", "FLAIR", "PDw")
@@ -125,3 +126,11 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not UTF-8"):
         load_rules(tmp_path / "mine.toml")
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 5000 + "]" * 5000, "version = " + "9" * 6000])
+def test_a_file_that_the_parser_cannot_take_is_told_in_one_sentence(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(UsageError, match="is not valid TOML"):
+        load_rules(path)
+    assert Settings(thresholds=str(path)).changing_numbers()["thresholds"]

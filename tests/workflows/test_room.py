@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 from bidsqa.bids import Selection, collect_scans
 from bidsqa.settings import Settings
 from bidsqa.workflows import Event, run_scans
+from bidsqa.workflows.job import Job
 from bidsqa.workflows.room import BYTES_PER_SCAN, BYTES_PER_VOXEL, bytes_needed, folder_with_room
-from bidsqa.workflows.scan import Need
+from bidsqa.workflows.scan import Need, scan_wf_name
 
 Maker = Callable[..., Path]
 
@@ -82,3 +84,20 @@ def test_a_run_with_a_small_temporary_folder(
     assert str(folders.out) in notice.message
     assert not list(folders.out.glob(".bidsqa-work-*"))
     assert not (folders.work / "bidsqa").exists(), "nothing was written where there is no room"
+
+
+def test_folders_of_long_names_are_short_and_each_scans_own() -> None:
+    stem = "sub-" + "+" * 70 + "_acq-" + "+" * 70
+    first, second = scan_wf_name(f"{stem}_T1w"), scan_wf_name(f"{stem}_T2w")
+    assert first != second
+    for name in (first, second):
+        assert len(name) <= 200
+        assert re.fullmatch(r"\w+", name)
+    assert scan_wf_name("sub-01_T1w") == "scan_sub_2d_01_T1w"
+
+
+def test_figures_of_an_output_folder_with_braces(bids_dataset: Maker, tmp_path: Path) -> None:
+    (scan,) = collect_scans(bids_dataset("sub-01_T1w"), Selection()).scans
+    out = tmp_path / "{name}" / "out"
+    job = Job.of(scan, out, Settings())
+    assert job.figure_path("mosaic.webp") == out / "sub-01" / "figures" / "sub-01_T1w_mosaic.webp"

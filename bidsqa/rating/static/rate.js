@@ -58,6 +58,7 @@ async function show(trial, words) {
   const done = trial === null;
   for (const part of ["stage", "answers", "more", "artifacts", "question"]) if (byId(part)) byId(part).hidden = done;
   byId("finished").hidden = !done;
+  byId("zoom").hidden = done;
   byId("strip").hidden = done || !trial.series.length;
   byId("practice").hidden = done || !trial.practice;
   state.view = [];
