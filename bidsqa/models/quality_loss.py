@@ -12,7 +12,6 @@ from bidsqa.errors import UsageError, WeightsError
 from bidsqa.models.loading import check_settings, find_model, read_safetensors_header, read_weights
 from bidsqa.models.networks_ranking import IQNet
 
-SHIPPED = "iq_net.safetensors"
 SMALLEST = 32
 
 
@@ -25,8 +24,9 @@ class QualityLoss(nn.Module):
 
     Parameters
     ----------
-    weights : Path, optional
-        Your own ``.safetensors`` from ``bidsqa-train ranking``; the shipped ones by default.
+    weights : Path
+        The ``.safetensors`` of ``bidsqa-train ranking --architecture iq_net``; none ship, since no reader has ranked
+        anything for us.
     reduction : str
         ``"mean"``, ``"sum"`` or ``"none"`` over the batch.
 
@@ -39,16 +39,16 @@ class QualityLoss(nn.Module):
 
     Examples
     --------
-    >>> loss = QualityLoss()
+    >>> loss = QualityLoss("own-ranking/ranking.safetensors")  # doctest: +SKIP
     >>> loss(denoised, clean).backward()  # doctest: +SKIP
     """
 
-    def __init__(self, weights: Path | str | None = None, reduction: str = "mean") -> None:
+    def __init__(self, weights: Path | str, reduction: str = "mean") -> None:
         super().__init__()
         if reduction not in ("mean", "sum", "none"):
             raise UsageError(f"there is no reduction '{reduction}'", "choose mean, sum or none")
         self.reduction = reduction
-        self.network = _read(None if weights is None else Path(weights))
+        self.network = _read(Path(weights))
 
     def forward(self, image: Tensor, reference: Tensor) -> Tensor:
         """The loss.
@@ -87,22 +87,19 @@ def parts(difference: Tensor) -> Tensor:
     return torch.cat([difference, torch.zeros_like(difference)], dim=1)
 
 
-def _read(path: Path | None) -> IQNet:
+def _read(path: Path) -> IQNet:
     """A frozen IQ-Net in evaluation mode."""
     from safetensors.torch import load as read_tensors
 
-    from bidsqa.models.table import WEIGHTS_FOLDER, read_checksums
-
     model = find_model("ranking")
-    own = path or WEIGHTS_FOLDER / SHIPPED
-    content = read_weights(own, "" if path else read_checksums(WEIGHTS_FOLDER).get(SHIPPED, ""), model)
-    if own.suffix != ".safetensors":
-        raise WeightsError(f"the weights file {own.name} can't be used as a loss", "give the .safetensors file")
-    settings = read_safetensors_header(content, own.name)
-    check_settings(settings, own, model)
+    content = read_weights(path, "", model)
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"the weights file {path.name} can't be used as a loss", "give the .safetensors file")
+    settings = read_safetensors_header(content, path.name)
+    check_settings(settings, path, model)
     if settings.get("architecture") != "iq_net":
         raise WeightsError(
-            f"{own.name} holds the architecture {settings.get('architecture')}, not iq_net",
+            f"{path.name} holds the architecture {settings.get('architecture')}, not iq_net",
             "give weights that bidsqa-train ranking wrote for iq_net",
         )
     network = IQNet(per_pixel=settings.get("per_pixel", "yes") == "yes")

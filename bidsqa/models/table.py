@@ -76,8 +76,6 @@ class Model:
     parts : Mapping of str
         What the uncertainty and the further numbers and words of the score tell (``Score.extra``), by key;
         ``<key>_<name>`` for keys that hold several.
-    more : tuple of str
-        Further weights of the family in the same folder, each with a card of its name.
     """
 
     name: str
@@ -98,7 +96,6 @@ class Model:
     limits: str = ""
     method: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
-    more: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -200,17 +197,16 @@ RANKING = Model(
         Reading("ranked lower", -3.0, -1.0, "Most readers would prefer a clean scan."),
         Reading("ranked far lower", float("-inf"), -3.0, "Nearly every reader would prefer a clean scan."),
     ),
-    version="1",
+    version="",
     architecture="efficientnet_b0_free",
-    weights="ranking.onnx",
-    card="ranking.md",
+    weights="",
+    card="",
     source="https://doi.org/10.1002/jmri.29672",
     citation="Tang et al., Journal of Magnetic Resonance Imaging 61:2572, 2025",
     scorer="bidsqa.models.ranking:make_scorer",
-    limits="The shipped weights learned the opinion of a formula on simulated artifacts; no person ranked anything.",
+    limits="Learned from the rankings of the site that trained it; none are shipped.",
     method="(after Tang et al.) tells how high a reader would rank a slice among others",
     parts=RANKING_PARTS,
-    more=("iq_net.safetensors",),
 )
 
 DIAGNOSTIC = Model(

@@ -14,7 +14,7 @@ from bidsqa.models.preference import fit_preference
 from bidsqa.models.ranking import LABELS_KEY, TIE_KEY, UNIT_KEY, ZERO_KEY
 from bidsqa.training.export import half_rounded, to_safetensors
 from bidsqa.training.ranking import LEARNING, RATES, Ranker, RankingTask
-from bidsqa.training.ranking_card import exported, raw_scores
+from bidsqa.training.ranking_export import exported, raw_scores
 from bidsqa.training.ranking_pairs import RankedPairs, RatedPairs, inputs_of, majority
 from bidsqa.training.rated_model import Result
 from bidsqa.training.rated_pairs import rated_pairs

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """IQ-Net as a loss: small denoisers trained with MSE, SSIM and IQ-Net, compared on a head not trained on.
 
-``python -m bidsqa.validation.quality_loss`` needs nothing but bidsqa: heads are phantoms, noise is complex. It is also
-the example of how to use :class:`bidsqa.models.quality_loss.QualityLoss`.
+``python -m bidsqa.validation.quality_loss WEIGHTS``: heads are phantoms, noise is complex. It is also the example of how
+to use :class:`bidsqa.models.quality_loss.QualityLoss`.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def ssim_loss(image: Tensor, reference: Tensor) -> Tensor:
     return 1 - ssim_map(reference, image, wide).mean()
 
 
-def losses() -> dict[str, Loss]:
-    """The three losses by name."""
-    return {"MSE": nn.functional.mse_loss, "SSIM": ssim_loss, "IQ-Net": QualityLoss()}
+def losses(weights: Path) -> dict[str, Loss]:
+    """The three losses by name; IQ-Net with these weights."""
+    return {"MSE": nn.functional.mse_loss, "SSIM": ssim_loss, "IQ-Net": QualityLoss(weights)}
 
 
 def noisy(clean: Tensor, generator: torch.Generator) -> Tensor:
@@ -101,11 +101,13 @@ def measures(images: Tensor, clean: Tensor, score: QualityLoss) -> dict[str, Arr
 
 
 @torch.no_grad()
-def compare(networks: Mapping[str, nn.Module], clean: Tensor, seed: int = 9) -> tuple[Table, dict[str, Tensor]]:
+def compare(
+    networks: Mapping[str, nn.Module], clean: Tensor, weights: Path, seed: int = 9
+) -> tuple[Table, dict[str, Tensor]]:
     """The table, and the images by who made them."""
     start = noisy(clean, torch.Generator().manual_seed(seed))
     made = {"the noisy image": start, **{f"trained with {name}": network(start) for name, network in networks.items()}}
-    score = QualityLoss(reduction="none")
+    score = QualityLoss(weights, reduction="none")
     names = [str(number) for number in range(len(clean))]
     rows = []
     for name, images in made.items():
@@ -118,7 +120,7 @@ def compare(networks: Mapping[str, nn.Module], clean: Tensor, seed: int = 9) -> 
     note = (
         f"{len(clean)} slices of {len(JUDGED)} phantoms not trained on, complex noise of {NOISE:.0%} of the head's "
         f"99th percentile; networks of {LAYERS} layers, {STEPS} steps of {BATCH} patches, one seed. Intervals by "
-        "bootstrap over slices. IQ-Net: the shipped weights, which learned from synthetic readers; lower is better."
+        "bootstrap over slices. IQ-Net's score: lower is better."
     )
     columns = ["image", "PSNR (dB)", "SSIM", "IQ-Net's score"]
     return Table("A denoiser trained with three losses", columns, rows, note, COMMAND), made
@@ -144,13 +146,14 @@ def draw(made: Mapping[str, Tensor], clean: Tensor, path: Path, row: int = 0) ->
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, compare, print, draw."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="Denoisers trained with MSE, SSIM and IQ-Net.")
+    parser.add_argument("weights", type=Path, help="of bidsqa-train ranking --architecture iq_net")
     parser.add_argument("--tables", type=Path, default=Path("docs/validation_tables"))
     parser.add_argument("--steps", type=int, default=STEPS)
     chosen = parser.parse_args(arguments)
     clean = images_of(phantom_slices(TRAINED))
-    networks = {name: train(clean, loss, chosen.steps) for name, loss in losses().items()}
+    networks = {name: train(clean, loss, chosen.steps) for name, loss in losses(chosen.weights).items()}
     judged = images_of(phantom_slices(JUDGED))
-    table, made = compare(networks, judged)
+    table, made = compare(networks, judged, chosen.weights)
     table.write(chosen.tables / "quality_loss.json")
     print(table.text())
     draw(made, judged, chosen.tables / "quality_loss.webp", len(judged) // 4)

@@ -18,7 +18,7 @@ import numpy as np
 from bidsqa.models.preference import fit_preference
 from bidsqa.rating.synthetic_reader import best_guess
 from bidsqa.training.ranking import TASTE, TAU, Readers
-from bidsqa.training.ranking_card import FREE, LOSS, ranker_of, raw_scores
+from bidsqa.training.ranking_export import ranker_of, raw_scores
 from bidsqa.training.ranking_pairs import RankedPairs, SyntheticPairs, majority
 from bidsqa.training.segmentation_data import class_of_label
 from bidsqa.training.ssim_pool import Slices, load_parts, map_slices, phantom_slices, real_slices
@@ -33,9 +33,9 @@ READERS = 7
 LEVELS = (("careful", 2.0), ("like those of Tang et al.", 1.0), ("noisy", 0.5), ("very noisy", 0.25))
 UNSEEN_PHANTOMS = (901, 902)
 TITLES = {
-    FREE: "EfficientNet-B0, no reference",
+    "efficientnet_b0_free": "EfficientNet-B0, no reference",
     "efficientnet_b0": "EfficientNet-B0, with reference",
-    LOSS: "IQ-Net, with reference",
+    "iq_net": "IQ-Net, with reference",
     "mse": "MSE, with reference",
     "ssim": "SSIM, with reference",
 }
@@ -148,10 +148,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", type=Path, default=Path("docs/validation_tables"))
     parser.add_argument("--pairs", type=int, default=PAIRS)
     chosen = parser.parse_args(arguments)
-    from bidsqa.models import MODELS
-    from bidsqa.models.quality_loss import SHIPPED
-    from bidsqa.models.table import WEIGHTS_FOLDER, read_checksums
-
     networks = {
         name: ranker_of(folder / "checkpoint.safetensors", name).scorer
         for name in TITLES
@@ -163,14 +159,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     unseen = judged(
         SyntheticPairs(unseen_slices(chosen.data), classes, reader, augment=False).draw(6, chosen.pairs), networks
     )
-    digests = [MODELS["ranking"].sha256[:12], read_checksums(WEIGHTS_FOLDER).get(SHIPPED, "")[:12]]
     ties = votes_of(unseen.pairs, 1.0, 2)
     note = (
         f"{len(unseen.pairs)} pairs of {len(set(unseen.pairs.subject))} subjects: the sites amsterdam, boston, fnndsc, "
         f"martinos, utah, label maps and phantoms not trained on; intervals by bootstrap over subjects. Synthetic "
         f"readers (similar within {TAU}, taste {TASTE}); no person ranked anything. Utilities differ by "
         f"{float(unseen.pairs.difference.std()):.2f} (SD); {100 * ties[:, 1].sum() / ties.sum():.0f} % of the answers "
-        f"are 'similar'. Weights {', '.join(digests)}."
+        f"are 'similar'."
     )
     for name, table in tables(known, unseen, note).items():
         table.write(chosen.tables / f"{name}.json")
