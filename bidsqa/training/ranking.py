@@ -2,9 +2,9 @@
 """Recipe of the ranking networks: ``python -m bidsqa.training.ranking --data ../shared/data --out checkpoints/rank``.
 
 Both images of a pair go through the same network; a small symmetric classifier turns its two scores into chances of
-"better", "similar" and "worse", and the cross-entropy to the readers' votes teaches both (Tang et al. 2025). This recipe
-learns from synthetic readers, to compare networks where the best possible is known; ``bidsqa-train ranking`` learns
-from people.
+"better", "similar" and "worse", and the cross-entropy to the readers' votes teaches both (Tang et al. 2025). This
+recipe learns from synthetic readers, to compare networks where the best possible is known; ``bidsqa-train ranking``
+learns from people.
 """
 
 from __future__ import annotations

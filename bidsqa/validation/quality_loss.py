@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """IQ-Net as a loss: small denoisers trained with MSE, SSIM and IQ-Net, compared on a head not trained on.
 
-``python -m bidsqa.validation.quality_loss WEIGHTS``: heads are phantoms, noise is complex. It is also the example of how
-to use :class:`bidsqa.models.quality_loss.QualityLoss`.
+``python -m bidsqa.validation.quality_loss WEIGHTS``: heads are phantoms, noise is complex. It is also the example of
+how to use :class:`bidsqa.models.quality_loss.QualityLoss`.
 """
 
 from __future__ import annotations
