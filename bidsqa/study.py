@@ -15,7 +15,7 @@ from bidsqa.bids.participants import COPY, Participants, read_participants
 from bidsqa.bids.scan import JUDGED_SUFFIXES
 from bidsqa.bids.writing import write_atomic
 from bidsqa.errors import UsageError
-from bidsqa.group import cohort, dictionaries, participants, places, protocols, read_rows, sites, tables
+from bidsqa.group import cohort, dictionaries, participants, places, preferred, protocols, read_rows, sites, tables
 from bidsqa.group.harmonise import SMALLEST_SITE, harmonised
 from bidsqa.group.rows import Row
 from bidsqa.group.site_effects import effects_table, site_effects
@@ -105,6 +105,7 @@ def run_group(
     if strict and mixed:
         raise UsageError(" ".join(mixed), "Without --strict they are compared all the same, and page and run say so.")
     chosen = rules or load_rules()
+    preferred.add_preference(rows)
     cohort.judge_cohort(rows, chosen)
     notes = [*mixed, *_notes(rows, rules)]
     paths = _write_suffixes(out, rows, people, column, harmonise)

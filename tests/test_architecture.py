@@ -46,6 +46,8 @@ FLOORS = {
 SIDE_HOUSES = {"rating": 6, "training": 6, "validation": 7}
 # the console scripts of the side houses: the modules above that may import them, and that no other imports
 SIDE_DOORS = ("bidsqa.cli.rate", "bidsqa.cli.train")
+# rooms behind a door, which it alone opens
+BEHIND = {"bidsqa.cli.train_rated": "bidsqa.cli.train", "bidsqa.cli.train_verdict": "bidsqa.cli.train"}
 # these try the job as a whole, from above; nothing of it imports them
 TRIALS = ("bidsqa.validation.fuzz_datasets", "bidsqa.validation.fuzz_outputs")
 HEAVY = {
@@ -125,7 +127,7 @@ def test_imports_only_lower_floors(name: str, path: Path) -> None:
         return
     assert here in FLOORS or here in SIDE_HOUSES, f"{name}: give '{here}' a floor in FLOORS"
     reached = {room(module) for module in imports(path, name) if module.split(".")[0] == "bidsqa"} - {""}
-    allowed = set(SIDE_HOUSES) if name in SIDE_DOORS else set()
+    allowed = set(SIDE_HOUSES) if name in SIDE_DOORS or name in BEHIND else set()
     wrong = sorted(target for target in reached - allowed if not may_import(here, target))
     assert not wrong, f"{name} (floor {FLOORS.get(here, 'beside')}) imports {wrong}"
 
@@ -279,6 +281,8 @@ def test_start_up_loads_nothing_heavy(module: str) -> None:
 def test_nothing_comes_in_by_the_side_door() -> None:
     users = [name for name, path in MODULES if any(module in SIDE_DOORS for module in imports(path, name))]
     assert not users
+    opened = {(module, name) for name, path in MODULES for module in imports(path, name) if module in BEHIND}
+    assert opened == set(BEHIND.items())
 
 
 def test_trials_are_imported_by_no_module_but_themselves() -> None:

@@ -251,6 +251,11 @@ def check_shipped_weights(names: Sequence[str], own: Sequence[tuple[str, str]]) 
     masks = [name for name, row in MODELS.items() if row.kind == "internal"]
     missing = [name for name in (*names, *masks) if name not in dict(own) and not MODELS[name].path.is_file()]
     if missing:
+        if not MODELS[missing[0]].weights:
+            raise WeightsError(
+                f"No weights ship for {missing[0]}: it learns from your own readers.",
+                f"Train it (bidsqa-train {missing[0]}), then give the file: --weights {missing[0]}=FILE",
+            )
         yours = f", or give your own: --weights {missing[0]}=FILE" if missing[0] not in masks else "."
         raise WeightsError(
             f"This installation has no weights for {' and '.join(missing)}.", f"Install bidsqa again{yours}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``bidsqa-train {severity,ssim,noise_motion,evaluate} BIDS_DIR OUT_DIR``: the networks on a user's own scans."""
+"""``bidsqa-train TASK BIDS_DIR OUT_DIR``: the networks on a user's own scans."""
 
 from __future__ import annotations
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 NAME = "bidsqa-train"
 MOST_THREADS = 4
-# what changes from one start to the next without changing the training
-PLACES = ("device", "omp_nthreads", "log", "force", "config_file", "start")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,9 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _start(given: list[str]) -> int:
     from bidsqa.cli import checks
     from bidsqa.cli.surroundings import prepare_environment, work_folder
+    from bidsqa.cli.train_options import ARCHITECTURES
     from bidsqa.cli.train_parser import parse
+    from bidsqa.cli.train_rated import train_on_ratings
+    from bidsqa.cli.train_verdict import fit_from_ratings
 
     asked = parse(given)
+    if asked.task == "verdict":
+        return fit_from_ratings(asked)
     warnings = checks.check_input(asked.bids_dir, strict=not asked.options["skip_bids_validation"])
     checks.check_folders(asked.bids_dir, asked.output_dir, None)
     check_packages(tensorboard=asked.options.get("log") == "tensorboard")
@@ -62,6 +65,8 @@ def _start(given: list[str]) -> int:
     with work_folder(None, keep=False, spare=asked.output_dir) as work:
         prepare_environment(work)
         _set_threads(asked.options["omp_nthreads"])
+        if asked.task in ARCHITECTURES:
+            return train_on_ratings(asked)
         return _evaluate(asked) if asked.task == "evaluate" else _train(asked)
 
 
@@ -157,6 +162,7 @@ def make_job(asked: Asked) -> Job:
         Something is wrong with options, scans or weights.
     """
     from bidsqa.cli.train_options import MINUTES
+    from bidsqa.cli.train_parser import command_of
     from bidsqa.training.machine import choose_machine
     from bidsqa.training.own_recipe import Budget
     from bidsqa.training.own_scans import read_sites, split_subjects
@@ -209,20 +215,6 @@ def _recipe(asked: Asked, scans: Sequence[Scan], split: Split, start: Path | Non
         sides=dict(split.sides),
         data=fingerprint(scans),
     )
-
-
-def command_of(asked: Asked) -> str:
-    """The command without the places of this machine."""
-    words = [NAME, asked.task, "BIDS_DIR", "OUT_DIR"]
-    if "start" in asked.given:
-        words += ["--start", Path(asked.given["start"]).name]
-    for key, value in asked.given.items():
-        if key in PLACES or value is False:
-            continue
-        words.append(f"--{key.replace('_', '-')}")
-        if value is not True:
-            words += [str(part) for part in (value if isinstance(value, tuple) else (value,))]
-    return " ".join(words)
 
 
 def describe(split: Split, scans: Sequence[Scan]) -> list[str]:

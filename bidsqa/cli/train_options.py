@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bidsqa.cli.options import FLAG, INTEGER, LIST, NUMBER, OPTIONS, RUN, SELECT, TEXT, Option
+from bidsqa.cli.options import FLAG, INTEGER, LIST, NUMBER, OPTIONS, PATH, RUN, SELECT, TEXT, Option
 
 # the first word of the command
 TASKS = {
     "severity": "train the network that tells how strongly a scan is degraded",
     "ssim": "train the network that predicts the similarity of a scan to its motion-free self",
     "noise_motion": "train the network that tells noise, to be read against rulers, and motion",
+    "ranking": "train a network that ranks as your readers do, on the pairs they compared in bidsqa-rate",
+    "diagnostic": "train a network that names the diagnostic class as your readers do in bidsqa-rate",
+    "verdict": "fit what your readers accept, as a file for bidsqa --thresholds",
     "evaluate": "judge weights on the clean scans of a dataset, degraded on purpose",
 }
 LEARN, LENGTH, JUDGE = "What is learned", "How long", "What is judged"
@@ -169,9 +172,70 @@ EVALUATE_OPTIONS: tuple[Option, ...] = (
     _SHARED["config-file"],
 )
 
+# tasks of the rating app (and of imported ratings) that tell whether a scan is accepted
+ACCEPTING = ("page", "mriqc", "diagnostic", "likert")
+# as in bidsqa.training.rated_training.RATED, which can't be imported without torch
+ARCHITECTURES = {
+    "ranking": ("efficientnet_b0_free", "iq_net", "efficientnet_b0"),
+    "diagnostic": ("convnet", "resnet10"),
+}
+ABOUT_ARCHITECTURES = {
+    "ranking": "efficientnet_b0_free judges a scan alone, for the main job; iq_net and efficientnet_b0 compare with a "
+    "reference, iq_net also as a loss in Python",
+    "diagnostic": "convnet is that of Ma et al.; resnet10 is larger",
+}
+
+
+def rated_options(task: str) -> tuple[Option, ...]:
+    """Options of a training on ratings."""
+    train = {option.name: option for option in TRAIN_OPTIONS}
+    names = ARCHITECTURES[task]
+    return (
+        Option("ratings", LEARN, PATH, "your readers' answers: RATINGS of bidsqa-rate, or an export of it (needed)",
+               metavar="RATINGS"),
+        Option("architecture", LEARN, TEXT, f"{ABOUT_ARCHITECTURES[task]} (%(default)s)", names[0], choices=names),
+        replace(train["batch"], help=f"{'pairs' if task == 'ranking' else 'slices'} a step (%(default)s)",
+                default=16 if task == "ranking" else 8),
+        replace(train["rate"], help="highest learning rate (1e-3; iq_net 3e-3)"),
+        replace(train["seed"], help="seed of the folds and of the training (%(default)s)"),
+        replace(train["minutes"], help="length by time, all folds together, reading excluded (30)"),
+        replace(train["steps"], help="length by steps instead, all folds together: the same numbers on each start"),
+        *_RUN,
+        train["precision"],
+        train["force"],
+        _SHARED["skip-bids-validation"],
+        _SHARED["config-file"],
+    )  # fmt: skip
+
+
+VERDICT_OPTIONS: tuple[Option, ...] = (
+    Option("out", LEARN, PATH, "the file to write (%(default)s)", default="readers.toml", metavar="FILE"),
+    Option("task", LEARN, TEXT, "answers that count (those there are, in this order)", choices=ACCEPTING),
+    replace(next(option for option in TRAIN_OPTIONS if option.name == "seed"), help="seed of the folds (%(default)s)"),
+    replace(_SHARED["force"], help="replace the file where it exists"),
+    _SHARED["config-file"],
+)
+
 OPTIONS_OF: dict[str, tuple[Option, ...]] = {
     "severity": TRAIN_OPTIONS,
     "ssim": TRAIN_OPTIONS,
     "noise_motion": TRAIN_OPTIONS,
+    "ranking": rated_options("ranking"),
+    "diagnostic": rated_options("diagnostic"),
+    "verdict": VERDICT_OPTIONS,
     "evaluate": EVALUATE_OPTIONS,
+}
+# the two places after the task, with what they are
+DATASET = ("BIDS_DIR", "the dataset, good scans only; it is only read")
+RATED_DATASET = ("BIDS_DIR", "the dataset that was rated; it is only read")
+PLACES_OF: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
+    **dict.fromkeys(
+        ("severity", "ssim", "noise_motion"), (DATASET, ("OUT_DIR", "for the weights, their card and the curve"))
+    ),
+    **dict.fromkeys(ARCHITECTURES, (RATED_DATASET, ("OUT_DIR", "for the weights and their card"))),
+    "verdict": (
+        ("GROUP_TSV", "group_<suffix>.tsv of the rated scans, which bidsqa's group level wrote"),
+        ("RATINGS", "RATINGS of bidsqa-rate or an export, or a table with the columns bids_name and accept"),
+    ),
+    "evaluate": (DATASET, ("OUT_DIR", "for tables and plots")),
 }

@@ -12,7 +12,7 @@ from typing import Any
 import bidsqa
 from bidsqa.cli.options import LIST, PATH
 from bidsqa.cli.parser import Formatter, Parser, add_option
-from bidsqa.cli.train_options import OPTIONS_OF, TASKS
+from bidsqa.cli.train_options import OPTIONS_OF, PLACES_OF, TASKS
 from bidsqa.errors import UsageError
 
 DESCRIPTION = "Trains the networks of bidsqa on your own good scans, or judges weights on them."
@@ -24,6 +24,10 @@ examples:
       judge scans with them
   bidsqa-train ssim study own-ssim --start none --steps 20000 --device cuda
       from random weights, on a GPU
+  bidsqa-train ranking study own-ranking --ratings ratings
+      a network that ranks as your readers do, from what they answered in `bidsqa-rate study ratings`
+  bidsqa-train verdict out/group_T1w.tsv ratings
+      what your readers accept, as readers.toml for `bidsqa OUT group --thresholds readers.toml`
   bidsqa-train evaluate other own-tables --weights severity=own/severity.onnx
       tables of how well the weights do on the good scans of another dataset
 
@@ -31,6 +35,11 @@ examples:
 exit codes: 0 fine; 2 wrong usage or scans that can't be used; 130, 143 stopped by a signal, to go on later.
 Nothing is ever sent anywhere.
 """
+
+
+NAME = "bidsqa-train"
+# what changes from one start to the next without changing the training, and where things lie
+PLACES = ("device", "omp_nthreads", "log", "force", "config_file", "start", "ratings")
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Asked:
     task : str
         A key of ``TASKS``.
     bids_dir, output_dir : Path
-        Absolute.
+        The two places of ``PLACES_OF``, absolute: of the verdict the group level's table and the ratings.
     options : dict
         Value of every option of the task by key, defaults included.
     given : dict
@@ -66,7 +75,7 @@ def build_parser() -> Parser:
     """
     parser = Parser(
         prog="bidsqa-train",
-        usage="bidsqa-train {severity,ssim,noise_motion,evaluate} BIDS_DIR OUT_DIR [options]",
+        usage=f"bidsqa-train {{{','.join(TASKS)}}} BIDS_DIR OUT_DIR [options]",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -78,7 +87,7 @@ def build_parser() -> Parser:
         own = tasks.add_parser(
             task,
             prog=f"bidsqa-train {task}",
-            usage=f"bidsqa-train {task} BIDS_DIR OUT_DIR [options]",
+            usage=f"bidsqa-train {task} {' '.join(name for name, _ in PLACES_OF[task])} [options]",
             help=says,
             description=f"{says[0].upper()}{says[1:]}.",
             formatter_class=Formatter,
@@ -87,9 +96,8 @@ def build_parser() -> Parser:
             add_help=False,
         )
         folders = own.add_argument_group("What and where")
-        folders.add_argument("bids_dir", metavar="BIDS_DIR", help="the dataset, good scans only; it is only read")
-        made = "tables and plots" if task == "evaluate" else "the weights, their card and the curve"
-        folders.add_argument("output_dir", metavar="OUT_DIR", help=f"for {made}")
+        for dest, (metavar, told) in zip(("bids_dir", "output_dir"), PLACES_OF[task], strict=True):
+            folders.add_argument(dest, metavar=metavar, help=told)
         for title in dict.fromkeys(option.group for option in OPTIONS_OF[task]):
             group = own.add_argument_group(title)
             for option in OPTIONS_OF[task]:
@@ -132,3 +140,17 @@ def parse(arguments: Sequence[str]) -> Asked:
         options[key] = value
     root, out = (Path(given[name]).expanduser().absolute() for name in ("bids_dir", "output_dir"))
     return Asked(given["task"], root, out, options, {key: options[key] for key in table if key in given})
+
+
+def command_of(asked: Asked) -> str:
+    """The command without the places of this machine."""
+    words = [NAME, asked.task, "BIDS_DIR", "OUT_DIR"]
+    if "start" in asked.given:
+        words += ["--start", Path(asked.given["start"]).name]
+    for key, value in asked.given.items():
+        if key in PLACES or value is False:
+            continue
+        words.append(f"--{key.replace('_', '-')}")
+        if value is not True:
+            words += [str(part) for part in (value if isinstance(value, tuple) else (value,))]
+    return " ".join(words)

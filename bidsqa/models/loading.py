@@ -138,6 +138,11 @@ def load_network(name: str, device: str = "cpu", weights: Path | None = None, th
     Network
     """
     model = find_model(name)
+    if weights is None and not model.weights:
+        raise WeightsError(
+            f"no weights ship for '{name}': it learns from your own readers",
+            f"train it (bidsqa-train {name}), then give the file with --weights {name}=FILE",
+        )
     path = model.path if weights is None else Path(weights)
     content = read_weights(path, expected=model.sha256 if weights is None else "", model=model)
     digest = hashlib.sha256(content).hexdigest()

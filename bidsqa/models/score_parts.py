@@ -85,3 +85,25 @@ NOISE_MOTION_PARTS = {
     "motion": "moved where the probability of motion is above 0.5, else still",
     **{f"p_motion_planes_{plane}": f"Median probability of motion of the {plane} slices" for plane in PLANES},
 }
+
+RANKING_PARTS = {
+    "uncertainty": "Standard error of the utility, from its spread over slices and planes",
+    "p10": "Utility that one in ten of the scored slices stays below",
+    "sd": "Standard deviation of the utility over the scored slices",
+    **{f"planes_{plane}": f"Mean utility of the {plane} slices" for plane in PLANES},
+    "n_slices": "Number of slices scored, over all planes",
+    "p_better": "Chance that a reader calls the scan better than the study's median scan of its suffix (ties apart); "
+    "known at the group level",
+    "p_better_than_clean": "Chance that a reader calls the scan better than a typical clean scan (ties apart)",
+    "tie": "How readily two scans are called similar (the parameter of Davidson's model of ties)",
+    "label_source": "Whose opinion the network learned: synthetic (a formula, no person) or the readers of a site",
+}
+
+DIAGNOSTIC_PARTS = {
+    "uncertainty": "Standard error of the mean class, from its spread over slices and planes",
+    **{f"probabilities_{number}": f"Mean probability of class {number} over the slices" for number in range(3)},
+    "class": "The most probable class: 0 non-diagnostic, 1 diagnostic, 2 excellent (where there are three)",
+    "share_non_diagnostic": "Share of the slices that are more likely non-diagnostic than not",
+    "n_slices": "Number of slices scored, over all planes",
+    "label_source": "Whose opinion the network learned: synthetic (a formula, no person) or the readers of a site",
+}

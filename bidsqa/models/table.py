@@ -9,7 +9,13 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from bidsqa.models.score_parts import NOISE_MOTION_PARTS, SEVERITY_PARTS, SSIM_PARTS
+from bidsqa.models.score_parts import (
+    DIAGNOSTIC_PARTS,
+    NOISE_MOTION_PARTS,
+    RANKING_PARTS,
+    SEVERITY_PARTS,
+    SSIM_PARTS,
+)
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 CHECKSUMS_FILE = "SHA256SUMS"
@@ -60,7 +66,7 @@ class Model:
     architecture : str
         Name of the shipped network in the family's table of architectures.
     weights, card : str
-        File names in ``bidsqa/models/weights``.
+        File names in ``bidsqa/models/weights``; empty where none ship.
     source : str
         Address of the method (DOI, preprint or code).
     citation : str
@@ -215,6 +221,60 @@ NOISE_MOTION = Model(
     parts=NOISE_MOTION_PARTS,
 )
 
+RANKING = Model(
+    name="ranking",
+    title="Rank-based quality",
+    says=(
+        "How a reader would rank the scan: 0 is a typical clean scan, and of two scans one unit apart the better one "
+        "is preferred with the odds 2.7 to 1."
+    ),
+    unit="",
+    direction="higher is better",
+    bounds=(float("-inf"), float("inf")),
+    readings=(
+        Reading("like clean scans", -1.0, float("inf"), "Ranked about as high as clean scans."),
+        Reading("ranked lower", -3.0, -1.0, "Most readers would prefer a clean scan."),
+        Reading("ranked far lower", float("-inf"), -3.0, "Nearly every reader would prefer a clean scan."),
+    ),
+    version="",
+    architecture="efficientnet_b0_free",
+    weights="",
+    card="",
+    source="https://doi.org/10.1002/jmri.29672",
+    citation="Tang et al., Journal of Magnetic Resonance Imaging 61:2572, 2025",
+    scorer="bidsqa.models.ranking:make_scorer",
+    limits="Learned from the rankings of the site that trained it; none are shipped.",
+    method="(after Tang et al.) tells how high a reader would rank a slice among others",
+    parts=RANKING_PARTS,
+)
+
+DIAGNOSTIC = Model(
+    name="diagnostic",
+    title="Diagnostic quality",
+    says=(
+        "The class that a site's readers would give the scan, as the mean over its slices: 0 non-diagnostic, "
+        "1 diagnostic, 2 excellent (where the weights know three)."
+    ),
+    unit="",
+    direction="higher is better",
+    bounds=(0.0, 2.0),
+    readings=(
+        Reading("excellent", 1.5, 2.0, "Mostly excellent slices."),
+        Reading("diagnostic", 0.5, 1.5, "Mostly slices that serve a diagnosis."),
+        Reading("non-diagnostic", 0.0, 0.5, "Mostly slices that don't serve a diagnosis."),
+    ),
+    version="",
+    architecture="convnet_3",
+    weights="",
+    card="",
+    source="https://arxiv.org/abs/1912.02907",
+    citation="Ma et al., Diagnostic image quality assessment and classification in medical imaging, 2020",
+    scorer="bidsqa.models.diagnostic:make_scorer",
+    limits="Learned from the ratings of the site that trained it; none are shipped.",
+    method="(after Ma et al.) tells how useful a slice is for a diagnosis",
+    parts=DIAGNOSTIC_PARTS,
+)
+
 SEGMENTATION = Model(
     name="segmentation",
     title="Masks",
@@ -235,7 +295,9 @@ SEGMENTATION = Model(
     method="mends the tissue shares that an average head and a mixture of intensities give",
 )
 
-MODELS: Mapping[str, Model] = MappingProxyType({row.name: row for row in (SEVERITY, SSIM, NOISE_MOTION, SEGMENTATION)})
+MODELS: Mapping[str, Model] = MappingProxyType(
+    {row.name: row for row in (SEVERITY, SSIM, NOISE_MOTION, RANKING, DIAGNOSTIC, SEGMENTATION)}
+)
 """Every model by name: scores first, in the order in which they are shown."""
 
 SCORES: Mapping[str, Model] = MappingProxyType({name: row for name, row in MODELS.items() if row.kind == "score"})

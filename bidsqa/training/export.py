@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bidsqa.models.table import CHECKSUMS_FILE, WEIGHTS_FOLDER, read_checksums
+from bidsqa.validation.tables import Table
 
 OPSET = 18
 HALF_FROM = 256
@@ -159,10 +160,15 @@ def printed_tables(paths: Iterable[Path], digest: str) -> str:
     for path in paths:
         table = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"note": ""}
         if digest[:SHOWN_DIGITS] in table["note"]:
-            lines = [table["columns"], ["---"] * len(table["columns"]), *table["rows"]]
-            rows = "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)
-            parts.append(f"{table['title']}. {table['note']}\n\n{rows}")
+            parts.append(printed_table(Table(**table)))
     return "\n\n".join(parts) or "Not yet measured for these weights."
+
+
+def printed_table(table: Table) -> str:
+    """A table in Markdown."""
+    lines = [list(table.columns), ["---"] * len(table.columns), *([str(cell) for cell in row] for row in table.rows)]
+    rows = "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)
+    return f"{table.title}. {table.note}\n\n{rows}"
 
 
 def last_row(curve: Path) -> dict[str, float]:

@@ -17,10 +17,11 @@ from typing import Any
 from bidsqa.errors import UsageError
 from bidsqa.plain_files import read_text
 from bidsqa.verdict.cohort import OutlierRule, ProtocolRule, cohort_rule, overlay_cohort
+from bidsqa.verdict.fitted import FittedRule, check_fitted, fitted_rules
 from bidsqa.verdict.overlay import Tables, for_suffix, lay_over, near
 from bidsqa.verdict.reading import DERIVED, READABLE, number
 
-PARTS = ("version", "rules", "families", "cohort")
+PARTS = ("version", "rules", "families", "cohort", "fitted")
 LIMITS = ("review_above", "review_below", "fail_above", "fail_below")
 MISSING = ("review", "accept")
 
@@ -92,6 +93,8 @@ class Rules:
         The rules that compare scans with others, ``outlier`` and ``protocol``; the group level alone uses them.
     cohort_version : str
         As `version`, of the rules in `cohort`.
+    fitted : dict
+        Verdicts learned from a site's ratings; only a user's file holds any.
     """
 
     version: str
@@ -99,6 +102,7 @@ class Rules:
     families: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cohort: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     cohort_version: str = ""
+    fitted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def for_suffix(self, suffix: str) -> tuple[Rule, ...]:
         """The rules that apply to a suffix, in the file's order."""
@@ -110,6 +114,10 @@ class Rules:
             if not rule.off and (not rule.suffixes or suffix in rule.suffixes):
                 found.append(rule)
         return tuple(found)
+
+    def fitted_for(self, suffix: str) -> tuple[FittedRule, ...]:
+        """The learned rules that apply to a suffix."""
+        return fitted_rules(self.fitted, suffix)
 
     def outlier_rule(self, suffix: str) -> OutlierRule | None:
         """How outliers of a suffix are told; None where they aren't."""
@@ -153,14 +161,15 @@ def load_rules(user_file: Path | None = None) -> Rules:
     for name, table in user.get("families", {}).items():
         families.setdefault(name, {}).update(_family(name, table, Path(user_file).name))
     cohort = overlay_cohort(shipped["cohort"], user.get("cohort", {}), Path(user_file).name)
+    fitted = check_fitted(user.get("fitted", {}), Path(user_file).name)
     version = cohort_version = str(shipped["version"])
     label = re.sub(r"[^\w.-]", "-", str(user.get("version", "user")))[:40]
     # records know nothing of the cohort: its part changes no record's version
-    if [rules, families] != [shipped["rules"], shipped["families"]]:
-        version = f"{shipped['version']}+{label}.{_digest([rules, families])}"
+    if fitted or [rules, families] != [shipped["rules"], shipped["families"]]:
+        version = f"{shipped['version']}+{label}.{_digest([rules, families, *([fitted] if fitted else [])])}"
     if cohort != shipped["cohort"]:
         cohort_version = f"{shipped['version']}+{label}.{_digest(cohort)}"
-    return Rules(version, rules, families, cohort, cohort_version)
+    return Rules(version, rules, families, cohort, cohort_version, fitted)
 
 
 def _digest(tables: Any) -> str:
@@ -185,7 +194,7 @@ def _check_top(user: Tables, file: str) -> None:
         if key == "version" and not isinstance(value, (str, int, float)):
             raise UsageError(f"{file}: version must be a text", 'for example version = "our-lab-1"')
         if key != "version" and not (isinstance(value, dict) and all(isinstance(row, dict) for row in value.values())):
-            example = {"rules": "ssim", "cohort": "outlier"}.get(key, "noise")
+            example = {"rules": "ssim", "cohort": "outlier", "fitted": "readers"}.get(key, "noise")
             raise UsageError(f"{file}: [{key}] must hold tables", f"for example [{key}.{example}]")
 
 

@@ -132,7 +132,12 @@ def models() -> str:
         pairs = [
             ("Limits", escape(row.limits)),
             ("Method", escape(f"{row.citation}, {row.source}")),
-            ("Weights", f"version {row.version}, architecture ``{row.architecture}``, SHA-256 ``{row.sha256[:16]}…``"),
+            (
+                "Weights",
+                f"version {row.version}, architecture ``{row.architecture}``, SHA-256 ``{row.sha256[:16]}…``"
+                if row.weights
+                else "none ship: :doc:`readers`",
+            ),
         ]
         text += fields(pairs)
         if row.readings:
@@ -140,7 +145,7 @@ def models() -> str:
                 (reading.name, limits((reading.low, reading.high)), escape(reading.says)) for reading in row.readings
             ]
             text += list_table(("reading", "from, to", "meaning"), cells)
-        if (DOCS / "generated" / "cards" / row.card).is_file():
+        if row.card and (DOCS / "generated" / "cards" / row.card).is_file():
             card = f":doc:`model card <generated/cards/{Path(row.card).stem}>`"
             text += f"Training data, recipe, validation and licence: {card}.\n\n"
     return text
@@ -255,6 +260,14 @@ def evaluate_options() -> str:
     return option_list(EVALUATE_OPTIONS, "~")
 
 
+def rated_options() -> str:
+    """Every option of the tasks of ``bidsqa-train`` that learn from ratings, by task and group."""
+    from bidsqa.cli.train_options import ARCHITECTURES, OPTIONS_OF
+
+    tasks = (*ARCHITECTURES, "verdict")
+    return "".join(heading(f"Options of {task}", "-") + option_list(OPTIONS_OF[task], "~") for task in tasks)
+
+
 def hpc_options() -> str:
     """Every option of ``bidsqa-hpc``, by group."""
     from bidsqa.cli.hpc_options import HPC_OPTIONS
@@ -317,6 +330,7 @@ SOURCES: dict[str, Callable[[], str]] = {
     "options": options,
     "train_options": train_options,
     "evaluate_options": evaluate_options,
+    "rated_options": rated_options,
     "rate_options": rate_options,
     "validation": lambda: printed("validation", leave_out=("metric_ranges",)),
     "hpc_options": hpc_options,

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``bidsqa-train {ranking,diagnostic}``: networks that learn from the ratings of a site's own readers."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from bidsqa.cli.console import FINE
+from bidsqa.cli.gentle_stop import GentleStop
+from bidsqa.errors import UsageError
+from bidsqa.stopping import Stopped
+
+if TYPE_CHECKING:
+    from bidsqa.cli.train_parser import Asked
+    from bidsqa.training.rated_training import RatedJob
+
+DEFAULT_MINUTES = 30.0
+
+
+def train_on_ratings(asked: Asked) -> int:
+    """Run one training.
+
+    Raises
+    ------
+    UsageError
+        Something is wrong with options or ratings.
+    Stopped
+        By a signal; the same command goes on.
+    """
+    from bidsqa.cli.checks import make_folder
+    from bidsqa.cli.train_progress import TrainingProgress
+    from bidsqa.training.rated_training import train_rated
+
+    job = make_rated_job(asked)
+    make_folder(job.out, "output")
+    progress = TrainingProgress(sys.stderr, live=sys.stderr.isatty())
+    stop = GentleStop()
+    try:
+        path = train_rated(job, progress, stop, force=asked.options["force"])
+    finally:
+        progress.close()
+    if path is None:
+        raise Stopped(stop.number or signal.SIGINT)
+    print(f"Weights: {path}\nCard: {path.with_suffix('.md')}")
+    return FINE
+
+
+def make_rated_job(asked: Asked) -> RatedJob:
+    """What is to be trained, checked.
+
+    Raises
+    ------
+    UsageError
+    """
+    from bidsqa.cli.train_parser import command_of
+    from bidsqa.training.machine import choose_machine
+    from bidsqa.training.rated_training import RATED, RatedJob, RatedRecipe
+
+    options = asked.options
+    if options["ratings"] is None:
+        raise UsageError(
+            "The ratings are missing.",
+            f"Say where they are: bidsqa-train {asked.task} BIDS_DIR OUT_DIR --ratings RATINGS",
+        )
+    if not options["ratings"].exists():
+        raise UsageError(f"There are no ratings at {options['ratings']}.", "Make them: bidsqa-rate BIDS_DIR RATINGS")
+    if options["minutes"] is not None and options["steps"] is not None:
+        raise UsageError("--minutes and --steps can't both tell the length.", "Give one of them.")
+    minutes = DEFAULT_MINUTES if options["minutes"] is None and options["steps"] is None else options["minutes"]
+    model, architecture = RATED[asked.task], options["architecture"]
+    recipe = RatedRecipe(
+        model=asked.task,
+        architecture=architecture,
+        seed=options["seed"],
+        batch=options["batch"],
+        rate=options["rate"] or model.rates[architecture],
+        minutes=minutes,
+        steps=options["steps"],
+    )
+    machine = choose_machine(options["device"], options["precision"])
+    return RatedJob(recipe, options["ratings"], asked.bids_dir, asked.output_dir, machine, command_of(asked))

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks that tell how useful a slice is for a diagnosis: the ConvNet of Ma et al. and a ResNet-10.
+
+Both take ``slices`` (N, 1, H, W), the 99.9th percentile at 1, and return logits (N, classes), class 0 the worst. The
+ConvNet needs 512 x 512 pixels, since most of its trained values are those of the layer that reads the flattened image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from bidsqa.models.networks_ssim import BasicBlock
+
+SIZE = 512
+# kernel, channels; each halves the image. The channels are ours: the paper has them in a figure only
+LAYERS = ((10, 16), (7, 32), (3, 64), (3, 128))
+STAGES = (64, 128, 256, 512)
+
+
+class ConvNet(nn.Module):
+    """Four convolutions, each with ReLU and batch norm after it, and one linear layer.
+
+    381,714 trained values for two classes, 512,787 for three.
+
+    Parameters
+    ----------
+    classes : int
+        2 (non-diagnostic, diagnostic) or 3 (and excellent).
+    """
+
+    input_names: ClassVar[tuple[str, ...]] = ("slices",)
+    output_names: ClassVar[tuple[str, ...]] = ("logits",)
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inputs, side = 1, SIZE
+        for kernel, channels in LAYERS:
+            # as TensorFlow's SAME: what is odd goes to the end
+            padding = (side // 2 - 1) * 2 + kernel - side
+            before, after = padding // 2, padding - padding // 2
+            layers += [
+                nn.ZeroPad2d((before, after, before, after)),
+                nn.Conv2d(inputs, channels, kernel, stride=2),
+                nn.ReLU(),
+                nn.BatchNorm2d(channels),
+            ]
+            inputs, side = channels, side // 2
+        self.features = nn.Sequential(*layers)
+        self.output = nn.Linear(inputs * side * side, classes)
+
+    def forward(self, slices: Tensor) -> Tensor:
+        """(N, 1, 512, 512) to logits (N, classes)."""
+        logits: Tensor = self.output(self.features(slices).flatten(1))
+        return logits
+
+
+class ResNet10(nn.Module):
+    """One basic block a stage (He et al. 2016), of any size of image; 4,900,546 or 4,901,059 trained values.
+
+    Parameters
+    ----------
+    classes : int
+        2 or 3.
+    """
+
+    input_names: ClassVar[tuple[str, ...]] = ("slices",)
+    output_names: ClassVar[tuple[str, ...]] = ("logits",)
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+        first = STAGES[0]
+        layers: list[nn.Module] = [
+            nn.Conv2d(1, first, 7, 2, padding=3, bias=False),
+            nn.BatchNorm2d(first),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2, padding=1),
+        ]
+        inputs = first
+        for place, width in enumerate(STAGES):
+            layers.append(BasicBlock(inputs, width, stride=2 if place else 1))
+            inputs = width
+        self.features = nn.Sequential(*layers)
+        self.output = nn.Linear(inputs, classes)
+
+    def forward(self, slices: Tensor) -> Tensor:
+        """(N, 1, H, W) to logits (N, classes)."""
+        logits: Tensor = self.output(self.features(slices).mean(dim=(2, 3)))
+        return logits
+
+
+ARCHITECTURES: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
+    {
+        "convnet_2": partial(ConvNet, 2),
+        "convnet_3": partial(ConvNet, 3),
+        "resnet10_2": partial(ResNet10, 2),
+        "resnet10_3": partial(ResNet10, 3),
+    }
+)
+"""Constructors by name, as weights files name them."""

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A learned measure of image quality as a loss for torch (Tang et al. 2025): IQ-Net's score against a reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bidsqa.errors import UsageError, WeightsError
+from bidsqa.models.loading import check_settings, find_model, read_safetensors_header, read_weights
+from bidsqa.models.networks_ranking import IQNet
+
+SMALLEST = 32
+
+
+class QualityLoss(nn.Module):
+    """How much worse than its reference an image would be ranked; 0 for the reference itself, differentiable.
+
+    The score of IQ-Net, the full-reference network of Tang et al.: a learned, positively homogeneous sum of norms of
+    the filtered difference. It belongs to one pair of images of the same object; as a measure of a lone scan it is
+    meaningless.
+
+    Parameters
+    ----------
+    weights : Path
+        The ``.safetensors`` of ``bidsqa-train ranking --architecture iq_net``; none ship, since no reader has ranked
+        anything for us.
+    reduction : str
+        ``"mean"``, ``"sum"`` or ``"none"`` over the batch.
+
+    Raises
+    ------
+    UsageError
+        Unknown reduction.
+    WeightsError
+        Weights that are missing, damaged or another network's.
+
+    Examples
+    --------
+    >>> loss = QualityLoss("own-ranking/ranking.safetensors")  # doctest: +SKIP
+    >>> loss(denoised, clean).backward()  # doctest: +SKIP
+    """
+
+    def __init__(self, weights: Path | str, reduction: str = "mean") -> None:
+        super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            raise UsageError(f"there is no reduction '{reduction}'", "choose mean, sum or none")
+        self.reduction = reduction
+        self.network = _read(Path(weights))
+
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
+        """The loss.
+
+        Parameters
+        ----------
+        image, reference : Tensor, shape (N, 1, H, W), real or complex
+            Of the same shape, sides of at least 32 pixels. Both are divided by each reference's largest magnitude.
+
+        Returns
+        -------
+        Tensor
+            A scalar, or shape (N,) without reduction; 0 or more.
+
+        Raises
+        ------
+        UsageError
+            Shapes that don't fit.
+        """
+        if image.shape != reference.shape or image.dim() != 4 or image.shape[1] != 1 or min(image.shape[2:]) < SMALLEST:
+            raise UsageError(
+                f"image {tuple(image.shape)} and reference {tuple(reference.shape)} don't fit",
+                f"both must have the shape (N, 1, H, W) with sides of at least {SMALLEST} pixels",
+            )
+        scale = reference.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+        scores = self.network(parts((image - reference) / scale))[:, 0]
+        if self.reduction == "none":
+            return scores
+        return scores.mean() if self.reduction == "mean" else scores.sum()
+
+
+def parts(difference: Tensor) -> Tensor:
+    """Real and imaginary part of (N, 1, H, W) as channels, (N, 2, H, W)."""
+    if difference.is_complex():
+        return torch.cat([difference.real, difference.imag], dim=1)
+    return torch.cat([difference, torch.zeros_like(difference)], dim=1)
+
+
+def _read(path: Path) -> IQNet:
+    """A frozen IQ-Net in evaluation mode."""
+    from safetensors.torch import load as read_tensors
+
+    model = find_model("ranking")
+    content = read_weights(path, "", model)
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"the weights file {path.name} can't be used as a loss", "give the .safetensors file")
+    settings = read_safetensors_header(content, path.name)
+    check_settings(settings, path, model)
+    if settings.get("architecture") != "iq_net":
+        raise WeightsError(
+            f"{path.name} holds the architecture {settings.get('architecture')}, not iq_net",
+            "give weights that bidsqa-train ranking wrote for iq_net",
+        )
+    network = IQNet(per_pixel=settings.get("per_pixel", "yes") == "yes")
+    network.load_state_dict(read_tensors(content), strict=True)
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return network.eval()
