@@ -63,8 +63,7 @@ class RankedPairs:
         index = torch.as_tensor(list(rows), dtype=torch.long)
         subject = tuple(self.subject[row] for row in index.tolist())
         tensors = {
-            name: getattr(self, name)[index]
-            for name in ("first", "second", "reference", "votes", "difference", "ssim")
+            name: getattr(self, name)[index] for name in ("first", "second", "reference", "votes", "difference", "ssim")
         }
         return RankedPairs(subject=subject, **tensors)
 
