@@ -8,7 +8,7 @@ joined, the model of the kinds) is chosen on the development scans, never on the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,14 @@ class Judged:
     readings : dict of float
     plain : float or None
         Mean slice score of the published network, where it was judged too.
+    errors : dict of float
+        Standard errors of the readings, from slices and halves of the scan.
     """
 
     case: Case
     readings: dict[str, float]
     plain: float | None = None
+    errors: dict[str, float] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
@@ -74,21 +77,21 @@ def judge(folder: Path, scorer: SeverityScorer, published: SeverityScorer | None
     published : SeverityScorer, optional
         Of the published network, trained on the same data, for comparison.
     """
-    judged = []
-    for path in sorted(folder.glob("*.npz")):
-        case = read_case(path)
-        raw = [slice_readings(output) for output in scorer.outputs(case.prepared)]
-        plain = None
-        if published is not None and case.tested:
-            # far slower than the compact network (benchmarks/inference.py): every other slice has to do
-            planes = tuple(
-                (axis, rows[::2], {"image": inputs["image"][::2]}) for axis, rows, inputs in case.prepared.planes
-            )
-            plain = float(np.concatenate(published.outputs(replace(case.prepared, planes=planes))).mean())
-        readings, _ = volume_readings(raw, case.prepared)
-        # the pictures have served; hundreds of cases would fill the memory
-        judged.append(Judged(replace(case, prepared=replace(case.prepared, planes=())), readings, plain))
-    return judged
+    return [judge_case(read_case(path), scorer, published) for path in sorted(folder.glob("*.npz"))]
+
+
+def judge_case(case: Case, scorer: SeverityScorer, published: SeverityScorer | None = None) -> Judged:
+    """Raw readings of one case, without its pictures: hundreds of cases would fill the memory."""
+    raw = [slice_readings(output) for output in scorer.outputs(case.prepared)]
+    plain = None
+    if published is not None and case.tested:
+        # far slower than the compact network (benchmarks/inference.py): every other slice has to do
+        planes = tuple(
+            (axis, rows[::2], {"image": inputs["image"][::2]}) for axis, rows, inputs in case.prepared.planes
+        )
+        plain = float(np.concatenate(published.outputs(replace(case.prepared, planes=planes))).mean())
+    readings, errors = volume_readings(raw, case.prepared)
+    return Judged(replace(case, prepared=replace(case.prepared, planes=())), readings, plain, errors)
 
 
 def visible_steps(judged: Sequence[Judged]) -> dict[str, float]:
