@@ -183,8 +183,9 @@ def describe(results: Sequence[Result], weights: Mapping[str, str]) -> str:
     return (
         f"Weights: {which}. {len(clean)} clean scans ({kinds}) of {subjects} subjects and {len(sites)} "
         f"site{'s' if len(sites) > 1 else ''}, and {len(results) - len(clean)} degraded copies of them (simulated in "
-        "three dimensions; blanked air blanked again). What counts as clean is what the dataset holds. AUC: one "
-        "threshold for all scans; intervals (95 %) by bootstrap over subjects, of shares after Wilson."
+        "three dimensions; blanked air blanked again). What counts as clean is what the dataset holds. AUC: degraded "
+        "scans against clean ones of other subjects, one threshold for all scans; empty where there is no other "
+        "subject; intervals (95 %) by bootstrap over subjects, of shares after Wilson."
     )
 
 

@@ -17,6 +17,7 @@ from bidsqa.validation.separation import (
     VISIBLE,
     Scored,
     percent,
+    plain,
     ranged,
     separation,
     separation_interval,
@@ -103,7 +104,7 @@ def by_artifact(results: Sequence[Result], model: str, note: str) -> Table:
     lines = [
         [
             artifact,
-            *(f"{areas[value]:.2f}" if value in (areas := part["auc_by_strength"]) else "" for value in strengths),
+            *(plain(part["auc_by_strength"].get(value, float("nan"))) for value in strengths),
             ranged(part["auc"], part["interval"]),
             ranged(part["rho"], part["rho_interval"]),
             percent(part["ordered"]),
@@ -139,8 +140,8 @@ def by_contrast(results: Sequence[Result], model: str, note: str) -> Table:
 def by_strength(results: Sequence[Result], model: str, note: str) -> Table:
     """The long form: one row a contrast, artifact and strength.
 
-    Degraded scans stand against all clean scans of their contrast, and, where there are several sites, against those of
-    the other sites alone: site by site, then the pairs pooled.
+    Degraded scans stand against the clean scans of other subjects in their contrast, and, where there are several
+    sites, against those of the other sites alone: site by site, then the pairs pooled.
     """
     lines: list[list[object]] = []
     for contrast in sorted({row.contrast for row in results}):

@@ -16,7 +16,7 @@ from bidsqa.image import Volume, rough_head
 from bidsqa.models.severity_inputs import Prepared, prepare
 from bidsqa.simulation import degrade_volume
 from bidsqa.training.pool import Clean, drawn_scans, real_scans
-from bidsqa.validation.baselines import baselines
+from bidsqa.validation.baselines import BASELINES, baselines
 
 Array = np.ndarray[Any, Any]
 STRENGTHS = (1.0, 0.6, 0.75, 0.3, 0.5, 0.1)
@@ -106,7 +106,7 @@ def build_cases(data: Path, out: Path) -> None:
     tested, development = [], []
     for clean in sources(data):
         path = out / f"{clean.name}_none_0.npz"
-        if not path.exists():
+        if not is_current(path):
             _save(path, clean, "none", 0.0, clean.volume, 0.0)
         if clean.side == "test" and clean.site != "labels":
             tested.append(clean)
@@ -131,7 +131,7 @@ def build_contrasts(data: Path, out: Path) -> None:
     drawn = list(drawn_scans(data, CONTRASTS_DRAWN, CONTRASTS_SEED, ("test",), DRAWN_CONTRASTS))
     for clean in drawn:
         path = out / f"{clean.name}_none_0.npz"
-        if not path.exists():
+        if not is_current(path):
             _save(path, clean, "none", 0.0, clean.volume, 0.0)
     _degrade(itertools.product(CONTRAST_STRENGTHS, drawn[:CONTRASTS_DEGRADED], JUDGED), out)
 
@@ -140,10 +140,18 @@ def _degrade(wanted: Iterable[tuple[float, Clean, str]], out: Path) -> None:
     """Prepare the copies that are missing."""
     for strength, clean, artifact in wanted:
         path = out / f"{clean.name}_{artifact}_{strength}.npz"
-        if path.exists() or (clean.site, artifact) in UNFIT:
+        if (clean.site, artifact) in UNFIT or is_current(path):
             continue
         volume, _, harm = degrade_volume(clean.volume, artifact, strength, case_seed(clean.name, artifact))
         _save(path, clean, artifact, strength, volume, harm["damage"])
+
+
+def is_current(path: Path) -> bool:
+    """Whether a case was prepared, with all baselines that are measured today."""
+    if not path.exists():
+        return False
+    with np.load(path) as file:
+        return set(BASELINES) <= set(json.loads(str(file["facts"]))["baselines"])
 
 
 def case_seed(scan: str, artifact: str) -> int:
@@ -179,9 +187,18 @@ def _save(path: Path, clean: Clean, artifact: str, strength: float, volume: Volu
 
 
 def read_case(path: Path) -> Case:
-    """A prepared case."""
+    """A prepared case.
+
+    Raises
+    ------
+    ValueError
+        An earlier version prepared it and measured less.
+    """
     with np.load(path) as file:
         facts = json.loads(str(file["facts"]))
+        missing = set(BASELINES) - set(facts["baselines"])
+        if missing:
+            raise ValueError(f"{path} lacks the baselines {', '.join(sorted(missing))}: it must be prepared anew")
         planes = tuple(
             (
                 axis,
