@@ -210,6 +210,8 @@ def draw(result: dict[str, Any], rows: Sequence[Found], folder: Path) -> None:
 def _flat(part: dict[str, Any]) -> list[tuple[str, str]]:
     lines = []
     for measure, value in part.items():
+        if measure in ("rho_lowest", "disordered"):  # names of scans
+            continue
         if isinstance(value, dict):
             lines += [(f"{measure}_{key}", f"{number:.4f}") for key, number in value.items()]
         elif isinstance(value, tuple):
