@@ -40,7 +40,7 @@ SEVERITY_PARTS = {
     },
     "readings_field": "Range (98th less 2nd percentile) of the logarithm of the head's smooth brightness field; "
     "0.7 is a field that doubles the brightness",
-    "model_error": "How far severities of different scans with the same artifact lie apart beyond their standard errors, "
+    "model_error": "How far severities of different scans with the same artifact lie apart beyond standard errors; "
     "part of the uncertainty",
     "readings_echo": "Strength of the strongest echo of the head along an image axis, which a ghost leaves in the "
     "spectrum (cepstrum); 0 is none",

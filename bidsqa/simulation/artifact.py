@@ -174,7 +174,6 @@ class Artifact:
         touched = (here["strength"] > 0).reshape(-1, *[1] * (image.ndim - 1))
         return torch.where(touched & (image.abs().amax(dim=spatial(image), keepdim=True) > 0), degraded, image)
 
-
     def _check_parameters(self, parameters: Parameters, image: Tensor) -> None:
         """Refuse parameters that would leave elements, axes or voxels out."""
         for key, value in parameters.items():
@@ -299,7 +298,9 @@ def along_axis(image: Tensor, axis: Tensor, act: Callable[[Tensor, Tensor], Tens
         An axis that the images don't have, or not one for each of them.
     """
     if len(axis) != len(image) or bool(((axis < 0) | (axis >= image.ndim - 2)).any()):
-        raise ValueError(f"an axis of 0-{image.ndim - 3} is needed for each of {len(image)} images, got {axis.tolist()}")
+        raise ValueError(
+            f"an axis of 0-{image.ndim - 3} is needed for each of {len(image)} images, got {axis.tolist()}"
+        )
     result = image.clone()
     for number in range(image.ndim - 2):
         chosen = torch.nonzero(axis == number).flatten()

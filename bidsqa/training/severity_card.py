@@ -48,6 +48,10 @@ LIMITS = """
 - Loss of resolution across thick slices is invisible within them. A cropped field of view can hide ghost echoes; strong
   zero-filling of noise-free (stripped) scans can raise the echo.
 - The clean scans have mild noise and motion of their own; what counts as clean follows them.
+- Strong changes of contrast, which are no damage, can bring a good scan above 1. Motion between the slices of a 2D scan
+  was not learned and can be missed. How much: `docs/validation_tables/scores_nuisances.json`, `scores_unjudged.json`.
+- `uncertainty` holds an error of the score's own, found on the development scans (`model_error`); three of their five
+  subjects were trained on, so that it may be too small.
 - One seed, one split, a short training. How readings are joined, which count and the model of the kinds were chosen on
   development scans (five subjects of training sites, drawn scans), not on the sites of the tables. The smallest steps
   of the calibration and details of echo and grain were settled in version 1 while looking at the tables' sites: what

@@ -177,8 +177,8 @@ def _clean(result: dict[str, Any], note: str) -> Table:
             ]
         )
     told = (
-        f"{note.partition('. ')[0]}. Scans of sites and subjects that the network was not trained on, each calibrated without its own site "
-        "(without its own subject where other subjects of the site were trained on); drawn scans served neither."
+        f"{note.partition('. ')[0]}. Scans of sites and subjects that the network was not trained on, each calibrated "
+        "without its own site (without its own subject where other subjects of the site were trained on); drawn scans served neither."
     )
     columns = ["contrast", "clean scans", "median severity", "largest", "above 1"]
     return Table("Severity of clean scans by contrast", columns, rows, told, COMMAND)
@@ -236,10 +236,10 @@ def describe(judged: Sequence[Judged], digest: str, published: SeverityScorer | 
     degraded = sum(1 for row in judged if row.case.tested and not row.clean)
     contrasts = sorted({row.case.contrast for row in clean})
     return (
-        f"Weights {digest[:12]}. {len(clean)} clean scans ({', '.join(contrasts)}) and {degraded} degraded copies of {len(sites)} sites "
-        f"not trained on ({', '.join(sites)}); blanked air re-applied to the copies; "
-        "each site calibrated on clean scans of the others; AUC: copies against clean scans of other subjects; intervals "
-        "by bootstrap over subjects."
+        f"Weights {digest[:12]}. {len(clean)} clean scans ({', '.join(contrasts)}) and {degraded} degraded copies of "
+        f"{len(sites)} sites not trained on ({', '.join(sites)}); blanked air re-applied to the copies; "
+        "each site calibrated on clean scans of the others; AUC: copies against clean scans of other subjects; "
+        "intervals by bootstrap over subjects."
     ) + (f" Published network: {published.provenance()['version']}, every other slice judged." if published else "")
 
 
@@ -249,7 +249,9 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description="Judge the severity score on sites not trained on.")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="folder whose cases/ and contrasts/ keep the prepared scans")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder whose cases/ and contrasts/ keep the prepared scans"
+    )
     parser.add_argument("--weights", type=Path, help="ONNX file (default: the shipped one)")
     parser.add_argument("--published", type=Path, help="weights of the published network, to be judged beside")
     parser.add_argument("--tables", type=Path, help="folder for the tables, e.g. docs/validation_tables")

@@ -49,6 +49,4 @@ def before_table(result: Mapping[str, Any], note: str, command: str) -> Table:
         f"{note} Rows that are not measured here are quoted as they were written down, from other scans, copies and "
         "versions: they tell where the work began, and can't be compared digit by digit."
     )
-    return Table(
-        "Severity beside what was measured before: AUC", ["score", "on", *ARTIFACTS], rows, text, command
-    )
+    return Table("Severity beside what was measured before: AUC", ["score", "on", *ARTIFACTS], rows, text, command)

@@ -76,7 +76,11 @@ def true_similarity(clean: Volume, degraded: Volume) -> float:
 
 
 def judge_volumes(
-    scorer: SsimScorer, data: Path, sides: Sequence[str], motion: Sequence[float] = MOTION_STRENGTHS, others: bool = True
+    scorer: SsimScorer,
+    data: Path,
+    sides: Sequence[str],
+    motion: Sequence[float] = MOTION_STRENGTHS,
+    others: bool = True,
 ) -> list[VolumeResult]:
     """Score whole scans, clean, after motion (same path, growing amplitude) and after other artifacts."""
     from bidsqa.simulation import degrade_volume
@@ -192,8 +196,8 @@ def volume_tables(results: Sequence[VolumeResult], digest: str) -> dict[str, Tab
             "share below 0.60",
         ),
         rows=other_rows(results),
-        note=f"Weights {digest}. The same scans, no motion added. Below 0.85 the score says that motion is visible, below "
-        "0.60 that the scan should be repeated: what is no motion and lies there is mistaken for it.",
+        note=f"Weights {digest}. The same scans, no motion added. Below 0.85 the score says that motion is visible, "
+        "below 0.60 that the scan should be repeated: what is no motion and lies there is mistaken for it.",
         command=command,
     )  # fmt: skip
     return {"ssim_volumes": motion, "ssim_others": other}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of ``bidsqa-train evaluate`` on sites that the shipped networks were not trained on, for the documentation.
+"""The tables of ``bidsqa-train evaluate`` on sites that the shipped networks were not trained on, for the docs.
 
 ``bidsqa-train evaluate BIDS_DIR OUT_DIR`` judges the scans; ``python -m bidsqa.validation.unseen OUT_DIR`` takes its
 ``results.csv`` and writes the tables with titles that say which scans they are about.
@@ -44,7 +44,9 @@ def unseen_tables(results: Sequence[Result], weights: dict[str, str]) -> dict[st
     # a strength that only some artifacts have was made for the paper's protocol
     kinds = {row.artifact for row in results if not row.clean}
     graded = [
-        level for level in judged if {row.artifact for row in results if row.strength == level and not row.clean} == kinds
+        level
+        for level in judged
+        if {row.artifact for row in results if row.strength == level and not row.clean} == kinds
     ]
     note = f"{own_dataset.describe(results, weights)} {SCALE}"
     made = own_dataset.shared_tables(results, SCORES, note, graded)

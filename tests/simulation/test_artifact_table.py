@@ -243,8 +243,8 @@ def test_images_of_other_shapes_are_refused() -> None:
             row.apply(wrong, one)
     with pytest.raises(ValueError, match="head has the shape"):
         row.apply(image, one, torch.ones(1, 1, 5, 5, dtype=torch.bool))
+    ghost = drawn("ghosting", image, 0.5)
     with pytest.raises(ValueError, match="an axis of 0-1 is needed"):
-        ghost = drawn("ghosting", image, 0.5)
         ARTIFACTS["ghosting"].apply(image, {**ghost, "axis": torch.tensor([2])})
 
 

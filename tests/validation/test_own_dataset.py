@@ -180,7 +180,11 @@ def test_a_damaged_file_is_told_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     whole = as_csv(study(), WEIGHTS)
     lines = whole.splitlines()
-    for text in (whole[:-40], "\n".join([*lines[:3], lines[3].replace("0.15", "much", 1)]), f"{lines[0]}\n\n{lines[1]}"):
+    for text in (
+        whole[:-40],
+        "\n".join([*lines[:3], lines[3].replace("0.15", "much", 1)]),
+        f"{lines[0]}\n\n{lines[1]}",
+    ):
         path.write_text(text)
         with pytest.raises(UsageError, match=r"results.csv is damaged: line \d+ is not a whole result") as caught:
             read_results(path, WEIGHTS)

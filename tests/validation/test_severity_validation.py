@@ -14,8 +14,8 @@ pytest.importorskip("torch")
 
 from bidsqa.models.severity_inputs import Prepared
 from bidsqa.models.severity_scale import KINDS
-from bidsqa.validation.severity import confusion, describe, draw, evaluate, paper_protocol, tables, write
 from bidsqa.validation.separation import separation, separation_interval, summarise
+from bidsqa.validation.severity import confusion, describe, draw, evaluate, paper_protocol, tables, write
 from bidsqa.validation.severity_cases import PAPER, STRENGTHS, Case, is_current, read_case
 from bidsqa.validation.severity_contrasts import DEVELOPED, DRAWN, TESTED, by_contrast, clean_limits, contrast_table
 from bidsqa.validation.severity_judging import (
@@ -283,7 +283,7 @@ def test_cases_without_a_baseline_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a_none_0.npz"
     np.savez(path, facts=np.array(json.dumps(facts)))
     assert not is_current(path)
-    with pytest.raises(ValueError, match="lacks the baselines .*tenengrad"):
+    with pytest.raises(ValueError, match=r"lacks the baselines .*tenengrad"):
         read_case(path)
 
 

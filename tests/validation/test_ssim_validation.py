@@ -21,6 +21,8 @@ from bidsqa.validation.ssim import (
     weighted_kappa,
 )
 from bidsqa.validation.ssim_displacement import aligned_ssim, moved, table_of
+from bidsqa.validation.ssim_targets import Slice, target_table
+from bidsqa.validation.ssim_targets import main as print_targets
 from bidsqa.validation.ssim_volumes import (
     OTHER,
     OTHER_STRENGTHS,
@@ -31,8 +33,6 @@ from bidsqa.validation.ssim_volumes import (
     volume_tables,
     within,
 )
-from bidsqa.validation.ssim_targets import Slice, target_table
-from bidsqa.validation.ssim_targets import main as print_targets
 from bidsqa.validation.tables import write_rows
 
 

@@ -25,11 +25,20 @@ def results() -> list[Result]:
         for artifact, level in copies:
             rows.append(
                 Result(
-                    f"sub-{place}_T1w", str(place), f"site-{site}", "T1w", artifact, level, level / 2,
-                    {"severity": 0.1 * place + level, "ssim": 1 - level / 2}, {"severity": 0.1, "ssim": 0.1},
-                    {"severity": artifact}, {"efc": level}, truth=float("nan") if artifact == "noise" else 1 - level / 2,
+                    f"sub-{place}_T1w",
+                    str(place),
+                    f"site-{site}",
+                    "T1w",
+                    artifact,
+                    level,
+                    level / 2,
+                    {"severity": 0.1 * place + level, "ssim": 1 - level / 2},
+                    {"severity": 0.1, "ssim": 0.1},
+                    {"severity": artifact},
+                    {"efc": level},
+                    truth=float("nan") if artifact == "noise" else 1 - level / 2,
                     image="c0ffee",
-                )  # fmt: skip
+                )
             )
     return rows
 
