@@ -178,7 +178,8 @@ def _clean(result: dict[str, Any], note: str) -> Table:
         )
     told = (
         f"{note.partition('. ')[0]}. Scans of sites and subjects that the network was not trained on, each calibrated "
-        "without its own site (without its own subject where other subjects of the site were trained on); drawn scans served neither."
+        "without its own site (without its own subject where other subjects of the site were trained on); drawn scans "
+        "served neither."
     )
     columns = ["contrast", "clean scans", "median severity", "largest", "above 1"]
     return Table("Severity of clean scans by contrast", columns, rows, told, COMMAND)

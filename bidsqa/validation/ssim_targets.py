@@ -68,7 +68,8 @@ def target_table(rows: Sequence[Slice], digest: str) -> Table:
     columns = ["measure", "asked", "reached", "Sciarra et al.", "met", "what stands in the way"]
     note = (
         f"Weights {digest}. {len(rows)} slices of {len({row.subject for row in rows})} subjects of sites not trained "
-        "on, those of the table of slices after simulated motion. The paper's numbers are from sites that it trained on."
+        "on, those of the table of slices after simulated motion. The paper's numbers are from sites that it trained "
+        "on."
     )
     return Table("SSIM score: asked for and reached", columns, lines, note, COMMAND)
 
