@@ -101,7 +101,7 @@ def contrast_table(groups: Sequence[dict[str, Any]], note: str, command: str) ->
         f"{note} AUC and copies: strength {STRONG:g} and more, against the clean scans of all rows but those of the "
         "same subject. Development subjects: the network was not trained on them, but on others of their site, and "
         "what was chosen by looking at results was chosen on them, so that their numbers flatter. Drawn from label "
-        "maps: simulated images of heads that the network was not trained on; their clean scans have noise and fields of "
-        "their own. A 95th percentile of few scans is close to the largest."
+        "maps: simulated images of heads that the network was not trained on; their clean scans have noise and fields "
+        "of their own. A 95th percentile of few scans is close to the largest."
     )
     return Table("Severity by contrast", columns, rows, text, command)

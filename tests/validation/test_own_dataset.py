@@ -90,11 +90,12 @@ def test_every_strength_stands_beside_clean_scans_of_other_sites(tmp_path: Path)
     place = table.columns.index("AUC against clean scans of other sites")
     # the only clean scan of another site lies at 1.5: 0.6 and 1.3 are below, 1.9 above
     assert [row[place] for row in table.rows[:3]] == ["0.00 [0.00, 0.00]", "0.00 [0.00, 0.00]", "1.00 [1.00, 1.00]"]
-    assert table.rows[0][place - 1].startswith("0.67"), "two of three clean scans lie below"
+    assert table.rows[0][place - 1].startswith("0.50"), "one of two clean scans of other subjects lies below"
+    assert table.rows[0][place + 1].startswith("0.50"), "there is but one contrast"
     table.write_csv(tmp_path / "long.csv")
     with (tmp_path / "long.csv").open(newline="") as handle:
         first = next(csv.DictReader(handle))
-    assert (first["AUC"], first["AUC against clean scans of other sites high"]) == ("0.67", "0.00")
+    assert (first["AUC"], first["AUC against clean scans of other sites high"]) == ("0.50", "0.00")
     assert first["worse than its clean scan"] == "100"
     alone = tables([row for row in rows if row.site == "site-A"], "severity", "", STRENGTHS)["severity_strengths"]
     assert all(row[place] == "" for row in alone.rows)
@@ -182,7 +183,7 @@ def test_a_damaged_file_is_told_with_its_line(tmp_path: Path) -> None:
     lines = whole.splitlines()
     for text in (
         whole[:-40],
-        "\n".join([*lines[:3], lines[3].replace("0.15", "much", 1)]),
+        f"{lines[0]}\n{lines[1].replace(',0,', ',much,', 1)}",
         f"{lines[0]}\n\n{lines[1]}",
     ):
         path.write_text(text)
