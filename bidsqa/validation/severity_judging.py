@@ -256,11 +256,12 @@ def kinds_of(judged: Sequence[Judged]) -> Kinds | None:
 def model_error(judged: Sequence[Judged]) -> float:
     """How far severities of different scans with one artifact of one strength lie apart beyond their standard errors.
 
-    What no spread over the slices of one scan can tell: the root of the mean variance between the development scans
-    (clean, and in groups of one artifact and strength), less the mean square of their standard errors. Drawn scans and
-    sites that the tables are about have no part in it.
+    What no spread over the slices of one scan can tell: the root of the mean variance between the development scans,
+    clean or with one artifact that can just be seen (strength 0.35), less the mean square of their standard errors.
+    Drawn scans and sites that the tables are about have no part in it.
     """
     own = [row for row in judged if row.case.real and row.case.subject in DEVELOPMENT]
+    own = [row for row in own if row.clean or row.case.strength == VISIBLE]
     groups: dict[tuple[str, float], list[Found]] = {}
     for found in beyond(own, [row for row in judged if not row.case.tested]):
         groups.setdefault((found.row.case.artifact, found.row.case.strength), []).append(found)
