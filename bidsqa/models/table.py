@@ -180,8 +180,8 @@ SSIM = Model(
     scorer="bidsqa.models.ssim:make_scorer",
     limits=(
         "Learned from simulated motion between k-space lines; noise, bias field and low resolution are meant to leave "
-        "it unchanged, but strong noise lowers it as motion does, motion between the slices of a 2D scan can be "
-        "missed, and the similarity of the same motion depends on contrast."
+        "it unchanged, but strong noise, ghosts and thick slices lower it as motion does, motion between the slices of "
+        "a 2D scan can be missed, and the similarity of the same motion depends on contrast."
     ),
     method="(after Sciarra et al.) predicts a slice's structural similarity to the same slice without motion",
     parts=SSIM_PARTS,

@@ -22,7 +22,7 @@ from bidsqa.models import Scorer
 from bidsqa.models.ssim import GOOD
 from bidsqa.validation.tables import Table, write_rows
 
-SCANS = ("sub-fnndsc01_T1w", "sub-boston01_T2w", "sub-ljubljana20_run-2_FLAIR")
+SCANS = ("sub-fnndsc01_T1w", "sub-boston01_T2w", "sub-ljubljana04_run-1_T1w", "sub-ljubljana20_run-2_FLAIR")
 NUISANCES = ("gamma", "log", "sigmoid", "clahe")
 OTHERS = ("slice_motion", "wrap", "gibbs", "spike", "undersampling")
 STRENGTHS = (0.5, 1.0)
