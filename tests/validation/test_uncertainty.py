@@ -35,7 +35,7 @@ def lower_half(clean: Volume, degraded: Volume) -> Volume:
 
 
 def distance(score: Score, name: str) -> float:
-    """What the scan itself adds to the uncertainty, on the plain scale: beyond 1 the severity is 1 + ln of the distance.
+    """What the scan itself adds to the uncertainty, on the plain scale: above 1 a severity is 1 + ln of the distance.
 
     The score's own error, which is the same for every scan, is taken out.
     """
