@@ -37,7 +37,8 @@ def by_contrast(found: Sequence[Found]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``source``, ``contrast``, ``clean`` (severities of the clean scans), ``caught`` (of the copies at 0.6 and more
+        ``source``, ``contrast``, ``clean`` (severities of the clean scans), ``highest`` (the highest of them with its
+        scan and leading readings), ``caught`` (of the copies at 0.6 and more
         those above 1: count and number) and ``areas`` by artifact, against the clean scans of all contrasts and
         sources but the same subject's: one threshold for all.
     """
@@ -52,6 +53,9 @@ def by_contrast(found: Sequence[Found]) -> list[dict[str, Any]]:
                 "source": ORDER[place],
                 "contrast": contrast,
                 "clean": [row.value for row in own if row.row.clean],
+                "highest": max(
+                    ((row.value, row.row.case.scan, row.leading) for row in own if row.row.clean), default=()
+                ),
                 "caught": (sum(row.value > 1 for row in strong), len(strong)),
                 "areas": {
                     artifact: separation(
@@ -64,16 +68,17 @@ def by_contrast(found: Sequence[Found]) -> list[dict[str, Any]]:
     return result
 
 
-def clean_limits(groups: Sequence[dict[str, Any]]) -> Iterator[tuple[str, float]]:
-    """95th percentile of the clean scans of each contrast: of real scans, or of drawn ones where there is none."""
+def clean_limits(groups: Sequence[dict[str, Any]]) -> Iterator[tuple[str, float, str]]:
+    """95th percentile of the clean scans of each contrast, real and drawn ones apart, and which reads highest."""
     for contrast in sorted({group["contrast"] for group in groups}):
         own = [group for group in groups if group["contrast"] == contrast and group["clean"]]
-        real = [value for group in own if group["source"] != DRAWN for value in group["clean"]]
-        drawn = [value for group in own if group["source"] == DRAWN for value in group["clean"]]
-        if real:
-            yield f"{contrast} ({len(real)} scans)", float(np.percentile(real, LEVEL))
-        if drawn and contrast != "random":
-            yield f"{contrast} ({len(drawn)} drawn)", float(np.percentile(drawn, LEVEL))
+        drawn = [group for group in own if group["source"] == DRAWN]
+        for parts, word in (([group for group in own if group not in drawn], "scans"), (drawn, "drawn")):
+            values = [value for group in parts for value in group["clean"]]
+            if values and not (drawn is parts and contrast == "random"):
+                value, scan, readings = max(group["highest"] for group in parts)
+                why = f"highest: {scan} {value:.2f} ({readings})"
+                yield f"{contrast} ({len(values)} {word})", float(np.percentile(values, LEVEL)), why
 
 
 def contrast_table(groups: Sequence[dict[str, Any]], note: str, command: str) -> Table:

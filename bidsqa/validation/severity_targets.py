@@ -33,8 +33,8 @@ def target_rows(result: Mapping[str, Any]) -> Iterator[Row]:
         yield from _of_artifact(artifact, part, result["leading"])
     flagged, number = severity["flagged"]
     yield "clean scans above 1", "", FLAGGED, flagged / number, True, _led(result["leading"])
-    for contrast, value in clean_limits(result["contrasts"]):
-        yield "95th percentile of clean scans", contrast, LIMIT, value, True, "more sites of this contrast"
+    for contrast, value, highest in clean_limits(result["contrasts"]):
+        yield "95th percentile of clean scans", contrast, LIMIT, value, True, highest
     yield "Pearson r, protocol of Hays et al.", "", PEARSON, severity["pearson"]["r"], False, PEARSON_WHY
     right = {kind: (counts[kind], sum(counts.values())) for kind, counts in result["kinds"].items() if kind != "none"}
     hits, total = (sum(column) for column in zip(*right.values(), strict=True))
