@@ -254,7 +254,7 @@ def test_contrasts_stand_apart_by_source() -> None:
     assert own["areas"]["noise"] == 1 and np.isnan(own["areas"]["blur"]) and own["caught"] == (1, 1)
     limits = list(clean_limits(list(groups.values())))
     assert [name for name, _, _ in limits] == ["PDw (1 drawn)", "T1w (5 scans)"]
-    assert limits[1][2].startswith("highest: scan3 "), "the noisiest of them"
+    assert limits[1][2].startswith("highest: scan3 "), "it reads highest of all"
     table = contrast_table(list(groups.values()), "note.", "command")
     assert table.rows[1][:3] == [DEVELOPED, "T1w", 1] and "" in table.rows[1]
 
