@@ -7,15 +7,12 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import bidsqa
 from bidsqa.accounting import Ledger
 from bidsqa.errors import (
     BidsqaError,
@@ -27,8 +24,9 @@ from bidsqa.errors import (
     lacks_room,
 )
 from bidsqa.image import Volume, load_volume, rough_head
-from bidsqa.record import SCHEMA_VERSION, Record
-from bidsqa.settings import RULER_MODEL, FileState, Settings, Source, rulers_checksum, sidecar_digest
+from bidsqa.provenance import provenance_of
+from bidsqa.record import Record
+from bidsqa.settings import RULER_MODEL, FileState, Settings, Source, rulers_checksum
 
 if TYPE_CHECKING:
     import nibabel
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
     from bidsqa.anatomy import Anatomy
     from bidsqa.models import Score
     from bidsqa.models.local_map import LocalMap
-
-SOFTWARE = ("numpy", "scipy", "nibabel", "onnxruntime", "SimpleITK", "nipype", "pybids")
 
 
 @dataclass(frozen=True)
@@ -214,7 +210,7 @@ def compile_record(
         image=image,
         acquisition=dict(source.acquisition or {}),
         warnings=warnings,
-        provenance=_provenance(source, settings, digest, scores.models, ledger),
+        provenance=provenance_of(source, settings, digest, scores.models, ledger),
     )
     return judged(record, settings.thresholds)
 
@@ -242,7 +238,7 @@ def failure_record(
         acquisition=dict(source.acquisition or {}),
         warnings=list(source.warnings),
         failure={"step": step, "cause": cause, "hint": hint, "crashfile": crashfile},
-        provenance=_provenance(source, settings, None, {}, Ledger()),
+        provenance=provenance_of(source, settings, None, {}, Ledger()),
     )
     return judged(record, settings.thresholds)
 
@@ -260,50 +256,6 @@ def _rules(thresholds: str | None) -> Any:
     from bidsqa import verdict
 
     return verdict.load_rules(Path(thresholds) if thresholds else None)
-
-
-def _provenance(
-    source: Source, settings: Settings, digest: str | None, models: dict[str, dict[str, Any]], ledger: Ledger
-) -> dict[str, Any]:
-    from bidsqa.metrics import metric_versions
-    from bidsqa.models import MODELS
-
-    masks = {
-        name: {"name": name, "version": row.version, "sha256": row.sha256}
-        for name, row in MODELS.items()
-        if row.kind == "internal"
-    }
-    return {
-        "bidsqa": bidsqa.__version__,
-        "record_schema": SCHEMA_VERSION,
-        "suffix": source.suffix,
-        "models": {**models, **masks} if digest else models,
-        "metric_versions": metric_versions(),
-        "settings": settings.changing_numbers(),
-        "input": {
-            "path": source.path,
-            "size": source.size,
-            "mtime": source.mtime,
-            "sha256": digest,
-            "sidecar": sidecar_digest(source.acquisition or {}, source.warnings),
-        },
-        "software": software(),
-        "platform": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
-        "seconds": dict(ledger.seconds),
-        "peak_mb": dict(ledger.peak_mb),
-    }
-
-
-@lru_cache(maxsize=1)
-def software() -> dict[str, str]:
-    """Versions of the libraries that numbers come from, by name."""
-    found = {}
-    for name in SOFTWARE:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def examine(

@@ -36,6 +36,7 @@ FLOORS = {
     "report": 6,
     "group": 6,
     "study_view": 6.5,
+    "provenance": 6.5,
     "steps": 7,
     "study": 7,
     "outputs": 7.5,

@@ -81,7 +81,7 @@ def _copy_given(settings: RunSettings, logfile: Path) -> RunSettings:
 def _facts(chosen: Settings | None) -> list[str]:
     """Versions and checksums, one sentence each."""
     from bidsqa.models import MODELS
-    from bidsqa.steps import software
+    from bidsqa.provenance import software
 
     moment = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     system = f"{platform.system()} {platform.machine()}"

@@ -271,20 +271,24 @@ def _evaluate(asked: Asked) -> int:
     own_dataset.check_subjects({scan.subject for scan in scans})
     make_folder(asked.output_dir, "output")
     path = asked.output_dir / "results.csv"
-    results = read_results(path, digests)
+    kept = {row.key: row for row in read_results(path, digests)}
     names = {scan.bids_name for scan in scans}
-    done = sum(row.scan in names and (row.artifact, row.strength) in copies for row in results)
+    done = sum(scan in names and (artifact, strength) in copies for scan, artifact, strength in kept)
     progress = TrainingProgress(sys.stderr, live=sys.stderr.isatty())
-    number, total = 0, len(scans) * len(copies) - done
+    number, total, results = 0, len(scans) * len(copies) - done, []
     try:
-        for result in own_dataset.judge(_unlearned(asked, scans, files, progress), scorers, copies, list(results)):
+        judging = own_dataset.judge(_unlearned(asked, scans, files, progress), scorers, copies, list(kept.values()))
+        for result in judging:
             results.append(result)
-            write_atomic(path, as_csv(results, digests))
-            number += 1
-            progress.count("judged", number, max(total, number), f"{result.scan} {result.artifact}")
+            earlier = kept.get(result.key)
+            if earlier != result:
+                kept[result.key] = result
+                write_atomic(path, as_csv(list(kept.values()), digests))
+            if earlier is None or earlier.image != result.image:
+                number += 1
+                progress.count("judged", number, max(total, number), f"{result.scan} {result.artifact}")
     finally:
         progress.close()
-    results = [row for row in results if row.scan in names and (row.artifact, row.strength) in copies]
     own_dataset.check_subjects({result.subject for result in results})
     _tell(results, digests, strengths, asked.output_dir)
     print(f"Every result: {path}; tables (JSON, CSV) and plots (SVG) lie beside it.")
@@ -321,8 +325,16 @@ def _strengths(words: Sequence[str]) -> tuple[float, ...]:
 def _weights_of(models: Sequence[str], pairs: Sequence[str]) -> dict[str, Path | None]:
     """The file of each model that is judged; None for the shipped one. Weights alone choose the models too."""
     from bidsqa.cli.checks import check_weights
+    from bidsqa.models import MODELS
     from bidsqa.settings import DEFAULT_MODELS
 
+    named = [pair.partition("=")[0] for pair in pairs]
+    unused = [name for name in named if name in MODELS and models and name not in models]
+    if unused:
+        raise UsageError(
+            f"--weights {unused[0]}=...: {unused[0]} is not among the models to be judged ({', '.join(models)}).",
+            f"Add {unused[0]} to --models, or leave its weights out.",
+        )
     own = {name: Path(path) for name, path in check_weights(pairs)}
     return {name: own.get(name) for name in models or own or DEFAULT_MODELS}
 

@@ -158,7 +158,7 @@ EVALUATE_OPTIONS: tuple[Option, ...] = (
         "strengths",
         JUDGE,
         LIST,
-        "strengths that each artifact is simulated at, above 0 and up to 1 (0.1 0.3 0.5 0.75 1)",
+        "strengths that each artifact is simulated at, above 0 and up to 1 (0.1 0.3 0.5 0.6 0.75 1)",
         metavar="NUMBER",
     ),
     Option(

@@ -125,6 +125,8 @@ class EfficientNetRanker(nn.Module):
     """
 
     output_names: ClassVar[tuple[str, ...]] = ("score",)
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, reference: bool = True) -> None:
         super().__init__()

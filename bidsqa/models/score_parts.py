@@ -12,7 +12,8 @@ from bidsqa.models.severity_scale import FAMILIES
 NOUNS = {"noise": "noise", "motion": "motion", "ghosting": "ghosting", "bias": "a bias field", "blur": "blur"}
 
 SEVERITY_PARTS = {
-    "uncertainty": "Standard error of the severity, from the spread of its readings over slices and planes",
+    "uncertainty": "Standard error of the severity, from the spread of its readings over slices and planes joined with "
+    "the score's own error between scans",
     "median": "Severity of the middle slice when the scored slices are put in order",
     "p90": "Severity that nine in ten of the scored slices stay below",
     "sd": "Standard deviation of the severity over the scored slices",
@@ -39,6 +40,8 @@ SEVERITY_PARTS = {
     },
     "readings_field": "Range (98th less 2nd percentile) of the logarithm of the head's smooth brightness field; "
     "0.7 is a field that doubles the brightness",
+    "model_error": "How far severities of different scans with the same artifact lie apart beyond standard errors; "
+    "part of the uncertainty",
     "readings_echo": "Strength of the strongest echo of the head along an image axis, which a ghost leaves in the "
     "spectrum (cepstrum); 0 is none",
     "readings_grain": "Standard deviation of the noise of the pixels over the mean brightness of the head",

@@ -28,6 +28,10 @@ from bidsqa.models.severity_volume import grain
 Array = np.ndarray[Any, Any]
 NAMED_FROM = 0.5
 BATCH = 8
+# metadata of weights: how far severities of scans with the same artifact lie apart beyond their standard errors
+ERROR_KEY = "error"
+# of weights that don't tell; that of the shipped ones, printed by `python -m bidsqa.validation.severity`
+MODEL_ERROR = 0.3576
 
 
 class SeverityScorer:
@@ -43,6 +47,7 @@ class SeverityScorer:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._scale = Scale.from_json(network.settings.get("calibration", ""))
+        self._error = float(network.settings.get(ERROR_KEY, MODEL_ERROR))
 
     def provenance(self) -> dict[str, str]:
         """``{name, version, sha256}``."""
@@ -66,7 +71,8 @@ class SeverityScorer:
             no slice's, so that only the volume's value counts them). ``extra``: ``median``, ``p90``, ``sd``,
             ``n_slices``, ``planes`` (mean by plane), and for the compact network ``families`` (severity by kind on the
             same scale, of the kinds that count), ``probabilities`` (of ``none`` and each kind), ``family`` (the most
-            probable kind) and ``readings`` (raw values).
+            probable kind), ``readings`` (raw values) and ``model_error``. The uncertainty joins the standard errors of
+            the readings and the model's own error between scans (``model_error``), as the root of their squares.
         """
         return self.score_prepared(prepare(volume, slice_fraction, "scalars" in self._network.inputs, head))
 
@@ -122,8 +128,9 @@ class SeverityScorer:
             "probabilities": probabilities,
             "family": likeliest if value >= NAMED_FROM else "none",
             "readings": readings,
+            "model_error": self._error,
         }
-        return Score(value, scale.error(readings, errors), "", slices, extra)
+        return Score(value, float(np.hypot(scale.error(readings, errors), self._error)), "", slices, extra)
 
 
 def volume_readings(raw: Sequence[dict[str, Array]], prepared: Prepared) -> tuple[dict[str, float], dict[str, float]]:

@@ -155,7 +155,7 @@ def hays_inputs(volume: Volume, head: Array, axis: int, indices: Array) -> dict[
     """
     low, high = np.percentile(volume.data[::2, ::2, ::2], (0.5, 99.5))
     windows, _ = native_windows(volume, head, axis, indices, HAYS_WINDOW)
-    scaled = np.clip((windows - low) / max(float(high - low), 1e-20), 0, 1)
+    scaled = np.clip((windows - low) / (float(high - low) if high > low else 1.0), 0, 1)
     return {"image": scaled[:, None].astype(np.float32)}
 
 

@@ -28,7 +28,9 @@ def head_scale(volume: Volume, head: Array) -> tuple[float, float]:
     low = float(np.percentile(volume.data[::2, ::2, ::2], 0.5)) if volume.facts.minimum < 0 else 0.0
     inside = volume.data[head]
     high = float(np.percentile(inside[:: max(1, inside.size // 500_000)], 99)) if inside.size else 0.0
-    return min(low, 0.0), max(high - min(low, 0.0), 1e-20)
+    low = min(low, 0.0)
+    # an empty head has no scale; any other, however small its unit
+    return low, high - low if high > low else 1.0
 
 
 def prepare(volume: Volume, head: Array, axis: int, indices: Array) -> tuple[Array, Array]:

@@ -150,7 +150,11 @@ SEVERITY = Model(
     source="https://github.com/shays15/artifact_scoring",
     citation="Hays et al., Medical Imaging with Deep Learning (MIDL) 2025",
     scorer="bidsqa.models.severity:make_scorer",
-    limits="Learned from simulated artifacts; loss of resolution across thick slices is invisible within them.",
+    limits=(
+        "Learned from simulated artifacts; loss of resolution across thick slices is invisible within them, motion "
+        "between the slices of a 2D scan was not learned and can be missed, and a strong change of contrast can bring "
+        "a good scan above 1."
+    ),
     method="(after Hays et al.) tells how strongly a slice is degraded by artifacts of any kind",
     parts=SEVERITY_PARTS,
 )
@@ -181,8 +185,9 @@ SSIM = Model(
     ),
     scorer="bidsqa.models.ssim:make_scorer",
     limits=(
-        "Learned from simulated motion; noise, bias field and low resolution are meant to leave it unchanged, "
-        "and the similarity of the same motion depends on contrast."
+        "Learned from simulated motion between k-space lines; noise, bias field and low resolution are meant to leave "
+        "it unchanged, but strong noise, ghosts and thick slices lower it as motion does, motion between the slices of "
+        "a 2D scan can be missed, and the similarity of the same motion depends on contrast."
     ),
     method="(after Sciarra et al.) predicts a slice's structural similarity to the same slice without motion",
     parts=SSIM_PARTS,

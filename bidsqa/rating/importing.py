@@ -15,7 +15,7 @@ from bidsqa.bids.scan import split_name
 from bidsqa.rating.imported_tasks import MRIQC, PAGE
 from bidsqa.rating.store import AlreadyAnswered, Proposal, Store
 from bidsqa.rating.tasks import LONGEST_COMMENT, LONGEST_NAME, Given
-from bidsqa.report.rating_form import RATING_KIND, rating_schema
+from bidsqa.report.rating_form import rating_schema
 
 LARGEST_FILE = 1_000_000
 UNKNOWN_READER = "unnamed"
@@ -89,7 +89,7 @@ def read_outside(content: Any, rater: str | None = None) -> Outside:
     if not isinstance(content, Mapping):
         raise ValueError("it holds no rating")
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    if content.get("kind") == RATING_KIND:
+    if content.get("kind") == rating_schema()["properties"]["kind"]["const"]:
         return _from_page(content, digest[:64], rater)
     if {"rating", "subject"} <= content.keys():
         return _from_mriqc(content, digest[:64], rater)

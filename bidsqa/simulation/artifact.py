@@ -86,27 +86,42 @@ class Artifact:
         Returns
         -------
         dict of tensors
-            First dimension B, on the CPU; includes ``strength``.
+            First dimension B, on the CPU; includes ``strength`` and ``spacing``.
 
         Raises
         ------
         ValueError
-            For a strength outside 0-1, images of other than ``dims`` axes, or a choice that isn't there.
+            For a strength outside 0-1, voxel edges that are no lengths, images of other than ``dims`` axes, or a choice
+            that isn't there.
         """
         level = torch.as_tensor(strength, dtype=torch.float32, device="cpu").reshape(-1)
-        if bool(((level < 0) | (level > 1)).any()):
+        # written so that what is no number fails too
+        if not bool(((level >= 0) & (level <= 1)).all()):
             raise ValueError(f"strength must lie in 0-1, got {strength}")
-        edges = torch.as_tensor(spacing, dtype=torch.float32, device="cpu")
-        if edges.ndim == 1:
-            edges = edges.expand(len(level), -1)
-        if edges.shape[1] not in self.dims:
-            raise ValueError(
-                f"{self.name} acts on images of {' or '.join(map(str, self.dims))} axes, not on {edges.shape[1]}"
-            )
-        drawn = {"strength": level, **self.draw(generator, level, edges)}
+        edges = self._edges(spacing, len(level))
+        drawn = {"strength": level, "spacing": edges.clone(), **self.draw(generator, level, edges)}
         for key, value in chosen.items():
             drawn[key] = self._chosen(key, value, drawn)
         return drawn
+
+    def _edges(self, spacing: Spacing, count: int) -> Tensor:
+        """Voxel edges (count, dims), checked."""
+        edges = torch.as_tensor(spacing, dtype=torch.float32, device="cpu")
+        if edges.ndim == 1:
+            edges = edges.expand(count, -1)
+        if edges.ndim != 2 or len(edges) != count:
+            raise ValueError(
+                f"spacing must be one row of voxel edges, or one for each of the {count} strengths, "
+                f"got shape {tuple(edges.shape)}"
+            )
+        self._check_axes(edges.shape[1])
+        if not bool((torch.isfinite(edges) & (edges > 0)).all()):
+            raise ValueError(f"voxel edges must be finite and above 0 mm, got {spacing}")
+        return edges
+
+    def _check_axes(self, count: int) -> None:
+        if count not in self.dims:
+            raise ValueError(f"{self.name} acts on images of {' or '.join(map(str, self.dims))} axes, not on {count}")
 
     def _chosen(self, key: str, value: Any, drawn: Parameters) -> Tensor:
         if key not in drawn:
@@ -137,9 +152,20 @@ class Artifact:
         tensor, same shape and dtype
             Computed in float32, at a scale near 1, so that no unit is too small or large. Elements of strength 0 are
             returned bit for bit; all-zero images stay zero.
+
+        Raises
+        ------
+        TypeError
+            For whole numbers.
+        ValueError
+            For images of another shape, with values that are not finite, or parameters that were drawn for another
+            number of images or axes.
         """
-        if not image.is_floating_point():
-            raise TypeError(f"images must be floating point, got {image.dtype}: whole numbers can't hold the result")
+        check_images(image)
+        self._check_axes(image.ndim - 2)
+        if head is not None and head.shape != image.shape:
+            raise ValueError(f"the head has the shape {tuple(head.shape)}, the images {tuple(image.shape)}")
+        self._check_parameters(parameters, image)
         here = {key: value.to(image.device) for key, value in parameters.items()}
         exponent = binary_exponent(image)
         plain = rescaled(image, -exponent).float()
@@ -147,6 +173,37 @@ class Artifact:
         degraded = rescaled(self.act(plain, here, mask), exponent, image.dtype)
         touched = (here["strength"] > 0).reshape(-1, *[1] * (image.ndim - 1))
         return torch.where(touched & (image.abs().amax(dim=spatial(image), keepdim=True) > 0), degraded, image)
+
+    def _check_parameters(self, parameters: Parameters, image: Tensor) -> None:
+        """Refuse parameters that would leave elements, axes or voxels out."""
+        for key, value in parameters.items():
+            if value.ndim == 0 or len(value) != len(image):
+                raise ValueError(
+                    f"{key} of {self.name} has the shape {tuple(value.shape)}, but there are {len(image)} images: "
+                    "parameters need one row an image"
+                )
+        axes = image.ndim - 2
+        edges = parameters.get("spacing")
+        if edges is not None and edges.shape[1:] != (axes,):
+            raise ValueError(f"{self.name} was drawn for {edges.shape[-1]} axes, but the images have {axes}")
+
+
+def check_images(image: Tensor) -> None:
+    """A batch of floating point images with one channel, all finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if not image.is_floating_point():
+        raise TypeError(f"images must be floating point, got {image.dtype}: whole numbers can't hold the result")
+    if image.ndim < 4 or image.shape[1] != 1:
+        raise ValueError(
+            "images must have the shape (B, 1, H, W) or (B, 1, X, Y, Z): a batch with one channel, "
+            f"got {tuple(image.shape)}"
+        )
+    if not bool(torch.isfinite(image).all()):
+        raise ValueError("images hold values that are not finite (NaN or infinite); replace them first")
 
 
 def binary_exponent(image: Tensor) -> Tensor:
@@ -234,8 +291,17 @@ def along_axis(image: Tensor, axis: Tensor, act: Callable[[Tensor, Tensor], Tens
         0 is the first spatial axis.
     act : callable
         ``(image (b, 1, ..., N), element numbers (b,)) -> image`` of the same shape.
+
+    Raises
+    ------
+    ValueError
+        An axis that the images don't have, or not one for each of them.
     """
-    result = torch.empty_like(image)
+    if len(axis) != len(image) or bool(((axis < 0) | (axis >= image.ndim - 2)).any()):
+        raise ValueError(
+            f"an axis of 0-{image.ndim - 3} is needed for each of {len(image)} images, got {axis.tolist()}"
+        )
+    result = image.clone()
     for number in range(image.ndim - 2):
         chosen = torch.nonzero(axis == number).flatten()
         if chosen.numel():

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bidsqa.simulation.artifact import Artifact, Parameters, Spacing, rough_foreground
-from bidsqa.simulation.table import ARTIFACTS
+from bidsqa.simulation.artifact import Artifact, Parameters, Spacing, check_images, rough_foreground
+from bidsqa.simulation.table import find_artifact
 from bidsqa.simulation.visible_damage import damage, damage_batch
 
 Picture = TypeVar("Picture", Tensor, np.ndarray[Any, Any])
@@ -150,13 +150,19 @@ def degrade(
     ------
     KeyError
         For an unknown artifact.
+    TypeError
+        For images of whole numbers.
     ValueError
-        For a strength outside 0-1, images the artifact doesn't act on, or a choice that isn't there.
+        For a strength outside 0-1, images the artifact doesn't act on or with values that are not finite, voxel edges
+        that are no lengths or not one an axis, or a choice that isn't there.
     """
-    artifact = ARTIFACTS[name]
+    artifact = find_artifact(name)
     batch, mask = _batch(image, head)
-    edges: Spacing = spacing if spacing is not None else [1.0] * (batch.ndim - 2)
-    level = torch.as_tensor(strength, dtype=torch.float32, device="cpu").expand(len(batch))
+    edges = _edges(spacing, batch)
+    level = torch.as_tensor(strength, dtype=torch.float32, device="cpu")
+    if level.ndim > 1 or (level.ndim == 1 and len(level) not in (1, len(batch))):
+        raise ValueError(f"strength must be one number, or one for each of {len(batch)} images, got {strength}")
+    level = level.expand(len(batch))
     parameters = artifact.sample(torch.Generator().manual_seed(seed), level, edges, **chosen)
     with torch.no_grad():
         worse = artifact.apply(batch, parameters, mask)
@@ -193,8 +199,7 @@ def damage_curve(
     ``degrade(image, name, damage_curve(image, name, seed).strength_for(0.5), seed)``
     """
     batch, mask = _batch(image, head)
-    edges: Spacing = spacing if spacing is not None else [1.0] * (batch.ndim - 2)
-    return _curve(ARTIFACTS[name], batch, mask, seed, edges, chosen)
+    return _curve(find_artifact(name), batch, mask, seed, _edges(spacing, batch), chosen)
 
 
 def _curve(
@@ -209,9 +214,19 @@ def _curve(
     return DamageCurve(torch.tensor(LADDER), torch.cummax(torch.stack(harms, dim=1), dim=1).values)
 
 
+def _edges(spacing: Spacing | None, batch: Tensor) -> Tensor:
+    """Voxel edges, one an axis (and image); 1 mm where they are not given."""
+    axes = batch.ndim - 2
+    edges = torch.as_tensor([1.0] * axes if spacing is None else spacing, dtype=torch.float32, device="cpu")
+    if edges.ndim not in (1, 2) or edges.shape[-1] != axes:
+        raise ValueError(f"spacing must have one voxel edge for each of the {axes} axes, got {spacing}")
+    return edges
+
+
 def _batch(image: Tensor | np.ndarray[Any, Any], head: Tensor | np.ndarray[Any, Any] | None) -> tuple[Tensor, Tensor]:
-    """Image and head as batches (B, 1, ...)."""
+    """Image and head as batches (B, 1, ...), checked before anything is measured on them."""
     batch = image if isinstance(image, Tensor) else torch.from_numpy(np.ascontiguousarray(image))[None, None]
+    check_images(batch)
     if head is None:
         return batch, rough_foreground(batch)
     mask = head if isinstance(head, Tensor) else torch.from_numpy(np.ascontiguousarray(head))[None, None]

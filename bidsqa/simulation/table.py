@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from bidsqa.simulation import bias, ghosting, intensity_maps, kspace, motion, motion_iid, multislice, noise, resolution
 from bidsqa.simulation.artifact import Artifact
 
@@ -195,3 +197,18 @@ _ROWS = (
 )
 
 ARTIFACTS: dict[str, Artifact] = {row.name: row for row in _ROWS}
+
+
+def find_artifact(name: str) -> Artifact:
+    """The row of an artifact.
+
+    Raises
+    ------
+    KeyError
+        For a name that isn't in the table; tells the nearest ones.
+    """
+    if name in ARTIFACTS:
+        return ARTIFACTS[name]
+    near = get_close_matches(name, ARTIFACTS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise KeyError(f"no artifact {name!r}{hint} There are {', '.join(ARTIFACTS)}.")

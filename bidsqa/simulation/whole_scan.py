@@ -13,7 +13,7 @@ from bidsqa.image import Volume, acquisition_axis, clipped_fraction, rough_head
 from bidsqa.image.slices import THICK_SLICE_RATIO
 from bidsqa.simulation.artifact import Parameters
 from bidsqa.simulation.degrading import visible_severity
-from bidsqa.simulation.table import ARTIFACTS
+from bidsqa.simulation.table import find_artifact
 from bidsqa.simulation.visible_damage import damage
 
 PHASE_ENCODED = frozenset({"ghosting", "motion", "wrap", "undersampling", "motion_iid"})
@@ -55,9 +55,9 @@ def degrade_volume(
     KeyError
         For an unknown artifact.
     ValueError
-        For a strength outside 0-1, or a choice that isn't there.
+        For a strength outside 0-1, a scan with values that are not finite, or a choice that isn't there.
     """
-    artifact = ARTIFACTS[name]
+    artifact = find_artifact(name)
     generator = torch.Generator().manual_seed(seed)
     parameters = artifact.sample(generator, strength, volume.spacing, **chosen)
     if not chosen.keys() & {"axis", "across"}:

@@ -72,8 +72,13 @@ def learned_from(data: Path) -> dict[str, str]:
     return {LEARNED: " ".join(sorted(clean.volume.facts.sha256[:DIGEST] for clean in real_scans(data, ("train",))))}
 
 
-def drawn_scans(data: Path, count: int, seed: int, sides: tuple[str, ...] = ("train",)) -> Iterator[Clean]:
-    """``count`` scans drawn from the label maps of the given sides in turn."""
+def drawn_scans(
+    data: Path, count: int, seed: int, sides: tuple[str, ...] = ("train",), contrasts: tuple[str, ...] = ()
+) -> Iterator[Clean]:
+    """``count`` scans drawn from the label maps of the given sides in turn.
+
+    Their contrasts are drawn too, or the given ones in turn.
+    """
     folder = data / "labels"
     classes, kinds = read_table(folder)
     paths = [
@@ -87,8 +92,10 @@ def drawn_scans(data: Path, count: int, seed: int, sides: tuple[str, ...] = ("tr
         if path not in loaded:
             loaded[path] = read_labels(path)
         subject = path.name.removesuffix(".nii.gz")
-        volume, contrast = draw_scan(loaded[path], classes, kinds, np.random.default_rng((seed, number)))
-        yield Clean(f"{subject}_draw-{number:03d}", subject, "labels", contrast, side_of(subject, "labels"), volume)
+        asked = contrasts[number % len(contrasts)] if contrasts else None
+        volume, contrast = draw_scan(loaded[path], classes, kinds, np.random.default_rng((seed, number)), asked)
+        name = f"{subject}_{asked or 'draw'}-{number:03d}"
+        yield Clean(name, subject, "labels", contrast, side_of(subject, "labels"), volume)
 
 
 def read_labels(path: Path) -> Array:

@@ -144,6 +144,6 @@ def corrupt(image: Array, corruption: Corruption, scale: float = 1.0) -> Array:
         lost = chance.random((rows, columns) if corruption.points else (rows, 1)) < corruption.dropped
         space = np.where(lost & (np.abs(frequency[0][:, None]) > corruption.centre / 2), 0, space)
     spoiled = np.fft.ifft2(np.fft.ifftshift(space), norm="ortho")
-    gain = np.vdot(spoiled, image) / max(np.vdot(spoiled, spoiled).real, 1e-20)
+    gain = complex(np.vdot(spoiled, image)) / max(float(np.vdot(spoiled, spoiled).real), 1e-20)
     result: Array = (gain * spoiled).astype(np.complex64)
     return result

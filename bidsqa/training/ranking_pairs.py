@@ -61,9 +61,11 @@ class RankedPairs:
     def some(self, rows: Sequence[int]) -> RankedPairs:
         """These rows."""
         index = torch.as_tensor(list(rows), dtype=torch.long)
-        tensors = (getattr(self, name)[index] for name in ("first", "second", "reference", "votes"))
         subject = tuple(self.subject[row] for row in index.tolist())
-        return RankedPairs(*tensors, subject, self.difference[index], self.ssim[index])
+        tensors = {
+            name: getattr(self, name)[index] for name in ("first", "second", "reference", "votes", "difference", "ssim")
+        }
+        return RankedPairs(subject=subject, **tensors)
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ class RatedDiagnostic:
 
     name = "diagnostic"
     task_name = "diagnostic"
-    architectures = ("convnet", "resnet10")
+    architectures: tuple[str, ...] = ("convnet", "resnet10")
     rates: Mapping[str, float] = {"convnet": 1e-3, "resnet10": 1e-3}
     batch = BATCH
     learning: Mapping[str, Any] = {"decay": 1e-3, "clip": 1.0, "warm_share": 0.02, "average": 0.99, "average_lag": 10}

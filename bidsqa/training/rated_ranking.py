@@ -32,10 +32,10 @@ class RatedRanking:
 
     name = "ranking"
     task_name = "pairwise"
-    architectures = ("efficientnet_b0_free", "iq_net", "efficientnet_b0")
+    architectures: tuple[str, ...] = ("efficientnet_b0_free", "iq_net", "efficientnet_b0")
     rates: Mapping[str, float] = RATES
     batch = BATCH
-    learning = LEARNING
+    learning: Mapping[str, Any] = LEARNING
     advised = 400
 
     def read(

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ import torch
 
 from bidsqa.models.loading import load_network
 from bidsqa.models.networks_severity import ARCHITECTURES, SCALARS
-from bidsqa.models.severity import SeverityScorer
+from bidsqa.models.severity import ERROR_KEY, SeverityScorer
 from bidsqa.models.severity_inputs import WINDOW
 from bidsqa.models.severity_scale import Scale
 from bidsqa.training.checkpoints import averaged_weights
@@ -26,8 +27,17 @@ from bidsqa.training.export import half_rounded, last_row, ship, to_onnx, to_saf
 from bidsqa.training.pool import learned_from
 from bidsqa.training.severity import Recipe
 from bidsqa.training.severity_card import card
-from bidsqa.validation.severity import describe, draw, evaluate, tables, write
-from bidsqa.validation.severity_judging import calibrate, clean_left_out, judge, kinds_of, left_out, visible_steps
+from bidsqa.validation.severity import describe, draw, evaluate, tables, watched, write
+from bidsqa.validation.severity_judging import (
+    beyond,
+    calibrate,
+    clean_left_out,
+    judge,
+    kinds_of,
+    left_out,
+    model_error,
+    visible_steps,
+)
 
 VERSION = "3"
 
@@ -100,21 +110,24 @@ def main() -> None:
     network = ARCHITECTURES["compact"]()
     network.load_state_dict(tensors)
     published = SeverityScorer(load_network("severity", weights=given.published)) if given.published else None
-    judged = judge(given.out / "cases", scorer_of(exported(network)), published)
+    scorer = scorer_of(exported(network))
+    judged = judge(given.out / "cases", scorer, published)
     kinds = kinds_of(judged)
     rows = left_out(judged, kinds=kinds)
-    result = evaluate(rows, clean_left_out(judged)) if any(not row.clean for row in judged) else {}
+    further = beyond([*watched(judged), *judge(given.out / "contrasts", scorer)], judged)
+    result = evaluate(rows, clean_left_out(judged), further) if any(not row.clean for row in judged) else {}
     scale = calibrate([row for row in judged if row.clean], kinds=kinds, steps=visible_steps(judged))
     print(scale.to_json())
-    shown = tables(result, describe(judged, published)) if result else {}
+    content = exported(network, scale, more={**learned_from(given.data), ERROR_KEY: f"{model_error(judged):.4f}"})
+    (given.out / "severity.onnx").write_bytes(content)
+    note = describe(judged, hashlib.sha256(content).hexdigest(), published)
+    shown = tables(result, note) if result else {}
     for table in shown.values():
         print(table.text())
     (given.out / "validation.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     if given.tables and result:
-        write(result, given.tables, describe(judged, published))
+        write(result, given.tables, note)
         draw(result, rows, given.tables)
-    content = exported(network, scale, more=learned_from(given.data))
-    (given.out / "severity.onnx").write_bytes(content)
     if given.ship:
         curve = given.out / "curve_compact.csv"
         told = {name: getattr(given, name) for name in ("minutes", "steps", "seed", "rate", "start")}
@@ -122,7 +135,7 @@ def main() -> None:
         ship(
             "severity.onnx",
             content,
-            card(recipe, state, describe(judged, published), list(shown.values()), given.out / "train.npz"),
+            card(recipe, state, note, list(shown.values()), given.out / "train.npz"),
             curve,
         )
         print("last of the curve:", last_row(curve))

@@ -23,7 +23,7 @@ from bidsqa.training.export import half_rounded, last_row, printed_tables, ship,
 from bidsqa.training.pool import learned_from
 from bidsqa.training.ssim import MIX
 
-TABLES = ("ssim.json", "ssim_networks.json", "ssim_volumes.json", "ssim_others.json")
+TABLES = ("ssim_targets.json", "ssim.json", "ssim_networks.json", "ssim_volumes.json", "ssim_others.json")
 CARD = """# ssim: similarity of a scan to its motion-free self
 
 {says}

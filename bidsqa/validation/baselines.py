@@ -11,6 +11,7 @@ from bidsqa.image import Volume, rough_head
 from bidsqa.models.severity_volume import field_range
 
 Array = np.ndarray[Any, Any]
+BASELINES = ("efc", "edge strength (negated)", "tenengrad (negated)", "laplacian (negated)", "field range")
 
 
 def entropy_focus(data: Array) -> float:

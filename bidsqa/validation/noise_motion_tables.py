@@ -341,14 +341,15 @@ def write_tables(
         Folder.
     """
     note = f"Weights {sha256[:12]}. Intervals: 95 %, subjects drawn anew."
+    facts = json.loads(variants.read_text(encoding="utf-8")) if variants is not None else {}
+    few = f"The MEON-shaped network had {facts['steps']} steps of training, which is too few. " if facts else ""
     tables = {
-        "ruler": ruler_table(judged, rulers, note),
-        "thresholds": threshold_table(judged, rulers, note),
+        "ruler": ruler_table(judged, rulers, few + note),
+        "thresholds": threshold_table(judged, rulers, few + note),
         "motion": motion_table(judged, clean, note),
         "clean": clean_table(clean, seconds, note),
     }
-    if variants is not None:
-        facts = json.loads(variants.read_text(encoding="utf-8"))
+    if facts:
         equal = (
             f"Trained side by side on the same slices, {facts['steps']} steps of each task (5 versions of a slice, 3 "
             f"pairs), seed {facts['seed']}: a comparison, not the shipped network. Sites, subjects and maps not "

@@ -9,6 +9,7 @@ degraded scans of a site stand against clean scans of the other sites.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from bidsqa.errors import UsageError
 from bidsqa.image import Volume
 from bidsqa.models import MODELS, Scorer
 from bidsqa.simulation import degrade_volume
-from bidsqa.training.pool import Clean
+from bidsqa.training.pool import DIGEST, Clean
 from bidsqa.validation.baselines import baselines
 from bidsqa.validation.own_kinds import named_kinds
 from bidsqa.validation.own_protocol import protocol
@@ -81,14 +82,28 @@ def judge(
     copies : sequence of (artifact, strength)
         From :func:`copies_of`; the same seed at each strength, so that an artifact only grows.
     done : iterable of Result
-        Of an earlier start; not judged again.
+        Of an earlier start; not judged again if the image is still the same, but with the subject, site and contrast
+        that the dataset gives it now.
+
+    Yields
+    ------
+    Result
+        Each copy of each scan, in order.
     """
-    known = {result.key for result in done}
+    known = {result.key: result for result in done}
     for clean in scans:
         seed = int.from_bytes(clean.name.encode(), "little") % 1_000_003
         for artifact, strength in copies:
-            if (clean.name, artifact, strength) not in known:
+            earlier = known.get((clean.name, artifact, strength))
+            if earlier is not None and earlier.image == image_digest(clean):
+                yield replace(earlier, subject=clean.subject, site=clean.site, contrast=clean.contrast)
+            else:
                 yield _judged(clean, scorers, artifact, strength, seed)
+
+
+def image_digest(clean: Clean) -> str:
+    """First digits of the SHA-256 of a scan's data."""
+    return clean.volume.facts.sha256[:DIGEST]
 
 
 def _judged(clean: Clean, scorers: Mapping[str, Scorer], artifact: str, strength: float, seed: int) -> Result:
@@ -102,6 +117,7 @@ def _judged(clean: Clean, scorers: Mapping[str, Scorer], artifact: str, strength
         subject=clean.subject,
         site=clean.site,
         contrast=clean.contrast,
+        image=image_digest(clean),
         artifact=artifact,
         strength=strength,
         damage=float(harm["damage"]),
@@ -167,8 +183,9 @@ def describe(results: Sequence[Result], weights: Mapping[str, str]) -> str:
     return (
         f"Weights: {which}. {len(clean)} clean scans ({kinds}) of {subjects} subjects and {len(sites)} "
         f"site{'s' if len(sites) > 1 else ''}, and {len(results) - len(clean)} degraded copies of them (simulated in "
-        "three dimensions; blanked air blanked again). What counts as clean is what the dataset holds. AUC: one "
-        "threshold for all scans; intervals (95 %) by bootstrap over subjects, of shares after Wilson."
+        "three dimensions; blanked air blanked again). What counts as clean is what the dataset holds. AUC: degraded "
+        "scans against clean ones of other subjects, one threshold for all scans; empty where there is no other "
+        "subject; intervals (95 %) by bootstrap over subjects, of shares after Wilson."
     )
 
 

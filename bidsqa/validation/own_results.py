@@ -13,9 +13,10 @@ from pathlib import Path
 from bidsqa.errors import UsageError
 from bidsqa.models import MODELS
 
-FIXED = ("scan", "subject", "site", "contrast", "artifact", "strength", "damage", "s_paper", "truth")
-WORDS = 5
+FIXED = ("scan", "subject", "site", "contrast", "image", "artifact", "strength", "damage", "s_paper", "truth")
+WORDS = 6
 NAN = float("nan")
+ANEW = "Remove the file to judge the scans anew, or give another output folder."
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Result:
         Severity by Hays et al. 2025, Table 1; NaN where the paper has none.
     truth : float
         True SSIM of the slices that the ssim score judges; NaN where there is none.
+    image : str
+        First digits of the SHA-256 of the clean scan's data: of which image the numbers are.
     """
 
     scan: str
@@ -56,6 +59,7 @@ class Result:
     baselines: Mapping[str, float] = field(default_factory=dict)
     s_paper: float = NAN
     truth: float = NAN
+    image: str = ""
 
     @property
     def clean(self) -> bool:
@@ -113,27 +117,54 @@ def read_results(path: Path, weights: Mapping[str, str]) -> list[Result]:
     Raises
     ------
     UsageError
-        The file is of other weights or of an earlier version.
+        The file is of other weights or of an earlier version, or was damaged.
     """
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as handle:
-        rows = list(csv.reader(handle))
-    head = rows[0] if rows else []
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.reader(handle))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} can't be read: {error}.", ANEW) from error
+    if not rows:
+        return []
+    names = _checked_head(path, rows[0], weights)
+    found = []
+    for number, row in enumerate(rows[1:], start=2):
+        try:
+            found.append(_parsed(row, weights, names))
+        except ValueError as error:
+            raise UsageError(f"{path} is damaged: line {number} is not a whole result ({error}).", ANEW) from error
+    return found
+
+
+def _checked_head(path: Path, head: Sequence[str], weights: Mapping[str, str]) -> Sequence[str]:
+    """Names of the baselines in a file of these weights.
+
+    Raises
+    ------
+    UsageError
+    """
     names = head[len(FIXED) : len(head) - 3 * len(weights)]
-    if head != _columns(weights, names) or any(name.endswith(" uncertainty") for name in names):
-        digests = [f"{name} {digest[:12]}" for name, digest in weights.items()]
-        if head[:WORDS] == list(FIXED[:WORDS]) and head[-len(digests) :] == digests:
-            raise UsageError(
-                f"{path} was written by an earlier version of bidsqa-train, which measured less.",
-                "Remove the file to judge the scans anew, or give another output folder.",
-            )
-        raise UsageError(f"{path} holds results of other models or weights.", "Give another output folder.")
-    return [_parsed(row, weights, names) for row in rows[1:]]
+    if list(head) == _columns(weights, names) and not any(name.endswith(" uncertainty") for name in names):
+        return names
+    digests = [f"{name} {digest[:12]}" for name, digest in weights.items()]
+    scored = [f"{name} {digest}" for name, digest in (_words(cell) for cell in head) if name in MODELS and digest]
+    if list(head[:4]) == list(FIXED[:4]) and scored == digests:
+        raise UsageError(f"{path} was written by an earlier version of bidsqa-train, which noted less.", ANEW)
+    raise UsageError(f"{path} holds results of other models or weights.", "Give another output folder.")
+
+
+def _words(column: str) -> tuple[str, str]:
+    """Model and digest of a column of scores; without digest for other columns."""
+    name, _, rest = column.partition(" ")
+    return name, "" if rest in ("uncertainty", "kind") else rest
 
 
 def _parsed(row: Sequence[str], weights: Mapping[str, str], names: Sequence[str]) -> Result:
-    (scan, subject, site, contrast, artifact), cells = row[:WORDS], row[WORDS:]
+    if len(row) != len(FIXED) + len(names) + 3 * len(weights):
+        raise ValueError(f"{len(row)} cells instead of {len(FIXED) + len(names) + 3 * len(weights)}")
+    (scan, subject, site, contrast, image, artifact), cells = row[:WORDS], row[WORDS:]
     strength, damage, paper, truth = (float(cell) if cell else NAN for cell in cells[: len(FIXED) - WORDS])
     cells = cells[len(FIXED) - WORDS :]
     measures = {name: float(cell) for name, cell in zip(names, cells, strict=False)}
@@ -143,6 +174,7 @@ def _parsed(row: Sequence[str], weights: Mapping[str, str], names: Sequence[str]
         subject=subject,
         site=site,
         contrast=contrast,
+        image=image,
         artifact=artifact,
         strength=strength,
         damage=damage,

@@ -17,6 +17,7 @@ from bidsqa.validation.separation import (
     VISIBLE,
     Scored,
     percent,
+    plain,
     ranged,
     separation,
     separation_interval,
@@ -103,7 +104,7 @@ def by_artifact(results: Sequence[Result], model: str, note: str) -> Table:
     lines = [
         [
             artifact,
-            *(f"{areas[value]:.2f}" if value in (areas := part["auc_by_strength"]) else "" for value in strengths),
+            *(plain(part["auc_by_strength"].get(value, float("nan"))) for value in strengths),
             ranged(part["auc"], part["interval"]),
             ranged(part["rho"], part["rho_interval"]),
             percent(part["ordered"]),
@@ -139,10 +140,12 @@ def by_contrast(results: Sequence[Result], model: str, note: str) -> Table:
 def by_strength(results: Sequence[Result], model: str, note: str) -> Table:
     """The long form: one row a contrast, artifact and strength.
 
-    Degraded scans stand against all clean scans of their contrast, and, where there are several sites, against those of
-    the other sites alone: site by site, then the pairs pooled.
+    Degraded scans stand against the clean scans of other subjects in their contrast, and, where there are several
+    sites, against those of the other sites alone: site by site, then the pairs pooled. Against the clean scans of all
+    contrasts they stand where one threshold must do for all.
     """
     lines: list[list[object]] = []
+    everywhere = [row for row in results if row.clean]
     for contrast in sorted({row.contrast for row in results}):
         own = [row for row in results if row.contrast == contrast]
         clean = [row for row in own if row.clean]
@@ -161,13 +164,15 @@ def by_strength(results: Sequence[Result], model: str, note: str) -> Table:
                         f"{np.median([row.scores[model] for row in part]):.2f}",
                         _area(part, clean, model),
                         _area(part, clean, model, other_sites=True),
+                        _area(part, everywhere, model),
                         percent((sum(worse), len(worse))),
                         percent(_beyond(part, model)),
                     ]
                 )
     columns = [
         "contrast", "artifact", "strength", "copies", "median damage", "median score", "AUC",
-        "AUC against clean scans of other sites", "worse than its clean scan", _limit_words(model),
+        "AUC against clean scans of other sites", "AUC against clean scans of all contrasts",
+        "worse than its clean scan", _limit_words(model),
     ]  # fmt: skip
     return Table(f"{MODELS[model].title}: by contrast, artifact and strength", columns, lines, note, COMMAND)
 

@@ -47,10 +47,11 @@ def summarise(cases: Scored, threshold: float | None = None) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``artifacts``: by artifact ``auc`` (strengths of 0.6 and more against all clean scans), ``interval``,
-        ``auc_by_strength``, ``auc_by_contrast``, ``rho`` (mean within-scan Spearman) with ``rho_interval``, ``ordered``
-        (of copies at 0.3 and more, those above their clean scan: count and number), ``caught`` (of copies at 0.6 and
-        more, those above the threshold). ``flagged``: of clean scans, those above it. Intervals hold 95 %.
+        ``artifacts``: by artifact ``auc`` (strengths of 0.6 and more against the clean scans of other subjects),
+        ``interval``, ``auc_by_strength``, ``auc_by_contrast``, ``rho`` (mean within-scan Spearman) with
+        ``rho_interval`` and ``rho_lowest`` (scan and coefficient), ``ordered`` (of copies at 0.3 and more, those above
+        their clean scan: count and number) and ``disordered`` (the scans of the others), ``caught`` (of copies at 0.6
+        and more, those above the threshold). ``flagged``: of clean scans, those above it. Intervals hold 95 %.
     """
     clean = [(case, value) for case, value in cases if case.artifact == "none"]
     origin = {case.scan: value for case, value in clean}
@@ -59,7 +60,8 @@ def summarise(cases: Scored, threshold: float | None = None) -> dict[str, Any]:
         rows = [(case, value) for case, value in cases if case.artifact == artifact]
         strong = [(case, value) for case, value in rows if case.strength >= STRONG]
         orders = _orders(rows, origin)
-        above = [value > origin[case.scan] for case, value in rows if case.strength >= VISIBLE]
+        above = {(case.scan, case.strength): value > origin[case.scan] for case, value in rows}
+        above = {key: higher for key, higher in above.items() if key[1] >= VISIBLE}
         part: dict[str, Any] = {
             "auc": separation(strong, clean),
             "interval": separation_interval(strong, clean),
@@ -73,7 +75,9 @@ def summarise(cases: Scored, threshold: float | None = None) -> dict[str, Any]:
             },
             "rho": float(np.mean(list(orders.values()))),
             "rho_interval": bootstrap([_owner(rows, scan) for scan in orders], _mean_of(list(orders.values()))),
-            "ordered": (int(sum(above)), len(above)),
+            "rho_lowest": min(orders.items(), key=lambda item: item[1]),
+            "ordered": (int(sum(above.values())), len(above)),
+            "disordered": sorted({scan for (scan, _), higher in above.items() if not higher}),
         }
         if threshold is not None:
             part["caught"] = (int(sum(value > threshold for _, value in strong)), len(strong))
@@ -84,14 +88,30 @@ def summarise(cases: Scored, threshold: float | None = None) -> dict[str, Any]:
 
 
 def separation(bad: Scored, good: Scored, allowed: Array | None = None) -> float:
-    """Area under the ROC curve, 0-1, of the pairs that are allowed (all by default); NaN where there is none."""
-    return area(np.array([value for _, value in bad]), np.array([value for _, value in good]), allowed)
+    """Area under the ROC curve, 0-1, of degraded scans and clean scans of other subjects; NaN where there are none.
+
+    Parameters
+    ----------
+    bad, good : Scored
+    allowed : ndarray of bool, shape (bad, good), optional
+        Pairs that may count; all by default.
+    """
+    pairs = _other_heads(bad, good) & (True if allowed is None else allowed)
+    return area(np.array([value for _, value in bad]), np.array([value for _, value in good]), pairs)
 
 
 def separation_interval(bad: Scored, good: Scored, allowed: Array | None = None) -> tuple[float, float]:
     """95 % interval of :func:`separation` by bootstrap over subjects."""
-    pairs = [[(case.subject, value) for case, value in part] for part in (bad, good)]
-    return area_interval(pairs[0], pairs[1], allowed=allowed)
+    pairs = _other_heads(bad, good) & (True if allowed is None else allowed)
+    named = [[(case.subject, value) for case, value in part] for part in (bad, good)]
+    return area_interval(named[0], named[1], allowed=pairs)
+
+
+def _other_heads(bad: Scored, good: Scored) -> Array:
+    """Which pairs are of two subjects: a copy stands against clean scans of other heads, never against its own."""
+    return np.array([[case.subject != other.subject for other, _ in good] for case, _ in bad], dtype=bool).reshape(
+        len(bad), len(good)
+    )
 
 
 def _orders(rows: Scored, origin: dict[str, float]) -> dict[str, float]:
@@ -110,6 +130,11 @@ def _owner(rows: Scored, scan: str) -> str:
 def _mean_of(values: Sequence[float]) -> Callable[[Array], float]:
     array = np.asarray(values)
     return lambda rows: float(array[rows].mean())
+
+
+def plain(value: float) -> str:
+    """A number to two digits; empty where there is none."""
+    return "" if np.isnan(value) else f"{value:.2f}"
 
 
 def ranged(value: float, interval: tuple[float, float]) -> str:

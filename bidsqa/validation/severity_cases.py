@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from bidsqa.image import Volume, rough_head
 from bidsqa.models.severity_inputs import Prepared, prepare
 from bidsqa.simulation import degrade_volume
 from bidsqa.training.pool import Clean, drawn_scans, real_scans
-from bidsqa.validation.baselines import baselines
+from bidsqa.validation.baselines import BASELINES, baselines
 
 Array = np.ndarray[Any, Any]
-STRENGTHS = (1.0, 0.5, 0.3, 0.75, 0.1)
+STRENGTHS = (1.0, 0.6, 0.75, 0.3, 0.5, 0.1)
 JUDGED = ("motion", "noise", "blur", "ghosting", "bias", "anisotropy")
 FAMILY_OF = {name: "blur" if name == "anisotropy" else name for name in ("none", *JUDGED)}
 # Hays et al., Table 2: one severity for each kind
@@ -32,6 +32,10 @@ UNFIT = {("martinos", "noise"), ("martinos", "bias")}
 MARGIN = 16
 DRAWN, DRAWN_SEED = 8, 505
 DEVELOPMENT_DRAWS = tuple(f"_draw-{number:03d}" for number in range(4))
+# contrasts that no site to be tested on has: drawn from label maps not trained on, the first ones degraded too
+DRAWN_CONTRASTS, CONTRASTS_SEED = ("FLAIR", "PDw"), 707
+CONTRASTS_DRAWN, CONTRASTS_DEGRADED = 12, 4
+CONTRAST_STRENGTHS = (0.9, 0.6)
 
 
 @dataclass(frozen=True)
@@ -102,23 +106,52 @@ def build_cases(data: Path, out: Path) -> None:
     tested, development = [], []
     for clean in sources(data):
         path = out / f"{clean.name}_none_0.npz"
-        if not path.exists():
+        if not is_current(path):
             _save(path, clean, "none", 0.0, clean.volume, 0.0)
         if clean.side == "test" and clean.site != "labels":
             tested.append(clean)
         elif clean.subject in DEVELOPMENT or clean.name.endswith(DEVELOPMENT_DRAWS):
             development.append(clean)
-    wanted = itertools.chain(
-        itertools.product(STRENGTHS, tested, JUDGED),
-        ((strength, clean, artifact) for artifact, strength in PAPER.items() for clean in tested),
-        itertools.product(DEVELOPMENT_STRENGTHS, development, JUDGED),
+    _degrade(
+        itertools.chain(
+            itertools.product(STRENGTHS, tested, JUDGED),
+            ((strength, clean, artifact) for artifact, strength in PAPER.items() for clean in tested),
+            itertools.product(DEVELOPMENT_STRENGTHS, development, JUDGED),
+        ),
+        out,
     )
+
+
+def build_contrasts(data: Path, out: Path) -> None:
+    """Prepare scans of contrasts that the tested sites lack, drawn from label maps not trained on, and copies of some.
+
+    They are judged, and serve neither the scale nor the model of the kinds; hence a folder of their own.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = list(drawn_scans(data, CONTRASTS_DRAWN, CONTRASTS_SEED, ("test",), DRAWN_CONTRASTS))
+    for clean in drawn:
+        path = out / f"{clean.name}_none_0.npz"
+        if not is_current(path):
+            _save(path, clean, "none", 0.0, clean.volume, 0.0)
+    _degrade(itertools.product(CONTRAST_STRENGTHS, drawn[:CONTRASTS_DEGRADED], JUDGED), out)
+
+
+def _degrade(wanted: Iterable[tuple[float, Clean, str]], out: Path) -> None:
+    """Prepare the copies that are missing."""
     for strength, clean, artifact in wanted:
         path = out / f"{clean.name}_{artifact}_{strength}.npz"
-        if path.exists() or (clean.site, artifact) in UNFIT:
+        if (clean.site, artifact) in UNFIT or is_current(path):
             continue
         volume, _, harm = degrade_volume(clean.volume, artifact, strength, case_seed(clean.name, artifact))
         _save(path, clean, artifact, strength, volume, harm["damage"])
+
+
+def is_current(path: Path) -> bool:
+    """Whether a case was prepared, with all baselines that are measured today."""
+    if not path.exists():
+        return False
+    with np.load(path) as file:
+        return set(BASELINES) <= set(json.loads(str(file["facts"]))["baselines"])
 
 
 def case_seed(scan: str, artifact: str) -> int:
@@ -154,9 +187,18 @@ def _save(path: Path, clean: Clean, artifact: str, strength: float, volume: Volu
 
 
 def read_case(path: Path) -> Case:
-    """A prepared case."""
+    """A prepared case.
+
+    Raises
+    ------
+    ValueError
+        An earlier version prepared it and measured less.
+    """
     with np.load(path, allow_pickle=False) as file:
         facts = json.loads(str(file["facts"]))
+        missing = set(BASELINES) - set(facts["baselines"])
+        if missing:
+            raise ValueError(f"{path} lacks the baselines {', '.join(sorted(missing))}: it must be prepared anew")
         planes = tuple(
             (
                 axis,

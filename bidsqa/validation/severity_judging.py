@@ -8,7 +8,7 @@ joined, the model of the kinds) is chosen on the development scans, never on the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from bidsqa.models.severity import SeverityScorer, volume_readings
 from bidsqa.models.severity_scale import READINGS_OF, Kinds, Scale, slice_readings
-from bidsqa.validation.severity_cases import Case, read_case
+from bidsqa.validation.severity_cases import DEVELOPMENT, Case, read_case
 from bidsqa.validation.severity_kinds import fit_kinds
 from bidsqa.validation.statistics import prediction_limit
 
@@ -50,11 +50,14 @@ class Judged:
     readings : dict of float
     plain : float or None
         Mean slice score of the published network, where it was judged too.
+    errors : dict of float
+        Standard errors of the readings, from slices and halves of the scan.
     """
 
     case: Case
     readings: dict[str, float]
     plain: float | None = None
+    errors: dict[str, float] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
@@ -74,21 +77,21 @@ def judge(folder: Path, scorer: SeverityScorer, published: SeverityScorer | None
     published : SeverityScorer, optional
         Of the published network, trained on the same data, for comparison.
     """
-    judged = []
-    for path in sorted(folder.glob("*.npz")):
-        case = read_case(path)
-        raw = [slice_readings(output) for output in scorer.outputs(case.prepared)]
-        plain = None
-        if published is not None and case.tested:
-            # far slower than the compact network (benchmarks/inference.py): every other slice has to do
-            planes = tuple(
-                (axis, rows[::2], {"image": inputs["image"][::2]}) for axis, rows, inputs in case.prepared.planes
-            )
-            plain = float(np.concatenate(published.outputs(replace(case.prepared, planes=planes))).mean())
-        readings, _ = volume_readings(raw, case.prepared)
-        # the pictures have served; hundreds of cases would fill the memory
-        judged.append(Judged(replace(case, prepared=replace(case.prepared, planes=())), readings, plain))
-    return judged
+    return [judge_case(read_case(path), scorer, published) for path in sorted(folder.glob("*.npz"))]
+
+
+def judge_case(case: Case, scorer: SeverityScorer, published: SeverityScorer | None = None) -> Judged:
+    """Raw readings of one case, without its pictures: hundreds of cases would fill the memory."""
+    raw = [slice_readings(output) for output in scorer.outputs(case.prepared)]
+    plain = None
+    if published is not None and case.tested:
+        # far slower than the compact network (benchmarks/inference.py): every other slice has to do
+        planes = tuple(
+            (axis, rows[::2], {"image": inputs["image"][::2]}) for axis, rows, inputs in case.prepared.planes
+        )
+        plain = float(np.concatenate(published.outputs(replace(case.prepared, planes=planes))).mean())
+    readings, errors = volume_readings(raw, case.prepared)
+    return Judged(replace(case, prepared=replace(case.prepared, planes=())), readings, plain, errors)
 
 
 def visible_steps(judged: Sequence[Judged]) -> dict[str, float]:
@@ -166,19 +169,38 @@ class Found:
         Severity by family.
     kind : str
         Most probable kind, ``"none"`` included.
+    parts : dict of float
+        Severity that each reading alone would give, of those that count.
+    error : float
+        Standard error of the value, from those of the readings.
     """
 
     row: Judged
     value: float
     families: dict[str, float]
     kind: str
+    parts: dict[str, float] = field(default_factory=dict)
+    error: float = 0.0
+
+    @property
+    def leading(self) -> str:
+        """The three readings that say most, in words."""
+        first = sorted(self.parts.items(), key=lambda item: -item[1])[:3]
+        return ", ".join(f"{name} {value:.2f}" for name, value in first)
 
 
 def find(row: Judged, scale: Scale) -> Found:
     """One case on a scale."""
     families = scale.families(row.readings)
     shares = scale.probabilities(row.readings) or families
-    return Found(row, float(scale.joined(row.readings)), families, max(shares, key=lambda name: shares[name]))
+    return Found(
+        row,
+        float(scale.joined(row.readings)),
+        families,
+        max(shares, key=lambda name: shares[name]),
+        {name: float(scale.severity(name, row.readings[name])) for name in scale.used(row.readings)},
+        scale.error(row.readings, row.errors),
+    )
 
 
 def left_out(judged: Sequence[Judged], used: Sequence[str] = USED, kinds: Kinds | None = None) -> list[Found]:
@@ -197,17 +219,26 @@ def clean_left_out(judged: Sequence[Judged], used: Sequence[str] = USED) -> list
 
     A site whose other subjects were trained on is left out by subject.
     """
+    return beyond([row for row in judged if row.clean and row.case.side != "train"], judged, used)
+
+
+def beyond(rows: Sequence[Judged], judged: Sequence[Judged], used: Sequence[str] = USED) -> list[Found]:
+    """Cases calibrated on the clean scans among ``judged`` but those of their own site (watched ones: subject)."""
     clean, steps = [row for row in judged if row.clean], visible_steps(judged)
+    scales: dict[tuple[str, ...], Scale] = {}
     found = []
-    for row in (row for row in clean if row.case.side != "train"):
+    for row in rows:
         case = row.case
-        group = {"boston", "fnndsc"} if case.site in {"boston", "fnndsc"} else {case.site}
-        others = [
-            other
-            for other in clean
-            if (other.case.subject != case.subject if case.side == "watch" else other.case.site not in group)
-        ]
-        found.append(find(row, calibrate(others, used, steps=steps)))
+        group = ("boston", "fnndsc") if case.site in {"boston", "fnndsc"} else (case.site,)
+        key = ("subject", case.subject) if case.side == "watch" else group
+        if key not in scales:
+            others = [
+                other
+                for other in clean
+                if (other.case.subject != case.subject if case.side == "watch" else other.case.site not in group)
+            ]
+            scales[key] = calibrate(others, used, steps=steps)
+        found.append(find(row, scales[key]))
     return found
 
 
@@ -220,3 +251,23 @@ def kinds_of(judged: Sequence[Judged]) -> Kinds | None:
     scale = calibrate([row for row in own if row.clean], steps=visible_steps(own))
     places = [{name: float(scale.place(name, value)) for name, value in row.readings.items()} for row in own]
     return fit_kinds(places, [row.case.family for row in own], [row.case.strength for row in own])
+
+
+def model_error(judged: Sequence[Judged]) -> float:
+    """How far severities of different scans with one artifact of one strength lie apart beyond their standard errors.
+
+    What no spread over the slices of one scan can tell: the root of the mean variance between the development scans,
+    clean or with one artifact that can just be seen (strength 0.35), less the mean square of their standard errors.
+    Drawn scans and sites that the tables are about have no part in it.
+    """
+    own = [row for row in judged if row.case.real and row.case.subject in DEVELOPMENT]
+    own = [row for row in own if row.clean or row.case.strength == VISIBLE]
+    groups: dict[tuple[str, float], list[Found]] = {}
+    for found in beyond(own, [row for row in judged if not row.case.tested]):
+        groups.setdefault((found.row.case.artifact, found.row.case.strength), []).append(found)
+    several = [group for group in groups.values() if len(group) > 1]
+    if not several:
+        return 0.0
+    between = np.mean([np.var([found.value for found in group], ddof=1) for group in several])
+    within = np.mean([np.mean([found.error**2 for found in group]) for group in several])
+    return float(np.sqrt(max(between - within, 0.0)))

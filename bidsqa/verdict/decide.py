@@ -7,6 +7,7 @@ from typing import Any
 
 from bidsqa.record import Record
 from bidsqa.verdict import reasons as words
+from bidsqa.verdict.fitted_reasons import judge
 from bidsqa.verdict.reading import DETAILS, TOLD, look_up, mask_problems, number, suffix_of, why_missing
 from bidsqa.verdict.rules import Rule, Rules
 
@@ -39,7 +40,7 @@ def decide(record: Record, rules: Rules) -> dict[str, Any]:
         # a mask's problem that has been told needs no telling for each metric of the mask
         masks = any(entry["name"] == "derived.mask_problems" for entry in found)
         found += _unknown(record, rows, set(mask_problems(record).values()) if masks else set())
-        found += filter(None, (rule.judge(record) for rule in rules.fitted_for(suffix_of(record))))
+        found += filter(None, (judge(rule, record) for rule in rules.fitted_for(suffix_of(record))))
         if not rows:
             text = "no rule applies to this scan, so nothing speaks for it either"
             found = [words.reason("none", "", None, None, text, "look at the scan yourself", "review")]

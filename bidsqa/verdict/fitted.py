@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +23,7 @@ from typing import Any
 from bidsqa.errors import UsageError
 from bidsqa.record import Record
 from bidsqa.verdict.overlay import Tables, near
-from bidsqa.verdict.reading import READABLE, look_up, number, why_missing
+from bidsqa.verdict.reading import READABLE, look_up, number
 
 NUMBERS = ("intercept", "review_below", "fail_below")
 KEYS = (
@@ -40,8 +39,6 @@ KEYS = (
 TERM_KEYS = ("weight", "middle", "spread")
 # a term counts no more than a value this many spreads from the middle: one absurd metric must not decide alone
 FURTHEST = 5.0
-MOST_NAMED = 3
-LEAST_NAMED = 0.2
 ABOUT = "your readers' standard"
 ADVICE = "look at the scan: your readers would probably hesitate"
 ADVICE_FAIL = "your readers would most likely reject the scan; repeat or exclude it"
@@ -105,46 +102,6 @@ class FittedRule:
             value = number(look_up(record, term.place))
             found[term.place] = None if value is None else term.part(value)
         return found
-
-    def judge(self, record: Record) -> dict[str, Any] | None:
-        """The reason that it gives against a scan; None where it gives none."""
-        from bidsqa.verdict import reasons as words
-
-        parts = self.parts(record)
-        gone = [place for place, part in parts.items() if part is None]
-        if gone:
-            text = f"{words.UNKNOWN}: {self.about} could not be applied, {gone[0]}: {why_missing(record, gone[0])}"
-            advice = "look at the scan yourself; a missing value never counts as good"
-            return words.reason(f"fitted.{self.name}", ", ".join(gone), None, None, text, advice, "review")
-        total = self.intercept + sum(part or 0.0 for part in parts.values())
-        chance = 1 / (1 + math.exp(-min(max(total, -60.0), 60.0)))
-        if chance >= self.review_below:
-            return None
-        level = "fail" if chance < self.fail_below else "review"
-        limit = self.fail_below if level == "fail" else self.review_below
-        text = (
-            f"{self.about}: {100 * chance:.0f} % chance that they would accept the scan, below {100 * limit:.0f} %"
-            f"{self._against(record, parts)}"
-        )
-        advice = words.advice_of(self.advice, self.advice_fail, level)
-        return words.reason(f"fitted.{self.name}", ", ".join(parts), chance, limit, text, advice, level)
-
-    def _against(self, record: Record, parts: Mapping[str, float | None]) -> str:
-        """What weighs most against the scan, in words."""
-        from bidsqa.verdict.reasons import plain
-
-        worst = sorted((part, place) for place, part in parts.items() if part is not None and part < -LEAST_NAMED)
-        middles = {term.place: term.middle for term in self.terms}
-        told = [
-            f"{_name(place)} {plain(float(look_up(record, place)))} (usual {plain(middles[place])})"
-            for _, place in worst[:MOST_NAMED]
-        ]
-        return f"; most against it: {', '.join(told)}" if told else ""
-
-
-def _name(place: str) -> str:
-    """A place in the record as people call it: the metric's or the score's name."""
-    return place.removeprefix("scores.").removeprefix("metrics.").removesuffix(".value")
 
 
 def fitted_rules(tables: Mapping[str, Any], suffix: str) -> tuple[FittedRule, ...]:

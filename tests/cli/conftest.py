@@ -51,8 +51,8 @@ class FakeRun:
 
     def __call__(self, scans: Sequence[Scan], out: Path, work: Path, settings: Any, **options: Any) -> Any:
         from bidsqa.accounting import Ledger
+        from bidsqa.provenance import provenance_of
         from bidsqa.record import Record
-        from bidsqa.steps import _provenance
         from bidsqa.workflows import Event, RunResult
         from bidsqa.workflows.job import source_of
 
@@ -62,7 +62,9 @@ class FakeRun:
         for scan in scans:
             name = scan.bids_name
             failed = name in self.failing
-            provenance = _provenance(source_of(scan), settings, None, {}, Ledger({"conform": 2.0}, {"conform": 500.0}))
+            provenance = provenance_of(
+                source_of(scan), settings, None, {}, Ledger({"conform": 2.0}, {"conform": 500.0})
+            )
             record = Record(bids_name=name, status="failed" if failed else "ok", provenance=provenance)
             write_atomic(names.page_path(out, scan), "<!doctype html>")
             for kind in ("brain", "dseg") if settings.output_masks else ():

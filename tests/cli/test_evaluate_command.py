@@ -94,6 +94,38 @@ def test_artifacts_are_chosen_and_the_papers_copies_added(study: Path, tmp_path:
     assert len((out / "results.csv").read_text().splitlines()) == len(rows) + 1
 
 
+def test_a_scan_that_was_changed_since_is_judged_anew(
+    study: Path, tmp_path: Path, judging: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    import csv
+
+    import nibabel
+    import numpy as np
+
+    out = tmp_path / "tables"
+    words = ["evaluate", str(study), str(out), "--participant-label", "01", "02", "--strengths", "0.5"]
+    words += ["--artifacts", "noise", "--models", "severity", "--no-paper-protocol", "--modalities", "T1w"]
+
+    def results() -> dict[tuple[str, str], str]:
+        with (out / "results.csv").open(newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        assert len(rows) == 4
+        return {(row["subject"], row["artifact"]): row[next(name for name in row if "abab" in name)] for row in rows}
+
+    assert main(words) == 0
+    before = results()
+    path = next((study / "sub-01").rglob("*_T1w.nii*"))
+    image = nibabel.load(path)
+    data = np.asarray(image.dataobj)
+    changed = np.where(data > np.median(data), data * 2, data)
+    nibabel.save(nibabel.Nifti1Image(changed, image.affine), path)
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "judged 2 of 2" in capsys.readouterr().err
+    after = results()
+    assert {key for key in before if before[key] != after[key]} == {("01", "none"), ("01", "noise")}
+
+
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
@@ -103,6 +135,7 @@ def test_artifacts_are_chosen_and_the_papers_copies_added(study: Path, tmp_path:
         (["--models", "sim"], "'sim'"),
         (["--artifacts", "gibbs"], "'gibbs'"),
         (["--weights", "severity"], "no pair"),
+        (["--models", "ssim", "--weights", f"severity={__file__}"], "severity is not among the models to be judged"),
         (["--weights", "severity=nowhere.onnx"], "doesn't exist"),
         (["--participant-label", "01", "--skip-bids-validation", "--omp-nthreads", "1"], "at least 2 subjects"),
     ],

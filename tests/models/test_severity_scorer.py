@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from bidsqa.image import Volume, rough_head
 from bidsqa.models.loading import Network
-from bidsqa.models.severity import SeverityScorer
+from bidsqa.models.severity import ERROR_KEY, MODEL_ERROR, SeverityScorer
 from bidsqa.models.severity_inputs import CEILING, WINDOW, cut_native, native_windows, normalise, prepare, slice_scalars
 from bidsqa.models.severity_scale import FAMILIES, Scale
 from bidsqa.models.severity_volume import field_range, ghost_echo, grain
@@ -143,7 +143,8 @@ def test_severity_is_led_by_the_largest_calibrated_reading() -> None:
     assert score.extra["family"] == "noise"
     assert score.extra["families"]["motion"] == pytest.approx(0.5, rel=1e-2)
     assert set(score.extra["families"]) == set(FAMILIES)
-    assert score.uncertainty == pytest.approx(0, abs=0.05)
+    assert score.extra["model_error"] == MODEL_ERROR > 0.05
+    assert score.uncertainty == pytest.approx(MODEL_ERROR, abs=0.05)
     assert [part.plane for part in score.slices] == ["axial", "sagittal", "coronal"]
 
 
@@ -165,6 +166,20 @@ def test_unequal_slices_give_an_uncertainty() -> None:
         return made
 
     assert SeverityScorer(network(output)).score(head_scan()).uncertainty > 0.01
+
+
+def test_a_scan_that_its_field_leads_is_not_certain_because_two_halves_agree() -> None:
+    """The halves of the cells tell how well the field is fitted, not what the severity says on another scan."""
+    volume = head_scan()
+    place = np.linspace(-1, 1, volume.shape[0], dtype=np.float32)[:, None, None]
+    shaded = Volume.from_array(volume.data * np.exp(0.8 * place), volume.spacing)
+    settings = {"calibration": json.dumps({**CALIBRATION, "use": ["field"]}), ERROR_KEY: "0"}
+    bare = SeverityScorer(network(readings(), settings)).score(shaded)
+    told = SeverityScorer(network(readings(), {**settings, ERROR_KEY: "0.3"})).score(shaded)
+    assert bare.value == told.value > 1
+    assert bare.uncertainty < 0.05
+    assert told.uncertainty == pytest.approx(np.hypot(bare.uncertainty, 0.3))
+    assert told.extra["model_error"] == 0.3
 
 
 def test_the_published_network_is_scored_by_the_mean_of_its_slices() -> None:

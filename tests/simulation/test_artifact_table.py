@@ -202,8 +202,50 @@ def test_parameters_can_be_set_and_unknown_ones_are_refused() -> None:
 
 
 def test_strength_outside_its_range_is_refused() -> None:
-    with pytest.raises(ValueError, match="strength"):
-        ARTIFACTS["noise"].sample(torch.Generator(), 1.2)
+    for wrong in (1.2, -0.1, float("nan"), [0.5, float("nan")]):
+        with pytest.raises(ValueError, match="strength"):
+            ARTIFACTS["noise"].sample(torch.Generator(), wrong)
+
+
+@pytest.mark.parametrize("edges", [(0.0, 1.0), (-1.0, 1.0), (float("nan"), 1.0), (1.0, float("inf"))])
+def test_voxel_edges_that_are_no_lengths_are_refused(edges: tuple[float, float]) -> None:
+    for name in ("blur", "motion", "noise"):
+        with pytest.raises(ValueError, match="voxel edges must be finite and above 0"):
+            ARTIFACTS[name].sample(torch.Generator(), 0.5, edges)
+    with pytest.raises(ValueError, match="each of the 2 strengths"):
+        ARTIFACTS["blur"].sample(torch.Generator(), [0.5, 0.5], [[1.0, 1.0]] * 3)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if 2 in ARTIFACTS[name].dims])
+def test_parameters_of_fewer_images_or_other_axes_are_refused(name: str) -> None:
+    image = torch.cat([picture(), 2 * picture(), 3 * picture()])
+    with pytest.raises(ValueError, match="one row an image"):
+        ARTIFACTS[name].apply(image, drawn(name, image, 0.5))
+    if 3 in ARTIFACTS[name].dims:
+        with pytest.raises(ValueError, match="drawn for 3 axes, but the images have 2"):
+            ARTIFACTS[name].apply(picture(), drawn(name, picture(), 0.5, spacing=(1.0, 1.0, 1.0)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_values_that_are_not_finite_are_refused(name: str) -> None:
+    for wrong in (float("nan"), float("inf")):
+        image = fitting(name).clone()
+        image.view(-1)[image.numel() // 2] = wrong
+        with pytest.raises(ValueError, match="not finite"):
+            ARTIFACTS[name].apply(image, drawn(name, image, 0.5))
+
+
+def test_images_of_other_shapes_are_refused() -> None:
+    row, image = ARTIFACTS["noise"], picture()
+    one = drawn("noise", image, 0.5)
+    for wrong in (image[0, 0], image.repeat(1, 2, 1, 1), image[0]):
+        with pytest.raises(ValueError, match="one channel"):
+            row.apply(wrong, one)
+    with pytest.raises(ValueError, match="head has the shape"):
+        row.apply(image, one, torch.ones(1, 1, 5, 5, dtype=torch.bool))
+    ghost = drawn("ghosting", image, 0.5)
+    with pytest.raises(ValueError, match="an axis of 0-1 is needed"):
+        ARTIFACTS["ghosting"].apply(image, {**ghost, "axis": torch.tensor([2])})
 
 
 def test_table_rows_are_complete() -> None:

@@ -154,6 +154,24 @@ def test_what_cannot_be_is_refused() -> None:
         degrade(head(), "slice_motion", 0.5, seed=0)
     with pytest.raises(TypeError, match="floating point"):
         degrade(head().astype(np.int16), "noise", 0.5, seed=0)
+    with pytest.raises(KeyError, match="did you mean 'noise'"):
+        degrade(head(), "nois", 0.5, seed=0)
+    with pytest.raises(ValueError, match="strength"):
+        degrade(head(), "noise", float("nan"), seed=0)
+    with pytest.raises(ValueError, match="strength must be one number"):
+        degrade(head(), "noise", [0.1, 0.2, 0.3], seed=0)
+    with pytest.raises(ValueError, match="not finite"):
+        degrade(np.where(head() > 0, np.float32("nan"), head()), "noise", 0.5, seed=0)
+
+
+@pytest.mark.parametrize("name", SLICE_NAMES)
+def test_spacings_must_fit_the_axes(name: str) -> None:
+    for wrong in ((1.0, 1.0, 1.0), (1.0,), ((1.0, 1.0, 1.0),)):
+        for monotone in (False, True):
+            with pytest.raises(ValueError, match="one voxel edge for each of the 2 axes"):
+                degrade(head(), name, 1.0, seed=0, spacing=wrong, monotone=monotone)
+    with pytest.raises(ValueError, match="one voxel edge"):
+        damage_curve(head(), name, 0, spacing=(1.0, 1.0, 1.0))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

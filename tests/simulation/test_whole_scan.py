@@ -68,8 +68,10 @@ def test_damage_ignores_brightness_and_sees_noise() -> None:
 
 
 def test_unknown_artifact() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="no artifact 'gremlins'"):
         degrade_volume(scan(), "gremlins", 0.5, seed=0)
+    with pytest.raises(KeyError, match="did you mean 'motion'"):
+        degrade_volume(scan(), "motio", 0.5, seed=0)
 
 
 def test_visible_severity_is_that_of_the_damage() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,6 +31,7 @@ def result(subject: str, site: str, artifact: str, strength: float, level: float
         {"severity": level, "ssim": 1 - level / 2}, {"severity": 0.1, "ssim": 0.05},
         {"severity": artifact if level > 0.5 else "none"}, {"efc": level, "field range": 0.3},
         s_paper=strength, truth=float("nan") if artifact in ("noise", "bias") else 1 - strength / 2,
+        image=f"{subject}c0ffee",
     )  # fmt: skip
 
 
@@ -88,11 +90,12 @@ def test_every_strength_stands_beside_clean_scans_of_other_sites(tmp_path: Path)
     place = table.columns.index("AUC against clean scans of other sites")
     # the only clean scan of another site lies at 1.5: 0.6 and 1.3 are below, 1.9 above
     assert [row[place] for row in table.rows[:3]] == ["0.00 [0.00, 0.00]", "0.00 [0.00, 0.00]", "1.00 [1.00, 1.00]"]
-    assert table.rows[0][place - 1].startswith("0.67"), "two of three clean scans lie below"
+    assert table.rows[0][place - 1].startswith("0.50"), "one of two clean scans of other subjects lies below"
+    assert table.rows[0][place + 1].startswith("0.50"), "there is but one contrast"
     table.write_csv(tmp_path / "long.csv")
     with (tmp_path / "long.csv").open(newline="") as handle:
         first = next(csv.DictReader(handle))
-    assert (first["AUC"], first["AUC against clean scans of other sites high"]) == ("0.67", "0.00")
+    assert (first["AUC"], first["AUC against clean scans of other sites high"]) == ("0.50", "0.00")
     assert first["worse than its clean scan"] == "100"
     alone = tables([row for row in rows if row.site == "site-A"], "severity", "", STRENGTHS)["severity_strengths"]
     assert all(row[place] == "" for row in alone.rows)
@@ -150,7 +153,8 @@ def test_results_survive_their_file_and_other_weights_are_refused(tmp_path: Path
     path.write_text(as_csv(study(), WEIGHTS))
     again = read_results(path, WEIGHTS)
     for row, other in zip(study(), again, strict=True):
-        assert (row.key, row.subject, row.site, row.contrast) == (other.key, other.subject, other.site, other.contrast)
+        told = ("key", "subject", "site", "contrast", "image")
+        assert [getattr(row, name) for name in told] == [getattr(other, name) for name in told]
         assert dict(other.kinds) == dict(row.kinds)
         for name in ("scores", "uncertainties", "baselines"):
             assert getattr(other, name) == pytest.approx(getattr(row, name), rel=1e-5)
@@ -168,9 +172,29 @@ def test_results_of_an_earlier_version_are_refused_in_words(tmp_path: Path) -> N
         "scan,subject,site,contrast,artifact,strength,damage,severity 0123456789ab,ssim fedcba987654\n"
         "sub-01_T1w,01,site-A,T1w,none,0,0,0.1,0.95\n"
     )
-    with pytest.raises(UsageError, match=r"earlier version of bidsqa-train, which measured less") as caught:
+    with pytest.raises(UsageError, match=r"earlier version of bidsqa-train, which noted less") as caught:
         read_results(path, WEIGHTS)
     assert "Remove the file" in str(caught.value.hint)
+
+
+def test_a_damaged_file_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    whole = as_csv(study(), WEIGHTS)
+    lines = whole.splitlines()
+    for text in (
+        whole[:-40],
+        f"{lines[0]}\n{lines[1].replace(',0,', ',much,', 1)}",
+        f"{lines[0]}\n\n{lines[1]}",
+    ):
+        path.write_text(text)
+        with pytest.raises(UsageError, match=r"results.csv is damaged: line \d+ is not a whole result") as caught:
+            read_results(path, WEIGHTS)
+        assert "Remove the file" in str(caught.value.hint)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="can't be read"):
+        read_results(path, WEIGHTS)
+    path.write_text("")
+    assert read_results(path, WEIGHTS) == []
 
 
 def test_the_note_tells_what_it_rests_on() -> None:
@@ -208,12 +232,36 @@ def test_nothing_is_judged_twice(t1w: Volume) -> None:
     assert first[0].damage == 0 < first[1].damage < first[2].damage
     assert scorer.asked == 3
     again = list(judge(scans, {"severity": scorer}, copies_of((0.5, 0.75), ("noise",), paper=False), first))
-    assert [row.strength for row in again] == [0.75]
+    assert [row.strength for row in again] == [0.0, 0.5, 0.75]
+    assert again[:2] == first[:2] and scorer.asked == 4
     # what stands beside: the paper's severity of the noise, the kind named, sharpness that noise raises
     assert [row.s_paper for row in first] == pytest.approx([0, (0.1 - 0.005) / 0.195, 1.0], abs=1e-5)
     assert first[2].kinds == {"severity": "noise"}
     assert first[2].baselines["tenengrad (negated)"] < first[0].baselines["tenengrad (negated)"] < 0
     assert math.isnan(first[0].truth), "the similarity was not judged"
+
+
+def test_a_changed_image_is_judged_anew_and_facts_are_those_of_today(t1w: Volume) -> None:
+    asked = []
+
+    class Scorer:
+        def score(self, volume: Volume, slice_fraction: float = 0.6) -> SimpleNamespace:
+            asked.append(volume.facts.sha256)
+            return SimpleNamespace(value=float(volume.data.std()), uncertainty=0.1, extra={})
+
+        def provenance(self) -> dict[str, str]:
+            return {}
+
+    def scan(digest: str, site: str = "site-A", subject: str = "01") -> Clean:
+        volume = replace(t1w, facts=replace(t1w.facts, sha256=digest))
+        return Clean("sub-01_T1w", subject, site, "T1w", "test", volume)
+
+    first = list(judge([scan("a" * 64)], {"severity": Scorer()}, [("none", 0.0)]))
+    assert first[0].image == "a" * 16
+    moved = list(judge([scan("a" * 64, "site-B")], {"severity": Scorer()}, [("none", 0.0)], first))
+    assert len(asked) == 1 and moved == [replace(first[0], site="site-B")]
+    changed = list(judge([scan("b" * 64)], {"severity": Scorer()}, [("none", 0.0)], first))
+    assert len(asked) == 2 and changed[0].image == "b" * 16
 
 
 def test_the_true_similarity_is_known_for_clean_and_moved_scans(t1w: Volume) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +14,24 @@ pytest.importorskip("torch")
 
 from bidsqa.models.severity_inputs import Prepared
 from bidsqa.models.severity_scale import KINDS
+from bidsqa.validation.separation import separation, separation_interval, summarise
 from bidsqa.validation.severity import confusion, describe, draw, evaluate, paper_protocol, tables, write
-from bidsqa.validation.severity_cases import PAPER, STRENGTHS, Case
+from bidsqa.validation.severity_cases import PAPER, STRENGTHS, Case, is_current, read_case
+from bidsqa.validation.severity_contrasts import DEVELOPED, DRAWN, TESTED, by_contrast, clean_limits, contrast_table
 from bidsqa.validation.severity_judging import (
     USED,
     VISIBLE,
     Judged,
+    beyond,
     calibrate,
     clean_left_out,
     kinds_of,
     left_out,
+    model_error,
     visible_steps,
 )
 from bidsqa.validation.severity_kinds import fit_kinds
+from bidsqa.validation.severity_targets import target_table
 from bidsqa.validation.statistics import (
     area,
     area_interval,
@@ -194,15 +200,93 @@ def test_perfect_readings_give_perfect_numbers(tmp_path: Path) -> None:
     assert severity["artifacts"]["noise"]["auc_by_contrast"] == {"T1w": 1.0}
     draw(result, found, tmp_path / "plots")
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {"severity_strength.svg", "severity_auc.svg"}
-    shown = write(result, tmp_path, describe(rows))
+    shown = write(result, tmp_path, describe(rows, "0123456789abcdef"))
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {
         "severity_auc.json", "severity_strength.json", "severity_clean.json", "severity_kinds.json",
-        "severity_protocol.json", "severity_targets.json", "severity.csv",
+        "severity_protocol.json", "severity_targets.json", "severity_before.json", "severity_contrasts.json",
+        "severity.csv",
     }  # fmt: skip
-    assert len(shown) == 6
+    assert len(shown) == 8
+    assert all(table.note.startswith("Weights 0123456789ab. ") for table in shown)
     assert "noise" in shown[0].text()
     assert tables(result, "note")["severity_auc"].note == "note"
     json.dumps(result)
+
+
+def test_copies_stand_against_other_heads_only() -> None:
+    rows = [
+        (judged("scan0", "utah", "none", 0.0, 0).case, 0.9),
+        (judged("scan1", "amsterdam", "none", 0.0, 0).case, 0.1),
+        (judged("scan0", "utah", "noise", 0.6, 0).case, 0.8),
+    ]
+    bad, good = rows[2:], rows[:2]
+    assert separation(bad, good) == 1, "0.8 is below its own clean scan, which doesn't count"
+    assert np.isnan(separation(bad, good[:1]))
+    assert np.isnan(separation([], good))
+    assert separation_interval(bad, good) == (1, 1)
+    part = summarise(rows)["artifacts"]["noise"]
+    assert part["auc"] == 1 and part["ordered"] == (0, 1)
+    assert part["disordered"] == ["scan0"] and part["rho_lowest"] == ("scan0", pytest.approx(-1))
+
+
+def test_a_flagged_clean_scan_is_told_with_its_leading_readings() -> None:
+    strange = [row for row in study() if row.case.scan != "scan0" or not row.clean]
+    noisy = judged("scan0", "utah", "none", 0.0, 0)
+    noisy.readings["field"] = 5.0
+    result = evaluate(left_out([*strange, noisy]))
+    assert result["leading"][0][0] == "scan0"
+    assert result["leading"][0][2].startswith("field ")
+    rows = {row[0]: row for row in target_table(result, "", "").rows}
+    assert rows["clean scans above 1"][-2] == "no"
+    assert rows["clean scans above 1"][-1].startswith("scan0 ") and ": field " in rows["clean scans above 1"][-1]
+    assert rows["95th percentile of clean scans"][1] == "T1w (4 scans)"
+
+
+def test_contrasts_stand_apart_by_source() -> None:
+    rows = study()
+    watch = [judged("watch1", "ljubljana", name, level, 1, "watch") for name, level in (("none", 0.0), ("noise", 0.9))]
+    drawn = [replace(row, case=replace(row.case, contrast="PDw")) for row in rows if not row.case.real]
+    found = [*left_out(rows), *beyond([*watch, *drawn], rows)]
+    groups = {(group["source"], group["contrast"]): group for group in by_contrast(found)}
+    assert set(groups) == {(TESTED, "T1w"), (DEVELOPED, "T1w"), (DRAWN, "PDw")}
+    assert len(groups[TESTED, "T1w"]["clean"]) == 4
+    own = groups[DEVELOPED, "T1w"]
+    assert own["areas"]["noise"] == 1 and np.isnan(own["areas"]["blur"]) and own["caught"] == (1, 1)
+    limits = list(clean_limits(list(groups.values())))
+    assert [name for name, _, _ in limits] == ["PDw (1 drawn)", "T1w (5 scans)"]
+    assert limits[1][2].startswith("highest: scan3 "), "it reads highest of all"
+    table = contrast_table(list(groups.values()), "note.", "command")
+    assert table.rows[1][:3] == [DEVELOPED, "T1w", 1] and "" in table.rows[1]
+
+
+def test_the_error_between_scans_is_what_their_standard_errors_leave() -> None:
+    def scans(errors: float, spread: float) -> list[Judged]:
+        # what the scale is made from
+        rows = [judged(f"other{number}", f"place{number}", "none", 0.0, 20 * number, "watch") for number in range(10)]
+        for number, subject in enumerate(("ljubljana04", "ljubljana20", "uih01", "magdeburg01")):
+            row = judged(subject, f"site{number}", "none", 0.0, 0, "watch")
+            row.readings["noise"] = 0.3 + spread * number
+            rows.append(replace(row, errors=dict.fromkeys(READINGS, errors)))
+        return rows
+
+    assert model_error(scans(0.0, 0.0)) == 0
+    assert model_error(scans(0.0, 0.3)) > model_error(scans(0.0, 0.1)) > 0
+    assert model_error(scans(0.05, 0.1)) < model_error(scans(0.0, 0.1))
+    tested = [judged("utah01", "utah", "none", 0.0, 400)]
+    assert model_error([*scans(0.0, 0.1), *tested]) == model_error(scans(0.0, 0.1))
+
+
+def test_cases_without_a_baseline_are_refused(tmp_path: Path) -> None:
+    rows = left_out(study())
+    rows[3].row.case.baselines.clear()
+    with pytest.raises(ValueError, match="not all cases have the baseline efc"):
+        evaluate(rows)
+    facts = {"scan": "a", "baselines": {"efc": 1.0}, "axes": []}
+    path = tmp_path / "a_none_0.npz"
+    np.savez(path, facts=np.array(json.dumps(facts)))
+    assert not is_current(path)
+    with pytest.raises(ValueError, match=r"lacks the baselines .*tenengrad"):
+        read_case(path)
 
 
 def test_the_papers_protocol_takes_one_severity_a_kind() -> None:

@@ -21,8 +21,11 @@ from bidsqa.validation.ssim import (
     weighted_kappa,
 )
 from bidsqa.validation.ssim_displacement import aligned_ssim, moved, table_of
+from bidsqa.validation.ssim_targets import Slice, target_table
+from bidsqa.validation.ssim_targets import main as print_targets
 from bidsqa.validation.ssim_volumes import (
     OTHER,
+    OTHER_STRENGTHS,
     VolumeResult,
     calibrated_error,
     true_similarity,
@@ -100,7 +103,12 @@ def volumes(error: float = 0.0, uncertainty: float = 0.01) -> list[VolumeResult]
         for number in range(4)
         for strength in (0.0, 0.5, 1.0)
     ]  # fmt: skip
-    return rows + [replace(row, artifact=name, strength=0.5, score=0.8) for row in rows[:3:3] for name in OTHER]
+    return rows + [
+        replace(row, artifact=name, strength=strength, score=0.8 - 0.25 * (name == "noise" and strength == 1))
+        for row in rows[:3:3]
+        for name in OTHER
+        for strength in OTHER_STRENGTHS
+    ]
 
 
 def test_the_volume_table_orders_strengths(tmp_path: Path) -> None:
@@ -110,7 +118,9 @@ def test_the_volume_table_orders_strengths(tmp_path: Path) -> None:
     assert lines[1][6] == "4 of 4"
     assert lines[0][7] == "0.00"
     tables = volume_tables(volumes(), "abc")
-    assert [row[0] for row in tables["ssim_others"].rows] == list(OTHER)
+    others = {(row[0], row[1]): row for row in tables["ssim_others"].rows}
+    assert list(others) == [(name, strength) for name in OTHER for strength in (0.5, 1.0)]
+    assert others["noise", 0.5][-2:] == ["1.00", "0.00"] and others["noise", 1.0][-2:] == ["1.00", "1.00"]
     assert "abc" in tables["ssim_volumes"].note
     write_rows(tmp_path / "v.csv", volumes())
     assert len((tmp_path / "v.csv").read_text().splitlines()) == len(volumes()) + 1
@@ -188,3 +198,28 @@ def test_displacement_by_strength() -> None:
     rows = table_of(measured).rows
     assert [row[1] for row in rows] == [1, 2, 1, 4]
     assert rows[1][3] == "0.050 ± 0.050"
+
+
+def test_targets_stand_beside_what_is_reached() -> None:
+    truth = np.linspace(0.3, 1.0, 200)
+    perfect = [Slice("s1", float(value), float(value)) for value in truth]
+    assert [row[-2:] for row in target_table(perfect, "abc").rows] == [["yes", ""]] * 5
+    poor = [Slice("s1", float(value), float(value) + 0.1 * (-1) ** place) for place, value in enumerate(truth)]
+    rows = {row[0]: row for row in target_table(poor, "abc").rows}
+    assert rows["mean error, magnitude"][2] == "0.000" and rows["mean error, magnitude"][-2] == "yes"
+    assert rows["SD of the error"][2] == "0.100" and rows["SD of the error"][-2] == "no"
+    assert rows["10 classes right"][-2] == "no" and "largest class" in rows["10 classes right"][-1]
+
+
+def test_targets_are_of_the_shipped_weights_or_refused(tmp_path: Path) -> None:
+    from bidsqa.models.table import MODELS
+
+    rows = results(30) + [replace(row, side="watch", truth=0.0) for row in results(5)]
+    write_rows(tmp_path / "ssim.csv", rows, ("measures", "others"))
+    words = ["--slices", str(tmp_path / "ssim.csv"), "--out", str(tmp_path / "targets.json")]
+    (tmp_path / "ssim.json").write_text('{"note": "Weights 000000000000."}')
+    with pytest.raises(ValueError, match="other weights"):
+        print_targets(words)
+    (tmp_path / "ssim.json").write_text(f'{{"note": "Weights {MODELS["ssim"].sha256[:12]}."}}')
+    print_targets(words)
+    assert "30 slices" in (tmp_path / "targets.json").read_text()

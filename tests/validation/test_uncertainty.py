@@ -35,8 +35,13 @@ def lower_half(clean: Volume, degraded: Volume) -> Volume:
 
 
 def distance(score: Score, name: str) -> float:
-    """The uncertainty on the plain scale: beyond 1 the severity is 1 + ln of the distance from clean."""
-    return score.uncertainty * (math.exp(score.value - 1) if name == "severity" and score.value > 1 else 1.0)
+    """What the scan itself adds to the uncertainty, on the plain scale: above 1 a severity is 1 + ln of the distance.
+
+    The score's own error, which is the same for every scan, is taken out.
+    """
+    assert score.uncertainty > score.extra["model_error"] > 0
+    own = math.sqrt(score.uncertainty**2 - score.extra["model_error"] ** 2)
+    return own * (math.exp(score.value - 1) if name == "severity" and score.value > 1 else 1.0)
 
 
 @pytest.mark.parametrize("artifact", ["noise", "motion"])
@@ -130,5 +135,7 @@ def test_the_documentation_quotes_what_the_table_holds() -> None:
     )
     assert not ones and not twos, "both strengths have the same shares; if they don't, the sentence must tell both"
     low, high = sorted(int(shares["severity", f"motion {level}"][3]) for level in (0.3, 0.7))
-    assert f"in {low} to {high} % of the pairs" in text
+    assert f"within two in {low} to {high} % of the pairs" in text
+    low, high = sorted(int(shares["severity", f"motion {level}"][2]) for level in (0.3, 0.7))
+    assert f"within one uncertainty of their difference in {low} to {high} % of the pairs" in text
     assert {shares[score, "noise 0.3"][3] for score in ("severity", "ssim")} == {"100"}
