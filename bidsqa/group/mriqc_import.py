@@ -15,8 +15,8 @@ from bidsqa.bids.sidecar import acquisition, load_sidecar
 from bidsqa.bids.tsv import read_tsv
 from bidsqa.group.mriqc_faults import parse_version, why_not
 from bidsqa.metrics import METRIC_KEYS
-from bidsqa.models import SCORES
 from bidsqa.record import SCHEMA_VERSION, Record, clean
+from bidsqa.settings import DEFAULT_MODELS
 from bidsqa.verdict import Rules, decide
 from bidsqa.verdict.reading import look_up, number
 
@@ -180,7 +180,7 @@ def record_of(scan: MriqcScan, rules: Rules) -> Record:
     """
     version = parse_version(scan.version)
     metrics: dict[str, float | None] = {}
-    missing = dict.fromkeys(SCORES, IMPORTED)
+    missing = dict.fromkeys(DEFAULT_MODELS, IMPORTED)
     original: dict[str, float | None] = {}
     for key in METRIC_KEYS:
         if key not in scan.told:
