@@ -209,7 +209,7 @@ def record_of(scan: MriqcScan, rules: Rules) -> Record:
     )
     # what rules read of the image is missing for the one reason, so that it is told once
     for rule in rules.for_suffix(scan.suffix):
-        if number(look_up(record, rule.reads)) is None:
+        if rule.missing == "review" and number(look_up(record, rule.reads)) is None:
             record.reasons_missing.setdefault(rule.reads.split(".")[1], IMPORTED)
     record = Record.from_dict(clean(record.to_dict()))
     record.verdict = decide(record, rules)
