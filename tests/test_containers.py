@@ -81,7 +81,7 @@ def test_requirements_of_an_image(tmp_path: Path) -> None:
     assert len(names) == len(set(names))
     lean = module.requirements(ROOT / "setup.cfg", "cpu", False)
     left_out = {re.match(r"[\w-]+", line)[0] for line in set(usual) - set(lean)}
-    assert left_out == {"torch", "torchio", "onnx", "onnxscript"}
+    assert left_out == {"torch", "torchio", "onnx", "onnxscript", "scikit-learn"}
     cuda = module.requirements(ROOT / "setup.cfg", "cuda", True)
     (build,) = [line for line in cuda if line.startswith("onnxruntime")]
     assert re.fullmatch(r"onnxruntime-gpu\[cuda,cudnn\] >= [\d.]+", build)

@@ -15,8 +15,8 @@ from bidsqa.bids.sidecar import acquisition, load_sidecar
 from bidsqa.bids.tsv import read_tsv
 from bidsqa.group.mriqc_faults import parse_version, why_not
 from bidsqa.metrics import METRIC_KEYS
-from bidsqa.models import SCORES
 from bidsqa.record import SCHEMA_VERSION, Record, clean
+from bidsqa.settings import DEFAULT_MODELS
 from bidsqa.verdict import Rules, decide
 from bidsqa.verdict.reading import look_up, number
 
@@ -180,7 +180,7 @@ def record_of(scan: MriqcScan, rules: Rules) -> Record:
     """
     version = parse_version(scan.version)
     metrics: dict[str, float | None] = {}
-    missing = dict.fromkeys(SCORES, IMPORTED)
+    missing = dict.fromkeys(DEFAULT_MODELS, IMPORTED)
     original: dict[str, float | None] = {}
     for key in METRIC_KEYS:
         if key not in scan.told:
@@ -209,7 +209,7 @@ def record_of(scan: MriqcScan, rules: Rules) -> Record:
     )
     # what rules read of the image is missing for the one reason, so that it is told once
     for rule in rules.for_suffix(scan.suffix):
-        if number(look_up(record, rule.reads)) is None:
+        if rule.missing == "review" and number(look_up(record, rule.reads)) is None:
             record.reasons_missing.setdefault(rule.reads.split(".")[1], IMPORTED)
     record = Record.from_dict(clean(record.to_dict()))
     record.verdict = decide(record, rules)

@@ -133,6 +133,7 @@ class DiagnosticScorer:
         def readings(slices: Sequence[SliceScores], value: float) -> dict[str, Any]:
             mean = together.mean(axis=0)
             return {
+                "median": float(np.median(np.concatenate([np.asarray(part.value) for part in slices]))),
                 "probabilities": {str(number): float(chance) for number, chance in enumerate(mean)},
                 "class": CLASSES[int(mean.argmax())],
                 "share_non_diagnostic": float((together[:, 0] > 0.5).mean()),

@@ -95,6 +95,7 @@ class RankingScorer:
     def _readings(self, slices: Sequence[SliceScores], value: float) -> dict[str, Any]:
         values = np.concatenate([np.asarray(part.value) for part in slices])
         return {
+            "median": float(np.median(values)),
             "p10": float(np.percentile(values, 10)),
             "sd": float(values.std(ddof=1)) if values.size > 1 else 0.0,
             "planes": {part.plane: float(np.mean(part.value)) for part in slices},

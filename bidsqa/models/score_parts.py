@@ -91,6 +91,7 @@ NOISE_MOTION_PARTS = {
 
 RANKING_PARTS = {
     "uncertainty": "Standard error of the utility, from its spread over slices and planes",
+    "median": "Utility of the middle slice when the scored slices are put in order",
     "p10": "Utility that one in ten of the scored slices stays below",
     "sd": "Standard deviation of the utility over the scored slices",
     **{f"planes_{plane}": f"Mean utility of the {plane} slices" for plane in PLANES},
@@ -104,6 +105,7 @@ RANKING_PARTS = {
 
 DIAGNOSTIC_PARTS = {
     "uncertainty": "Standard error of the mean class, from its spread over slices and planes",
+    "median": "Expected class of the middle slice when the scored slices are put in order",
     **{f"probabilities_{number}": f"Mean probability of class {number} over the slices" for number in range(3)},
     "class": "The most probable class: 0 non-diagnostic, 1 diagnostic, 2 excellent (where there are three)",
     "share_non_diagnostic": "Share of the slices that are more likely non-diagnostic than not",

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -240,7 +239,7 @@ def _write(
     write_atomic(job.out / f"{recipe.model}.md", card)
     for table in result.tables:
         voice.say("\n" + table.text())
-    voice.say(textwrap.fill(f"Use: {result.use.replace('FILE', str(path))}", 110))
+    voice.say(f"Use: {result.use.replace('FILE', str(path))}")
     return path
 
 

@@ -150,7 +150,7 @@ def is_current(path: Path) -> bool:
     """Whether a case was prepared, with all baselines that are measured today."""
     if not path.exists():
         return False
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         return set(BASELINES) <= set(json.loads(str(file["facts"]))["baselines"])
 
 

@@ -36,8 +36,9 @@ def judging(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Scores without networks; the names of what was loaded."""
     loaded: list[str] = []
 
-    def load(name: str, device: str, weights: Path | None) -> Level:
-        loaded.append(name if weights is None else f"{name}={weights.name}")
+    def load(name: str, device: str | None = None, weights: Path | None = None) -> Level:
+        if device is not None:  # without one it is only looked whether the weights will do
+            loaded.append(name if weights is None else f"{name}={weights.name}")
         return Level(name)
 
     monkeypatch.setattr("bidsqa.models.load", load)
