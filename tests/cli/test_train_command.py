@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from bidsqa.cli.gentle_stop import GentleStop
-from bidsqa.cli.train import command_of, main
+from bidsqa.cli.train import main
 from bidsqa.cli.train_options import ARTIFACTS, TASKS, TRAIN_OPTIONS
-from bidsqa.cli.train_parser import parse
+from bidsqa.cli.train_parser import command_of, parse
 from bidsqa.cli.train_progress import TrainingProgress
 from bidsqa.image import Volume
 

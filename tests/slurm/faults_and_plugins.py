@@ -31,7 +31,7 @@ COLUMNS = ("what", "scans", "tasks", "seconds", "records and pages like the othe
 TIMES = ("seconds", "peak_mb")
 # times and memory on a page, in its table and in the record that it holds, and the scan's place in its study
 VARYING = re.compile(
-    rb'<dt>(?:seconds|peak mb) .*?</dd>|"(?:seconds|peak_mb)":\{[^}]*\}|'
+    rb'<dt>(?:seconds|peak memory) .*?</dd>|"(?:seconds|peak_mb)":\{[^}]*\}|'
     rb'<script type="application/json" id="cohort">.*?</script>',
     re.DOTALL,
 )
