@@ -67,6 +67,14 @@ def prepare(pictures: Sequence[Array]) -> Array:
     return np.stack([np.clip(fitted(picture), 0, 1) for picture in scaled])[:, None]
 
 
+def softmax(logits: Array, temperature: float = 1.0) -> Array:
+    """Probabilities (N, K), 0-1, of logits (N, K) divided by a temperature above 0."""
+    scaled = logits / temperature
+    odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    chances: Array = odds / odds.sum(axis=1, keepdims=True)
+    return chances
+
+
 class DiagnosticScorer:
     """Classifies the slices of volumes.
 
@@ -100,10 +108,7 @@ class DiagnosticScorer:
         parts = [
             self._network.run({"slices": slices[start : start + BATCH]})[0] for start in range(0, len(slices), BATCH)
         ]
-        logits = np.concatenate(parts).astype(np.float64) / self._temperature
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        chances: Array = odds / odds.sum(axis=1, keepdims=True)
-        return chances
+        return softmax(np.concatenate(parts).astype(np.float64), self._temperature)
 
     def score(self, volume: Volume, slice_fraction: float = 0.6, head: Array | None = None) -> Score:
         """Mean class of a volume.

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bidsqa.errors import InputError, UsageError
-from bidsqa.models.diagnostic import CLASSES, SIZE, TEMPERATURE_KEY, prepare
+from bidsqa.models.diagnostic import CLASSES, SIZE, TEMPERATURE_KEY, prepare, softmax
 from bidsqa.models.networks_diagnostic import ARCHITECTURES
 from bidsqa.models.ranking import LABELS_KEY
 from bidsqa.rating import read_items, read_ratings
@@ -25,7 +25,7 @@ from bidsqa.rating.pictures import Gallery
 from bidsqa.training.export import to_onnx
 from bidsqa.training.rated_model import Result
 from bidsqa.validation.diagnostic import accuracy_table, confusion_table
-from bidsqa.validation.temperature import calibration_error, fit_temperature, softmax
+from bidsqa.validation.temperature import calibration_error, fit_temperature
 
 Array = np.ndarray[Any, Any]
 BATCH = 8

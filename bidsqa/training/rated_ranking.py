@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bidsqa.models.diagnostic import softmax
 from bidsqa.models.preference import fit_preference
 from bidsqa.models.ranking import LABELS_KEY, TIE_KEY, UNIT_KEY, ZERO_KEY
 from bidsqa.training.export import half_rounded, to_safetensors
@@ -21,7 +22,7 @@ from bidsqa.training.rated_pairs import rated_pairs
 from bidsqa.validation.ranking import answers, classical
 from bidsqa.validation.statistics import bootstrap
 from bidsqa.validation.tables import Table
-from bidsqa.validation.temperature import fit_temperature, softmax
+from bidsqa.validation.temperature import fit_temperature
 
 Array = np.ndarray[Any, Any]
 BATCH = 16

@@ -7,16 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from bidsqa.models.diagnostic import softmax
+
 Array = np.ndarray[Any, Any]
 BOUNDS = (0.05, 20.0)
-
-
-def softmax(logits: Array, temperature: float = 1.0) -> Array:
-    """Probabilities (N, K) of logits (N, K) divided by a temperature."""
-    scaled = logits / temperature
-    odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    chances: Array = odds / odds.sum(axis=1, keepdims=True)
-    return chances
 
 
 def fit_temperature(logits: Array, votes: Array) -> float:

@@ -13,6 +13,7 @@ import pytest
 
 from bidsqa.bids import Scan, names, write_atomic
 from bidsqa.cli.import_mriqc import main as import_main
+from bidsqa.cli.main import main as run_main
 from bidsqa.record import Record
 
 
@@ -90,6 +91,17 @@ def fake_run(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
 
 
 SUBJECTS = ("01", "02", "03", "04", "05")
+
+
+@pytest.fixture
+def run(empty_scans: Path, tmp_path: Path, fake_run: FakeRun) -> Callable[..., dict[str, Any]]:
+    """Runs the command on the empty scans; what the graphs were asked for."""
+
+    def call(*options: object, code: int = 0, levels: tuple[str, ...] = ("participant",)) -> dict[str, Any]:
+        assert run_main([str(empty_scans), str(tmp_path / "out"), *levels, *map(str, options)]) == code
+        return fake_run.calls[-1] if fake_run.calls else {}
+
+    return call
 
 
 @pytest.fixture
