@@ -5,18 +5,25 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pytest
 
 from bidsqa.bids import names
 from bidsqa.image import Volume
 from bidsqa.models import Score, SliceScores
+from bidsqa.rating import read_ratings
+from bidsqa.rating.store import Store, store_path
 from bidsqa.record import Record
 from bidsqa.report import render_scan
 from bidsqa.simulation.phantom import Phantom
@@ -181,3 +188,49 @@ def pages(tmp_path_factory: pytest.TempPathFactory, phantom_3mm: Phantom) -> Pat
             path.write_bytes(content)
     run_group(out)
     return out
+
+
+class Running:
+    """An app in a process of its own."""
+
+    def __init__(self, root: Path, ratings: Path, *options: str) -> None:
+        self.ratings = ratings
+        command = [sys.executable, "-P", "-m", "bidsqa.cli.rate", str(root), str(ratings), *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        stdin=subprocess.DEVNULL, text=True)  # fmt: skip
+        self.addresses: dict[str, str] = {}
+        assert self.process.stdout
+        for line in self.process.stdout:
+            found = re.search(r"^(.*?):? ?(http://\S+)$", line)
+            if found:
+                self.addresses[found[1]] = found[2]
+            if line.startswith("Each address"):
+                break
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+
+    def answers(self, name: str, task: str) -> pd.DataFrame:
+        store = Store(store_path(self.ratings))
+        code = store.reader(name).code
+        store.close()
+        table = read_ratings(self.ratings, task, kinds=("main", "practice", "repeat", "catch"))
+        return table[table["rater"] == code]
+
+
+@contextmanager
+def _running(root: Path, ratings: Path, *options: str) -> Iterator[Running]:
+    app = Running(root, ratings, *options)
+    try:
+        yield app
+    finally:
+        if app.process.poll() is None:
+            app.kill()
+
+
+@pytest.fixture(scope="session")
+def running() -> Callable[..., AbstractContextManager[Running]]:
+    """Starts the rating app: dataset, folder of the ratings, options."""
+    return _running

@@ -3,20 +3,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pytest
 
-from bidsqa.rating import read_ratings
 from bidsqa.rating.store import Store, store_path
 
 if TYPE_CHECKING:
@@ -33,47 +27,8 @@ KEYS: dict[str, tuple[tuple[str, ...], str]] = {
     "diagnostic": (("1",), "1"),
     "likert": (("g", "2"), "2"),
 }
+Starter = Callable[..., AbstractContextManager[Any]]
 READERS = (*KEYS, "reload", "undo", "first", "second", "hostile", "phone", "idle", "zoom")
-
-
-class Running:
-    """An app in a process of its own."""
-
-    def __init__(self, root: Path, ratings: Path, *options: str) -> None:
-        self.ratings = ratings
-        command = [sys.executable, "-P", "-m", "bidsqa.cli.rate", str(root), str(ratings), *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                        stdin=subprocess.DEVNULL, text=True)  # fmt: skip
-        self.addresses: dict[str, str] = {}
-        assert self.process.stdout
-        for line in self.process.stdout:
-            found = re.search(r"^(.*?):? ?(http://\S+)$", line)
-            if found:
-                self.addresses[found[1]] = found[2]
-            if line.startswith("Each address"):
-                break
-
-    def kill(self) -> None:
-        """As a power cut would."""
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
-
-    def answers(self, name: str, task: str) -> pd.DataFrame:
-        store = Store(store_path(self.ratings))
-        code = store.reader(name).code
-        store.close()
-        table = read_ratings(self.ratings, task, kinds=EVERY_KIND)
-        return table[table["rater"] == code]
-
-
-@contextmanager
-def running(root: Path, ratings: Path, *options: str) -> Iterator[Running]:
-    app = Running(root, ratings, *options)
-    try:
-        yield app
-    finally:
-        if app.process.poll() is None:
-            app.kill()
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +44,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, phantom_3mm: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def app(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def app(running: Starter, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """All tasks, three items each, and a reader for each test."""
     pytest.importorskip("playwright.sync_api")
     options = ("--tasks", *KEYS, "--goal", "3", "--practice", "1", "--raters", *READERS)
@@ -133,7 +88,7 @@ def press(page: Page, *keys: str) -> str:
 
 
 @pytest.mark.parametrize("task", KEYS)
-def test_a_whole_session_by_keyboard(browser: Browser, app: Running, task: str) -> None:
+def test_a_whole_session_by_keyboard(browser: Browser, app: Any, task: str) -> None:
     keys, value = KEYS[task]
     with visit(browser, app.addresses[task]) as page:
         page.keyboard.press(str(1 + list(KEYS).index(task)))
@@ -162,7 +117,7 @@ def test_a_whole_session_by_keyboard(browser: Browser, app: Running, task: str) 
         assert table["artifacts"].tolist() == [["ghosting"]] * 4
 
 
-def test_buttons_do_the_same_as_keys(browser: Browser, app: Running) -> None:
+def test_buttons_do_the_same_as_keys(browser: Browser, app: Any) -> None:
     with visit(browser, app.addresses["reload"], "pairwise") as page:
         first = ready(page)
         page.get_by_role("button", name="Right is better").click()
@@ -177,7 +132,7 @@ def test_buttons_do_the_same_as_keys(browser: Browser, app: Running) -> None:
     assert app.answers("reload", "pairwise")["value"].tolist() == ["right", "left", "skip"]
 
 
-def test_an_answer_is_taken_back_by_a_key(browser: Browser, app: Running) -> None:
+def test_an_answer_is_taken_back_by_a_key(browser: Browser, app: Any) -> None:
     with visit(browser, app.addresses["undo"], "likert") as page:
         first = ready(page)
         assert page.locator("#undo").is_disabled()
@@ -196,7 +151,7 @@ def test_an_answer_is_taken_back_by_a_key(browser: Browser, app: Running) -> Non
 
 
 @pytest.mark.slow
-def test_a_kill_costs_nothing_and_is_told(browser: Browser, dataset: Path, tmp_path: Path) -> None:
+def test_a_kill_costs_nothing_and_is_told(running: Starter, browser: Browser, dataset: Path, tmp_path: Path) -> None:
     options = ("--tasks", "likert", "--per-scan", "3", "--practice", "0", "--raters", "Ann")
     with (
         running(dataset, tmp_path / "ratings", *options) as app,
@@ -217,7 +172,9 @@ def test_a_kill_costs_nothing_and_is_told(browser: Browser, dataset: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_an_answer_that_cant_be_saved_is_not_passed_over(browser: Browser, dataset: Path, tmp_path: Path) -> None:
+def test_an_answer_that_cant_be_saved_is_not_passed_over(
+    running: Starter, browser: Browser, dataset: Path, tmp_path: Path
+) -> None:
     options = ("--tasks", "likert", "--per-scan", "3", "--practice", "0", "--raters", "Ann", "--port")
     import socket
 
@@ -246,7 +203,7 @@ def test_an_answer_that_cant_be_saved_is_not_passed_over(browser: Browser, datas
     context.close()
 
 
-def test_two_readers_at_once(browser: Browser, app: Running) -> None:
+def test_two_readers_at_once(browser: Browser, app: Any) -> None:
     with (
         visit(browser, app.addresses["first"], "pairwise") as one,
         visit(browser, app.addresses["second"], "pairwise") as two,
@@ -260,7 +217,7 @@ def test_two_readers_at_once(browser: Browser, app: Running) -> None:
     assert app.answers("second", "pairwise")["value"].tolist() == ["right"] * 3
 
 
-def test_two_windows_of_one_reader_dont_answer_twice(browser: Browser, app: Running) -> None:
+def test_two_windows_of_one_reader_dont_answer_twice(browser: Browser, app: Any) -> None:
     with visit(browser, app.addresses["hostile"], "diagnostic") as page:
         # a page of the same browser, opened beside
         other = page.context.new_page()
@@ -274,7 +231,9 @@ def test_two_windows_of_one_reader_dont_answer_twice(browser: Browser, app: Runn
 
 
 @pytest.mark.slow
-def test_typing_is_only_text_and_hostile_words_stay_words(browser: Browser, dataset: Path, tmp_path: Path) -> None:
+def test_typing_is_only_text_and_hostile_words_stay_words(
+    running: Starter, browser: Browser, dataset: Path, tmp_path: Path
+) -> None:
     listed = tmp_path / "list.txt"
     listed.write_text(f"{HOSTILE[:70]}\nMetal\n")
     options = ("--tasks", "likert", "--artifact-list", str(listed), "--practice", "0")
@@ -299,7 +258,7 @@ def test_typing_is_only_text_and_hostile_words_stay_words(browser: Browser, data
         assert table["artifacts"].tolist() == [[re.sub(r"\W+", "_", HOSTILE[:70].lower()).strip("_")[:40]]]
 
 
-def test_a_pause_is_marked_and_time_begins_with_the_pictures(browser: Browser, app: Running) -> None:
+def test_a_pause_is_marked_and_time_begins_with_the_pictures(browser: Browser, app: Any) -> None:
     context = browser.new_context()
     page = context.new_page()
     page.clock.install()
@@ -319,7 +278,7 @@ def test_a_pause_is_marked_and_time_begins_with_the_pictures(browser: Browser, a
 
 @pytest.mark.slow
 def test_stacks_are_paged_zoomed_and_compared_with_the_reference(
-    browser: Browser, dataset: Path, tmp_path: Path
+    running: Starter, browser: Browser, dataset: Path, tmp_path: Path
 ) -> None:
     options = ("--unit", "volume", "--plane", "coronal", "--reference", "--practice", "0", "--raters", "Ann")
     with (
@@ -357,7 +316,7 @@ def test_stacks_are_paged_zoomed_and_compared_with_the_reference(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("task", ["pairwise", "ruler_threshold", "likert"])
 def test_everything_has_a_name_and_fits_a_phone(
-    browser: Browser, app: Running, dataset: Path, task: str, scheme: Any, request: pytest.FixtureRequest
+    browser: Browser, app: Any, dataset: Path, task: str, scheme: Any, request: pytest.FixtureRequest
 ) -> None:
     page = request.getfixturevalue("phone")
     page.emulate_media(color_scheme=scheme)
@@ -377,7 +336,7 @@ def test_everything_has_a_name_and_fits_a_phone(
 
 
 @pytest.fixture(scope="module")
-def phone(browser: Browser, app: Running) -> Iterator[Page]:
+def phone(browser: Browser, app: Any) -> Iterator[Page]:
     """A narrow window of a reader who looks at several tasks."""
     context = browser.new_context(viewport={"width": 360, "height": 740})
     page = context.new_page()
@@ -386,7 +345,7 @@ def phone(browser: Browser, app: Running) -> Iterator[Page]:
     context.close()
 
 
-def test_help_tells_the_keys_and_takes_none(browser: Browser, app: Running) -> None:
+def test_help_tells_the_keys_and_takes_none(browser: Browser, app: Any) -> None:
     with visit(browser, app.addresses["zoom"], "pairwise") as page:
         before = ready(page)
         page.keyboard.press("?")
@@ -404,7 +363,7 @@ def test_help_tells_the_keys_and_takes_none(browser: Browser, app: Running) -> N
     assert table["confidence"].tolist() == [2]
 
 
-def test_a_stranger_sees_nothing(browser: Browser, app: Running) -> None:
+def test_a_stranger_sees_nothing(browser: Browser, app: Any) -> None:
     context = browser.new_context()
     page = context.new_page()
     used = app.addresses["zoom"]
