@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 HOSTILE = "<img src=x onerror=alert(1)></script><script>document.title='owned'</script>\"'{{7*7}}%s"
-EVERY_KIND = ("main", "practice", "repeat", "catch")
 # what a reader presses for one item, and the answer that it stands for
 KEYS: dict[str, tuple[tuple[str, ...], str]] = {
     "pairwise": (("ArrowDown",), "similar"),
