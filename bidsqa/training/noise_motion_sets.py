@@ -31,6 +31,8 @@ BLANK_CHANCE, FRAME_CHANCE, FILLED_CHANCE = 0.5, 0.3, 0.25
 GAMMA, FILLED = 0.3, 0.7
 # larger pixels: how often, and half of the fewest of a side
 COARSE_CHANCE, COARSEST = 0.2, 56
+# reconstruction filters: how often, and the most that the outermost k-space is damped or raised (natural logarithm)
+FILTER_CHANCE, DAMPED, RAISED = 0.4, 1.2, 0.5
 # noise below motion, dB
 MOTION_NOISE, NOISY_CHANCE = (18.0, 36.0), 0.5
 
@@ -125,6 +127,8 @@ def draw_clean(windows: Windows, rng: np.random.Generator, augment: bool = True)
         image = image ** np.float32(np.exp(rng.uniform(-GAMMA, GAMMA)))
         if rng.random() < COARSE_CHANCE:
             image = _coarser(image, int(rng.integers(COARSEST, WINDOW // 2)) * 2)
+        if rng.random() < FILTER_CHANCE:
+            image = refiltered(image, rng)
     zero = image == 0
     blank = np.zeros_like(zero)
     if zero.mean() > BLANKED_FROM and rng.random() < BLANK_CHANCE:
@@ -143,6 +147,24 @@ def _coarser(image: Array, size: int) -> Array:
     result = np.zeros_like(image)
     result[low:high, low:high] = small * lit
     return result
+
+
+def refiltered(image: Array, rng: np.random.Generator) -> Array:
+    """The slice as another site's reconstruction would smooth or sharpen it: k-space times exp(a r^2), air kept.
+
+    Parameters
+    ----------
+    image : ndarray of float32, shape (256, 256)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of float32, shape (256, 256)
+    """
+    radius = np.linspace(-1, 1, WINDOW, dtype=np.float32) ** 2
+    gain = np.exp(np.float32(rng.uniform(-DAMPED, RAISED)) * (radius[:, None] + radius[None, :]) / 2)
+    filtered = np.abs(from_kspace(to_kspace(image) * gain)) * (image > 0)
+    return np.asarray(filtered, dtype=np.float32)
 
 
 def _nearest(size: int) -> Array:
@@ -229,12 +251,18 @@ def motion_pair(
     """
     image, blank = draw_clean(windows, rng, augment)
     kspace, maps = seen_by_coils(image, rng, MOTION_COILS)
+    support = _support(rng) if augment else None
+    if support is not None:
+        kspace = kspace * support
     size = float(rng.uniform(1, largest)) if largest > 1 and rng.random() < 0.5 else 1.0
     moved = move(kspace, draw_moves(rng, size), ORDERS[int(rng.integers(len(ORDERS)))], int(rng.integers(2)), maps)
+    if support is not None:
+        # both ring at the end of k-space, so that ringing isn't taken for motion
+        moved = moved * support
     seed, level = int(rng.integers(2**31)), float(rng.uniform(*MOTION_NOISE))
     pair = [sum_of_squares(from_kspace(kspace)), sum_of_squares(from_kspace(moved))]
     if rng.random() < NOISY_CHANCE:
-        first, second = (CoilNoise(part, np.random.default_rng(seed)) for part in (kspace, moved))
+        first, second = (CoilNoise(part, np.random.default_rng(seed), support) for part in (kspace, moved))
         sigma = first.sigma_of(level, bright_part(image))
         pair = [first.at(sigma), second.at(sigma)]
     for version in pair:
