@@ -73,13 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def joined_curve(paths: Sequence[Path]) -> list[Row]:
-    """The curves of stages one after the other, steps and seconds going on."""
+    """The curves of stages one after the other, steps and seconds going on; a curve of several stages keeps theirs."""
     rows: list[Row] = []
-    for stage, path in enumerate(paths):
-        last = rows[-1] if rows else {"step": 0.0, "seconds": 0.0}
+    for path in paths:
+        last = rows[-1] if rows else {"stage": 0.0, "step": 0.0, "seconds": 0.0}
         for row in read_curve(path):
-            going = {"step": row["step"] + last["step"], "seconds": row["seconds"] + last["seconds"]}
-            rows.append({"stage": stage + 1.0, **row, **going})
+            going = {name: row[name] + last[name] for name in ("step", "seconds")}
+            rows.append({**row, "stage": row.get("stage", 1.0) + last["stage"], **going})
     return rows
 
 

@@ -8,6 +8,7 @@ the ruler whose output is nearest. Tables go into ``docs/validation_tables``.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +24,16 @@ from bidsqa.models.noise_motion import NoiseMotionScorer
 from bidsqa.models.noise_motion_inputs import prepare_images
 from bidsqa.rulers import shipped_rulers
 from bidsqa.validation.noise_motion_cases import Case, CleanScan, build_cases, load_cases, plain_snr, save_cases
-from bidsqa.validation.noise_motion_tables import NETWORK, Clean, Judged, write_tables
+from bidsqa.validation.noise_motion_motion import WholeScan, clean_table, motion_table, task_table
+from bidsqa.validation.noise_motion_tables import (
+    NETWORK,
+    Judged,
+    Rulers,
+    label_table,
+    ruler_table,
+    threshold_table,
+    unseen_table,
+)
 
 Array = np.ndarray[Any, Any]
 # from images (N, H, W) to scores (N,), higher is better
@@ -90,12 +100,14 @@ def ruler_scores(noise: Mapping[str, Reader]) -> dict[str, dict[str, Array]]:
     }
 
 
-def judge_clean(scorer: NoiseMotionScorer, scans: Sequence[CleanScan]) -> list[Clean]:
-    """Noise output and probability of motion of whole clean scans: medians over their slices."""
+def judge_scans(scorer: NoiseMotionScorer, scans: Sequence[CleanScan]) -> list[WholeScan]:
+    """Noise output and probability of motion of whole scans as they are and moved: medians over their slices."""
     found = []
     for scan in scans:
-        noise, moved = scorer.score_images(scan.slices.astype(np.float32))
-        found.append((scan.data, scan.subject, scan.contrast, float(np.median(noise)), float(np.median(moved))))
+        noise, still = scorer.score_images(scan.slices.astype(np.float32))
+        _, moved = scorer.score_images(scan.moved.astype(np.float32))
+        medians = (float(np.median(values)) for values in (noise, still, moved))
+        found.append(WholeScan(scan.data, scan.subject, scan.contrast, *medians))
     return found
 
 
@@ -109,6 +121,57 @@ def spent_on(scorer: NoiseMotionScorer) -> float:
     began = time.process_time()
     scorer.score(volume)
     return time.process_time() - began
+
+
+def write_tables(
+    judged: Sequence[Judged],
+    rulers: Rulers,
+    scans: Sequence[WholeScan],
+    seconds: float,
+    sha256: str,
+    variants: Path | None,
+    out: Path,
+) -> None:
+    """Make, print and write all tables.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+    rulers : Mapping
+        Scores of the shipped rulers' versions by ruler and scorer.
+    scans : sequence of WholeScan
+    seconds : float
+        Of processor time for a scan of 256 x 256 x 176 voxels.
+    sha256 : str
+        Of the weights.
+    variants : Path, optional
+        Facts of the variants' training; without it their tables are left out.
+    out : Path
+        Folder.
+    """
+    note = f"Weights {sha256[:12]}. Intervals: 95 %, subjects drawn anew."
+    facts = json.loads(variants.read_text(encoding="utf-8")) if variants is not None else {}
+    few = f"The MEON-shaped network had {facts['steps']} steps of training, which is too few. " if facts else ""
+    tables = {
+        "ruler": ruler_table(judged, rulers, few + note),
+        "thresholds": threshold_table(judged, rulers, few + note),
+        "motion": motion_table(judged, scans, note),
+        "clean": clean_table(scans, seconds, note),
+    }
+    if facts:
+        equal = (
+            f"Trained side by side on the same slices, {facts['steps']} steps of each task (5 versions of a slice, 3 "
+            f"pairs), seed {facts['seed']}: a comparison, not the shipped network. Sites, subjects and maps not "
+            f"trained on. {note}"
+        )
+        tables |= {
+            "labels": label_table(judged, rulers, equal),
+            "unseen": unseen_table(judged, rulers, equal),
+            "tasks": task_table(judged, rulers, equal),
+        }
+    for name, table in tables.items():
+        print(table.text(), flush=True)
+        table.write(out / f"noise_motion_{name}.json")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -136,10 +199,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for readers, more in zip((noise, moved), variant_readers(chosen.variants), strict=True):
             readers.update(more)
     judged = judge(cases, noise, moved)
-    clean = judge_clean(scorer, scans)
     facts = chosen.variants / "variants.json" if chosen.variants is not None else None
     sha256 = scorer.provenance()["sha256"]
-    write_tables(judged, ruler_scores(noise), clean, spent_on(scorer), sha256, facts, chosen.out)
+    whole = judge_scans(scorer, scans)
+    write_tables(judged, ruler_scores(noise), whole, spent_on(scorer), sha256, facts, chosen.out)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from bidsqa.image import Volume, acquisition_axis, head_extent, middle_indices, 
 from bidsqa.models.aggregation import choose_slices, thin
 from bidsqa.models.noise_estimate import iedd_score
 from bidsqa.models.noise_motion import SLICES_PER_PLANE
-from bidsqa.models.noise_motion_inputs import WINDOW, prepare
+from bidsqa.models.noise_motion_inputs import WINDOW, prepare, standardise
 from bidsqa.models.severity_inputs import native_windows
 from bidsqa.simulation.coil_motion import ORDERS, draw_moves, move
 from bidsqa.simulation.coil_noise import BLANKED_FROM, bright_part, image_versions
@@ -121,26 +121,33 @@ def pair_of(window: Array, order: str, rng: np.random.Generator) -> Array:
 
 @dataclass(frozen=True)
 class CleanScan:
-    """A whole scan as it is, as the network is given it.
+    """A whole scan as it is and moved, as the network is given it.
 
     Parameters
     ----------
     subject, contrast, data : str
-    slices : ndarray of float16, shape (N, 1, 256, 256)
+    slices, moved : ndarray of float16, shape (N, 1, 256, 256)
     """
 
     subject: str
     contrast: str
     data: str
     slices: Array
+    moved: Array
 
 
-def prepared(clean: Clean, data: str) -> CleanScan:
-    """The slices that a scan's score rests on."""
+def prepared(clean: Clean, data: str, seed: int) -> CleanScan:
+    """The slices that a scan's score rests on, as they are and after one motion of the head, the same in each slice."""
     head = rough_head(clean.volume)
-    planes = choose_slices(clean.volume, head, 0.6, SLICES_PER_PLANE)
-    slices = np.concatenate([prepare(clean.volume, head, axis, indices) for axis, indices in planes])
-    return CleanScan(clean.subject, clean.contrast, data, slices.astype(np.float16))
+    order = ORDERS[seed % len(ORDERS)]
+    slices, moved = [], []
+    for axis, indices in choose_slices(clean.volume, head, 0.6, SLICES_PER_PLANE):
+        slices.append(prepare(clean.volume, head, axis, indices))
+        windows, _ = native_windows(clean.volume, head, axis, indices, WINDOW)
+        pairs = [pair_of(window, order, np.random.default_rng((seed, axis))) for window in np.abs(windows)]
+        moved.append(standardise(np.stack([pair[1] for pair in pairs]))[:, None])
+    still, shaken = (np.concatenate(part).astype(np.float16) for part in (slices, moved))
+    return CleanScan(clean.subject, clean.contrast, data, still, shaken)
 
 
 def build_cases(data: Path) -> tuple[list[Case], list[CleanScan]]:
@@ -148,7 +155,7 @@ def build_cases(data: Path) -> tuple[list[Case], list[CleanScan]]:
     cases, scans = [], []
     for number, (clean, kind) in enumerate(clean_scans(data)):
         cases += list(cases_of(clean, kind, SEED + number))
-        scans.append(prepared(clean, kind))
+        scans.append(prepared(clean, kind, SEED + number))
         print(f"{clean.name}: {len(cases)} cases", flush=True)
     return cases, scans
 
@@ -159,6 +166,7 @@ def save_cases(cases: Sequence[Case], scans: Sequence[CleanScan], path: Path) ->
     told = [{name: value for name, value in vars(case).items() if not isinstance(value, np.ndarray)} for case in cases]
     whole = [{"subject": scan.subject, "contrast": scan.contrast, "data": scan.data} for scan in scans]
     arrays = {f"scan{place}": scan.slices for place, scan in enumerate(scans)}
+    arrays |= {f"moved{place}": scan.moved for place, scan in enumerate(scans)}
     for place, case in enumerate(cases):
         top = np.float32(max(float(case.versions.max()), 1e-20))
         arrays[f"versions{place}"] = (case.versions / top).astype(np.float16)
@@ -178,7 +186,10 @@ def load_cases(path: Path) -> tuple[list[Case], list[CleanScan]]:
             )
             for place, one in enumerate(told)
         ]
-        return cases, [CleanScan(**one, slices=kept[f"scan{place}"]) for place, one in enumerate(whole)]
+        return cases, [
+            CleanScan(**one, slices=kept[f"scan{place}"], moved=kept[f"moved{place}"])
+            for place, one in enumerate(whole)
+        ]
 
 
 def plain_snr(image: Array) -> float:

@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bidsqa.models.noise_motion import MOVED
 from bidsqa.rulers import scale
 from bidsqa.training.noise_motion import RULER_LEVELS
 from bidsqa.validation.noise_motion_cases import MADE, REAL, SEEN_SITE, Case
-from bidsqa.validation.statistics import area, area_interval, bootstrap, prediction_limit, share_interval
+from bidsqa.validation.statistics import bootstrap
 from bidsqa.validation.tables import Table
 
 Array = np.ndarray[Any, Any]
@@ -48,7 +45,6 @@ class Judged:
 
 
 Rulers = Mapping[str, Mapping[str, Array]]
-Clean = tuple[str, str, str, float, float]
 
 
 def ruler_of(case: Case) -> str:
@@ -214,164 +210,3 @@ def unseen_table(judged: Sequence[Judged], rulers: Rulers, note: str) -> Table:
     told = f"{len(flair)} FLAIR slices of {subjects} subjects and maps not trained on. "
     columns = ["network of noise alone", "error", "within 1, %"]
     return Table("A contrast that was not trained on, with a ruler of its own", columns, rows, told + note, COMMAND)
-
-
-def logit(probability: Array | float) -> Array:
-    """Logit of a probability, kept finite."""
-    inside = np.clip(np.asarray(probability, dtype=np.float64), 1e-9, 1 - 1e-9)
-    return np.asarray(np.log(inside / (1 - inside)))
-
-
-def motion_offset(clean: Sequence[Clean], without: str = "") -> float:
-    """How sure of motion (logit) the network must be so that a clean scan is called moved with a chance of 5 %.
-
-    Parameters
-    ----------
-    clean : sequence
-        Whole clean scans; those of sites and maps that were not trained on count.
-    without : str
-        A subject to leave out.
-
-    Returns
-    -------
-    float
-        0 or more (:func:`bidsqa.validation.statistics.prediction_limit`).
-    """
-    known = [part for part in clean if part[0] != SEEN_SITE and part[1] != without]
-    return max(0.0, prediction_limit(logit(np.array([part[4] for part in known])))) if known else 0.0
-
-
-def motion_cells(judged: Sequence[Judged], name: str, clean: Sequence[Clean] = ()) -> list[str]:
-    """Accuracy, area, share of moved slices that are found, false alarms; in percent but for the area.
-
-    With clean scans a slice is called moved where the network is surer than :func:`motion_offset` without its subject.
-    """
-    subjects = [one.case.subject for one in judged]
-    cuts = np.array([motion_offset(clean, subject) for subject in subjects])[:, None]
-    values = 1 / (1 + np.exp(cuts - logit(np.array([one.moved[name] for one in judged]))))
-    right = np.column_stack([values[:, 0] <= MOVED, values[:, 1] > MOVED])
-    moved = [(subject, float(value)) for subject, value in zip(subjects, values[:, 1], strict=True)]
-    still = [(subject, float(value)) for subject, value in zip(subjects, values[:, 0], strict=True)]
-    low, high = area_interval(moved, still)
-    alarms = int((values[:, 0] > MOVED).sum())
-    bounds = share_interval(alarms, len(values))
-    return [
-        with_interval(subjects, share_of(right), 0),
-        f"{area(values[:, 1], values[:, 0]):.2f} [{low:.2f}, {high:.2f}]",
-        f"{100 * right[:, 1].mean():.0f}",
-        f"{100 * alarms / len(values):.0f} [{100 * bounds[0]:.0f}, {100 * bounds[1]:.0f}]",
-    ]
-
-
-MOTION_COLUMNS = ("accuracy, %", "AUC", "moved found, %", "false alarms, %")
-
-
-def motion_table(judged: Sequence[Judged], clean: Sequence[Clean], note: str) -> Table:
-    """Motion by kind of data and order of the lines, and whole clean scans."""
-    rows = [[title, len(own), *motion_cells(own, NETWORK, clean)] for title, own in groups(judged).items()]
-    unseen = [one for one in judged if one.case.data != SEEN_SITE]
-    rows.append(["all not trained on", len(unseen), *motion_cells(unseen, NETWORK, clean)])
-    rows.append(["all not trained on, cut at 0.5 before the offset", len(unseen), *motion_cells(unseen, NETWORK)])
-    for order in sorted({one.case.order for one in unseen}):
-        own = [one for one in unseen if one.case.order == order]
-        rows.append(
-            [f"all not trained on: {order.replace('_', ' ')} order", len(own), *motion_cells(own, NETWORK, clean)]
-        )
-    for kind in (REAL, SEEN_SITE, MADE):
-        found = [logit(part[4]) > motion_offset(clean, part[1]) for part in clean if part[0] == kind]
-        alarms = int(sum(found))
-        low, high = share_interval(alarms, len(found))
-        share = f"{100 * alarms / max(len(found), 1):.0f} [{100 * low:.0f}, {100 * high:.0f}]"
-        rows.append([f"whole clean scans, {kind}", len(found), "", "", "", share])
-    told = (
-        "Slices (and, below, whole scans) without motion, and the same with 2 to 4 moves within 1 degree and 3 pixels "
-        "each, at random times. Called moved where the network is surer than nineteen in twenty clean scans of sites "
-        "and maps not trained on, the subject at hand left out; the shipped weights' offset rests on all of them "
-        f"({motion_offset(clean):.3f}). Intervals 95 %, subjects drawn anew (false alarms: Wilson). "
-    )
-    return Table(
-        "Motion: slices with simulated motion and without", ["data", "slices", *MOTION_COLUMNS], rows, told + note
-    )
-
-
-def task_table(judged: Sequence[Judged], rulers: Rulers, note: str) -> Table:
-    """Both tasks against one, and what follows the convolutions."""
-    unseen = [one for one in judged if one.case.data != SEEN_SITE]
-    titles = {
-        "dual": "both tasks; DN, motion branch ReLU+BN",
-        "noise": "noise alone; DN",
-        "motion": "motion alone; DN trunk, ReLU+BN",
-        "relu_bn": "both tasks; ReLU+BN everywhere",
-        "relu_ln": "both tasks; ReLU+LN everywhere",
-    }
-    rows = []
-    for name, title in titles.items():
-        noise = error_cells(unseen, errors_of(unseen, rulers, name)) if name in unseen[0].noise else ["", ""]
-        motion = motion_cells(unseen, name)[:2] if name in unseen[0].moved else ["", ""]
-        rows.append([title, *noise, *motion])
-    columns = ["network", "noise: error", "noise: within 1, %", "motion: accuracy, %", "motion: AUC"]
-    return Table("One task or both, and what normalises the features", columns, rows, note, COMMAND)
-
-
-def write_tables(
-    judged: Sequence[Judged],
-    rulers: Rulers,
-    clean: Sequence[Clean],
-    seconds: float,
-    sha256: str,
-    variants: Path | None,
-    out: Path,
-) -> None:
-    """Make, print and write all tables.
-
-    Parameters
-    ----------
-    judged : sequence of Judged
-    rulers : Mapping
-        Scores of the shipped rulers' versions by ruler and scorer.
-    clean : sequence
-        Whole clean scans: kind of data, subject, contrast, noise output, probability of motion.
-    seconds : float
-        Of processor time for a scan of 256 x 256 x 176 voxels.
-    sha256 : str
-        Of the weights.
-    variants : Path, optional
-        Facts of the variants' training; without it their tables are left out.
-    out : Path
-        Folder.
-    """
-    note = f"Weights {sha256[:12]}. Intervals: 95 %, subjects drawn anew."
-    facts = json.loads(variants.read_text(encoding="utf-8")) if variants is not None else {}
-    few = f"The MEON-shaped network had {facts['steps']} steps of training, which is too few. " if facts else ""
-    tables = {
-        "ruler": ruler_table(judged, rulers, few + note),
-        "thresholds": threshold_table(judged, rulers, few + note),
-        "motion": motion_table(judged, clean, note),
-        "clean": clean_table(clean, seconds, note),
-    }
-    if facts:
-        equal = (
-            f"Trained side by side on the same slices, {facts['steps']} steps of each task (5 versions of a slice, 3 "
-            f"pairs), seed {facts['seed']}: a comparison, not the shipped network. Sites, subjects and maps not "
-            f"trained on. {note}"
-        )
-        tables |= {
-            "labels": label_table(judged, rulers, equal),
-            "unseen": unseen_table(judged, rulers, equal),
-            "tasks": task_table(judged, rulers, equal),
-        }
-    for name, table in tables.items():
-        print(table.text(), flush=True)
-        table.write(out / f"noise_motion_{name}.json")
-
-
-def clean_table(clean: Sequence[Clean], seconds: float, note: str) -> Table:
-    """What clean scans get, and how long one takes."""
-    rows = []
-    for kind in (REAL, SEEN_SITE, MADE):
-        for contrast in sorted({part[2] for part in clean if part[0] == kind}):
-            values = np.array([part[3] for part in clean if part[0] == kind and part[2] == contrast])
-            rows.append([kind, contrast, len(values), f"{np.median(values):.1f}", f"{values.min():.1f}"])
-    told = f"A scan of 256 x 256 x 176 voxels takes {seconds:.2f} s of one processor, its rough head included. "
-    columns = ["data", "contrast", "scans", "noise output, median", "lowest"]
-    return Table("Noise output (dB) of clean scans", columns, rows, told + note, COMMAND)

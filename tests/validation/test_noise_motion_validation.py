@@ -16,28 +16,26 @@ from bidsqa.simulation.coil_noise import bright_part, snr_db
 from bidsqa.training.noise_motion import RULER_LEVELS
 from bidsqa.training.pool import Clean
 from bidsqa.validation import noise_motion_variants
-from bidsqa.validation.noise_motion import judge, variant_readers
+from bidsqa.validation.noise_motion import judge, variant_readers, write_tables
 from bidsqa.validation.noise_motion_cases import (
     MADE,
     REAL,
     SEEN_SITE,
     Case,
-    CleanScan,
     cases_of,
     load_cases,
     plain_snr,
+    prepared,
     save_cases,
 )
+from bidsqa.validation.noise_motion_motion import WholeScan, motion_cells, motion_offset
 from bidsqa.validation.noise_motion_tables import (
     NETWORK,
     Judged,
     best_cut,
     clear_of_own,
     errors_of,
-    motion_cells,
-    motion_offset,
     read_versions,
-    write_tables,
 )
 
 LEVELS = np.array([*RULER_LEVELS, 33.0])
@@ -73,6 +71,11 @@ def judged() -> list[Judged]:
         made_up("c", "FLAIR", MADE, 0.0, own=20.0),
         made_up("d", "PDw", MADE, -3.2),
     ]
+
+
+def whole(subject: str, p_still: float, data: str = REAL, contrast: str = "T1w") -> WholeScan:
+    """A scan that looks a little more moved when it is."""
+    return WholeScan(data, subject, contrast, 28.0, p_still, min(p_still + 0.1, 1.0))
 
 
 RULERS = {f"{contrast}-3D": dict.fromkeys((*NOISE, "relu_ln"), LEVELS) for contrast in ("T1w", "T2w", "FLAIR", "PDw")}
@@ -113,18 +116,18 @@ def test_motion_of_known_probabilities(judged: list[Judged]) -> None:
 
 def test_the_offset_is_what_few_clean_scans_reach() -> None:
     rng = np.random.default_rng(0)
-    clean = [(REAL, f"{n}", "T1w", 30.0, float(1 / (1 + np.exp(-x)))) for n, x in enumerate(rng.normal(0, 1, 400))]
+    clean = [whole(f"{n}", float(1 / (1 + np.exp(-x)))) for n, x in enumerate(rng.normal(0, 1, 400))]
     assert motion_offset(clean) == pytest.approx(1.65, abs=0.15)
-    assert motion_offset([*clean, (SEEN_SITE, "s", "T1w", 30.0, 0.999)]) == motion_offset(clean)
-    assert motion_offset([*clean[:3], (REAL, "x", "T1w", 30.0, 0.999)], "x") == motion_offset(clean[:3])
-    assert motion_offset([(REAL, f"{n}", "T1w", 30.0, 0.01) for n in range(5)]) == 0
+    assert motion_offset([*clean, whole("s", 0.999, SEEN_SITE)]) == motion_offset(clean)
+    assert motion_offset([*clean[:3], whole("x", 0.999)], "x") == motion_offset(clean[:3])
+    assert motion_offset([whole(f"{n}", 0.01) for n in range(5)]) == 0
 
 
 def test_all_tables(judged: list[Judged], tmp_path: Path) -> None:
     facts = tmp_path / "variants.json"
     facts.write_text(json.dumps({"steps": 10, "seconds": 1, "seed": 3}))
-    clean = [(REAL, "a", "T1w", 28.0, 0.1), (REAL, "b", "T2w", 26.0, 0.7)]
-    write_tables(judged, RULERS, clean, 0.3, "0123456789abcdef", facts, tmp_path)
+    scans = [whole("a", 0.1), whole("b", 0.7, contrast="T2w")]
+    write_tables(judged, RULERS, scans, 0.3, "0123456789abcdef", facts, tmp_path)
     tables = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("noise_motion_*.json")}
     assert set(tables) == {
         f"noise_motion_{name}" for name in ("ruler", "labels", "thresholds", "unseen", "motion", "tasks", "clean")
@@ -136,9 +139,13 @@ def test_all_tables(judged: list[Judged], tmp_path: Path) -> None:
     assert "10 steps" in tables["noise_motion_tasks"]["note"]
     shifted = {row[0]: row for row in tables["noise_motion_thresholds"]["rows"]}
     assert float(shifted["network"][1]) >= 50
-    alarms = {row[0]: row[-1] for row in tables["noise_motion_motion"]["rows"]}
-    # each is judged by the other alone: 0.7 is above 0.5 and the other, 0.1 isn't
-    assert alarms[f"whole clean scans, {REAL}"].startswith("50 [")
+    motion = {row[0]: row for row in tables["noise_motion_motion"]["rows"]}
+    # each is judged by the other alone: 0.7 is above 0.5 and the other, 0.1 isn't; b's 0.8 too, a's 0.2 isn't
+    row = motion[f"whole scans, {REAL}"]
+    assert row[-1].startswith("50 [")
+    assert row[-2] == "50"
+    # of the four comparisons of a moved scan with one as it is 0.2 > 0.7 alone fails
+    assert row[3].startswith("0.75")
 
 
 def test_cases_have_the_noise_they_say(t1w: Volume, tmp_path: Path) -> None:
@@ -150,14 +157,19 @@ def test_cases_have_the_noise_they_say(t1w: Volume, tmp_path: Path) -> None:
     found = [snr_db(case.versions[-1], version, bright_part(case.versions[-1])) for version in case.versions[:-1]]
     assert found == pytest.approx(list(RULER_LEVELS), abs=0.05)
     assert np.abs(case.pair[1] - case.pair[0]).mean() > 0
-    scan = CleanScan("1", "T1w", REAL, np.zeros((2, 1, 256, 256), dtype=np.float16))
+    scan = prepared(clean, REAL, 5)
+    assert scan.moved.shape == scan.slices.shape
+    # every slice is changed, and the outline stays
+    apart = np.abs(scan.moved.astype(np.float32) - scan.slices.astype(np.float32)).mean(axis=(1, 2, 3))
+    assert ((apart > 1e-3) & (apart < 0.5)).all()
     save_cases(cases, [scan], tmp_path / "cases.npz")
     again, scans = load_cases(tmp_path / "cases.npz")
     assert [one.name for one in again] == [one.name for one in cases]
     assert np.allclose(
         again[0].versions * case.versions.max(), case.versions, rtol=2e-3, atol=1e-3 * case.versions.max()
     )
-    assert scans[0].slices.shape == (2, 1, 256, 256)
+    assert np.array_equal(scans[0].slices, scan.slices)
+    assert np.array_equal(scans[0].moved, scan.moved)
     judged = judge(again, {"mean": lambda images: images.mean(axis=(1, 2))}, {})
     assert judged[0].noise["mean"].shape == (8,)
     assert judged[0].case.versions.size == 0
