@@ -139,9 +139,10 @@ class EfficientNetRanker(nn.Module):
         self.output = nn.Linear(FEATURES, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 2 or 1, H, W), resized to 224 x 224, to scores (N, 1)."""
+        """(N, 2 or 1, H, W), larger ones resized to 224 x 224, to scores (N, 1)."""
         size = (INPUT_SIZE, INPUT_SIZE)
-        if images.shape[-2:] != size:
+        # smaller ones are cut-outs, whose pixels are to keep their size
+        if max(images.shape[-2:]) > INPUT_SIZE:
             images = nn.functional.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
         scores: Tensor = self.output(self.backbone(self.colours((images - self.mean) / self.deviation)))
         return scores

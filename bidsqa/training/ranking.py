@@ -26,7 +26,7 @@ from bidsqa.training.curve import Curve
 from bidsqa.training.loop import Outcome, fit, print_row
 from bidsqa.training.machine import choose_machine
 from bidsqa.training.plan import Plan
-from bidsqa.training.ranking_pairs import Inputs, RankedPairs, Source, SyntheticPairs, inputs_of, turned
+from bidsqa.training.ranking_pairs import Inputs, RankedPairs, Source, SyntheticPairs, cut_out, inputs_of, turned
 from bidsqa.training.segmentation_data import class_of_label
 from bidsqa.training.ssim_pool import (
     Slices,
@@ -46,6 +46,8 @@ NEW_SHARE = 0.25
 RESERVE = 60
 WATCHED = 64
 LOOK_SECONDS = 240
+# cut-outs of so many pixels are learned from in this share of the budget: a step costs a third
+CUT, CUT_SHARE = 128, 0.6
 LEARNING: dict[str, Any] = {"decay": 1e-4, "clip": 1.0, "warm_share": 0.02, "average": 0.99, "average_lag": 10}
 RATES = {"iq_net": 3e-3, "efficientnet_b0": 1e-3, "efficientnet_b0_free": 1e-3}
 
@@ -217,9 +219,10 @@ class RankingTask:
             network.load_state_dict(self._start)
 
     def batch(self, step: int, share: float) -> Inputs:
-        """The batch of a step."""
+        """The batch of a step: cut-outs at first, then whole slices."""
         seeds = [self._seed * 1_000_003 + number for number in range(max(0, step - RESERVE + 1), step + 1)]
-        return inputs_of(self._reserve.draw(seeds), self._reference)
+        inputs = inputs_of(self._reserve.draw(seeds), self._reference)
+        return cut_out(inputs, CUT, np.random.default_rng((self._seed, step, 3))) if share < CUT_SHARE else inputs
 
     def loss(self, network: nn.Module, batch: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy, and the agreement with a reader."""

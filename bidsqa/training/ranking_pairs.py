@@ -102,6 +102,29 @@ def inputs_of(pairs: RankedPairs, reference: bool) -> Inputs:
     return Inputs(first, second, pairs.votes)
 
 
+def cut_out(inputs: Inputs, side: int, chance: np.random.Generator) -> Inputs:
+    """The same square of both images of each pair, about the middle, where the head is.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    side : int
+        Pixels; images that aren't larger stay as they are.
+    chance : numpy.random.Generator
+    """
+    spare = [max(size - side, 0) for size in inputs.first.shape[-2:]]
+    if not any(spare):
+        return inputs
+    places = [[int(chance.integers(room // 4, room - room // 4 + 1)) for room in spare] for _ in inputs.first]
+    first, second = (
+        torch.stack(
+            [image[:, top : top + side, left : left + side] for image, (top, left) in zip(part, places, strict=True)]
+        )
+        for part in (inputs.first, inputs.second)
+    )
+    return Inputs(first, second, inputs.votes)
+
+
 def spoiled_pair(
     image: Array, head: Array, air: Array, chance: np.random.Generator
 ) -> tuple[tuple[Array, Corruption, float], tuple[Array, Corruption, float]]:
@@ -239,6 +262,7 @@ __all__ = [
     "Reader",
     "Source",
     "SyntheticPairs",
+    "cut_out",
     "inputs_of",
     "majority",
     "spoiled_pair",

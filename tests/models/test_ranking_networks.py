@@ -130,3 +130,14 @@ def test_every_network_takes_its_named_input(name: str) -> None:
     channels = {"difference": 2, "slices": 1}[network.input_names[0]]  # type: ignore[index]
     with torch.inference_mode():
         assert network(torch.rand(2, channels, SIZE, SIZE)).shape == (2, 1)
+
+
+def test_large_slices_are_resized_and_cut_outs_keep_their_pixels() -> None:
+    torch.manual_seed(2)
+    network = EfficientNetRanker(reference=False).eval()
+    seen: list[tuple[int, ...]] = []
+    network.backbone.register_forward_hook(lambda _, inputs, __: seen.append(tuple(inputs[0].shape[-2:])))
+    with torch.no_grad():
+        for size in (96, 224, 300):
+            network(torch.rand(1, 1, size, size))
+    assert seen == [(96, 96), (224, 224), (224, 224)]

@@ -13,7 +13,16 @@ from bidsqa.image import Volume
 from bidsqa.models.networks_ranking import FIRST_BETTER, SECOND_BETTER, SIMILAR
 from bidsqa.training.ranking import Readers
 from bidsqa.training.ranking_corruption import Corruption, corrupt, draw_corruption, smooth_phase
-from bidsqa.training.ranking_pairs import CLOSE, RatedPairs, SyntheticPairs, inputs_of, majority, turned
+from bidsqa.training.ranking_pairs import (
+    CLOSE,
+    Inputs,
+    RatedPairs,
+    SyntheticPairs,
+    cut_out,
+    inputs_of,
+    majority,
+    turned,
+)
 from bidsqa.training.ssim_pool import Slices, scan_slices
 
 SIZE = 64
@@ -130,6 +139,20 @@ def test_networks_get_differences_or_magnitudes(source: SyntheticPairs) -> None:
     whole = torch.complex(with_reference.first[0, 0], with_reference.first[0, 1]) * top + pairs.reference[0, 0]
     assert torch.allclose(whole, pairs.first[0, 0], atol=1e-5)
     assert torch.allclose(alone.first[0, 0], pairs.first[0, 0].abs().clamp(max=3), atol=1e-6)
+
+
+def test_both_images_are_cut_alike_about_the_middle() -> None:
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    first = (100 * rows + columns)[None, None].repeat(5, 1, 1, 1)
+    whole = Inputs(first, -first, torch.ones(5, 3))
+    cut = cut_out(whole, 32, np.random.default_rng(1))
+    assert cut.first.shape == (5, 1, 32, 32)
+    assert torch.equal(cut.first, -cut.second)
+    corners = cut.first[:, 0, 0, 0]
+    assert len(set(corners.tolist())) > 1
+    assert ((corners // 100 >= 8) & (corners // 100 <= 24) & (corners % 100 >= 8) & (corners % 100 <= 24)).all()
+    assert torch.equal(cut.first - corners[:, None, None, None], first[:, :, :32, :32])
+    assert torch.equal(cut_out(whole, 64, np.random.default_rng(1)).first, first)
 
 
 def test_rated_pairs_draw_from_a_fixed_set(source: SyntheticPairs) -> None:
