@@ -186,6 +186,19 @@ ABOUT_ARCHITECTURES = {
 }
 
 
+def _start_option(task: str, option: Option) -> tuple[Option, ...]:
+    if task != "ranking":
+        return ()
+    return (
+        replace(
+            option,
+            help="weights to go on from: shipped (they learned from synthetic readers), none (random ones) or the path "
+            "of a file that bidsqa-train wrote (shipped, where weights of the architecture ship)",
+            default=None,
+        ),
+    )
+
+
 def rated_options(task: str) -> tuple[Option, ...]:
     """Options of a training on ratings."""
     train = {option.name: option for option in TRAIN_OPTIONS}
@@ -194,9 +207,10 @@ def rated_options(task: str) -> tuple[Option, ...]:
         Option("ratings", LEARN, PATH, "your readers' answers: RATINGS of bidsqa-rate, or an export of it (needed)",
                metavar="RATINGS"),
         Option("architecture", LEARN, TEXT, f"{ABOUT_ARCHITECTURES[task]} (%(default)s)", names[0], choices=names),
+        *_start_option(task, train["start"]),
         replace(train["batch"], help=f"{'pairs' if task == 'ranking' else 'slices'} a step (%(default)s)",
                 default=16 if task == "ranking" else 8),
-        replace(train["rate"], help="highest learning rate (1e-3; iq_net 3e-3)"),
+        replace(train["rate"], help="highest learning rate (1e-3, iq_net 3e-3; from weights a third of that)"),
         replace(train["seed"], help="seed of the folds and of the training (%(default)s)"),
         replace(train["minutes"], help="length by time, all folds together, reading excluded (30)"),
         replace(train["steps"], help="length by steps instead, all folds together: the same numbers on each start"),

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bidsqa.cli.console import FINE
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from bidsqa.training.rated_training import RatedJob
 
 DEFAULT_MINUTES = 30.0
+# learning rate from weights that have learned already, as a share of that from random ones
+WARM_RATE = 0.3
+DIGITS = 16
 
 
 def train_on_ratings(asked: Asked) -> int:
@@ -70,14 +75,42 @@ def make_rated_job(asked: Asked) -> RatedJob:
         raise UsageError("--minutes and --steps can't both tell the length.", "Give one of them.")
     minutes = DEFAULT_MINUTES if options["minutes"] is None and options["steps"] is None else options["minutes"]
     model, architecture = RATED[asked.task], options["architecture"]
+    start = start_of(options.get("start"), model.starts.get(architecture))
     recipe = RatedRecipe(
         model=asked.task,
         architecture=architecture,
         seed=options["seed"],
         batch=options["batch"],
-        rate=options["rate"] or model.rates[architecture],
+        rate=options["rate"] or model.rates[architecture] * (1.0 if start is None else WARM_RATE),
         minutes=minutes,
         steps=options["steps"],
+        start="" if start is None else hashlib.sha256(start.read_bytes()).hexdigest()[:DIGITS],
     )
     machine = choose_machine(options["device"], options["precision"])
-    return RatedJob(recipe, options["ratings"], asked.bids_dir, asked.output_dir, machine, command_of(asked))
+    return RatedJob(recipe, options["ratings"], asked.bids_dir, asked.output_dir, machine, command_of(asked), start)
+
+
+def start_of(asked: str | None, shipped: Path | None) -> Path | None:
+    """The weights that ``--start`` speaks of; None for random ones.
+
+    Parameters
+    ----------
+    asked : str, optional
+        As the user wrote it.
+    shipped : Path, optional
+        Of the architecture, where some ship.
+
+    Raises
+    ------
+    UsageError
+    """
+    if asked == "none":
+        return None
+    if asked in (None, "shipped"):
+        if asked and shipped is None:
+            raise UsageError("--start: no weights of this architecture ship.", "Give none, or the path of some.")
+        return shipped
+    path = Path(asked).expanduser().absolute()
+    if not path.is_file():
+        raise UsageError(f"--start: the file {path} doesn't exist.", "Give shipped, none or the path of weights.")
+    return path

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ranking networks out of their checkpoints, their raw scores, and the file that the main job takes."""
+"""The ranking networks out of their checkpoints, what their raw scores mean, and the files they are kept in."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from bidsqa.models.networks_ranking import ThreeWay
+from bidsqa.models.preference import fit_preference
+from bidsqa.models.ranking import LABELS_KEY, TIE_KEY, UNIT_KEY, ZERO_KEY
 from bidsqa.models.ssim_inputs import WINDOW
 from bidsqa.training.checkpoints import averaged_weights
-from bidsqa.training.export import half_rounded, to_onnx
+from bidsqa.training.export import half_rounded, to_onnx, to_safetensors
 from bidsqa.training.ranking import Ranker
 from bidsqa.training.ranking_pairs import RankedPairs, inputs_of
 
 Array = np.ndarray[Any, Any]
+CLASSIFIER_KEY = "classifier"
 
 
 def ranker_of(checkpoint: Path, architecture: str) -> Ranker:
@@ -38,8 +43,48 @@ def raw_scores(network: torch.nn.Module, pairs: RankedPairs, batch: int = 16) ->
     return first, second
 
 
-def exported(network: Any, architecture: str, version: str, more: Mapping[str, str]) -> bytes:
-    """A reference-free scoring network as ONNX."""
-    settings = {"bidsqa_model": "ranking", "architecture": architecture, "version": version, **more}
+def meaning_of(scorer: torch.nn.Module, pairs: RankedPairs, chances: Array, source: str) -> dict[str, str]:
+    """What the raw scores mean, for the weights' metadata.
+
+    Parameters
+    ----------
+    scorer : torch.nn.Module
+    pairs : RankedPairs
+        Their references are clean slices, whose median score is the utility 0.
+    chances : ndarray, shape (N, 3)
+        Of the three answers, or votes for them; unit and readiness to call a pair similar make these most likely.
+    source : str
+        Whose opinion was learned.
+    """
+    first, second = raw_scores(scorer, pairs)
+    unit, tie = fit_preference(second - first, chances)
+    clean = RankedPairs(*(pairs.reference,) * 3, pairs.votes, pairs.subject, pairs.difference, pairs.ssim)
+    zero = float(np.median(raw_scores(scorer, clean)[0]))
+    return {ZERO_KEY: f"{zero:.6g}", UNIT_KEY: f"{unit:.6g}", TIE_KEY: f"{tie:.6g}", LABELS_KEY: source}
+
+
+def classifier_text(classifier: ThreeWay) -> str:
+    """The classifier's 98 values for the metadata, so that a training can go on from the file."""
+    return json.dumps({name: value.tolist() for name, value in classifier.state_dict().items()})
+
+
+def exported(ranker: Ranker, architecture: str, about: Mapping[str, str]) -> bytes:
+    """A ranking network as ONNX (without a reference) or safetensors (with one).
+
+    Parameters
+    ----------
+    ranker : Ranker
+    architecture : str
+    about : Mapping of str
+        Further metadata: ``version`` and :func:`meaning_of`.
+    """
+    settings = {
+        "bidsqa_model": "ranking",
+        "architecture": architecture,
+        CLASSIFIER_KEY: classifier_text(ranker.classifier),
+        **about,
+    }
+    if ranker.reference:
+        return to_safetensors(ranker.scorer, {"per_pixel": "yes", **settings})
     example = {"slices": np.zeros((2, 1, WINDOW, WINDOW), dtype=np.float32)}
-    return to_onnx(half_rounded(network), example, network.output_names, settings)
+    return to_onnx(half_rounded(ranker.scorer), example, ranker.scorer.output_names, settings)

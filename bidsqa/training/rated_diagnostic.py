@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -180,6 +181,7 @@ class RatedDiagnostic:
     task_name = "diagnostic"
     architectures: tuple[str, ...] = ("convnet", "resnet10")
     rates: Mapping[str, float] = {"convnet": 1e-3, "resnet10": 1e-3}
+    starts: Mapping[str, Path] = MappingProxyType({})
     batch = BATCH
     learning: Mapping[str, Any] = {"decay": 1e-3, "clip": 1.0, "warm_share": 0.02, "average": 0.99, "average_lag": 10}
     advised = 300
@@ -190,8 +192,10 @@ class RatedDiagnostic:
         """Rated slices."""
         return graded(ratings, root, skipped, reading)
 
-    def task(self, architecture: str, train: Graded, watch: Graded, batch: int, seed: int) -> DiagnosticTask:
-        """Of as many classes as were rated."""
+    def task(
+        self, architecture: str, train: Graded, watch: Graded, batch: int, seed: int, start: Path | None
+    ) -> DiagnosticTask:
+        """Of as many classes as were rated; from random weights, since none ship."""
         return DiagnosticTask(f"{architecture}_{train.votes.shape[1]}", train, watch, batch, seed)
 
     @torch.no_grad()

@@ -47,6 +47,8 @@ class RatedModel(Protocol):
     architectures: tuple[str, ...]
     """The first is the default."""
     rates: Mapping[str, float]
+    starts: Mapping[str, Path]
+    """Shipped weights to go on from, by architecture."""
     batch: int
     learning: Mapping[str, Any]
     advised: int
@@ -57,8 +59,8 @@ class RatedModel(Protocol):
     ) -> Any:
         """Examples with ``subject``, ``__len__`` and ``some(rows)``; UsageError where there are none."""
 
-    def task(self, architecture: str, train: Any, watch: Any, batch: int, seed: int) -> Task:
-        """What the loop asks."""
+    def task(self, architecture: str, train: Any, watch: Any, batch: int, seed: int, start: Path | None) -> Task:
+        """What the loop asks; ``start``: weights to go on from."""
 
     def predict(self, network: Any, examples: Any) -> Any:
         """What a trained network says of examples, an ndarray with a row for each."""

@@ -12,11 +12,11 @@ import torch
 
 from bidsqa.models.diagnostic import softmax
 from bidsqa.models.preference import fit_preference
-from bidsqa.models.ranking import LABELS_KEY, TIE_KEY, UNIT_KEY, ZERO_KEY
-from bidsqa.training.export import half_rounded, to_safetensors
+from bidsqa.training.export import half_rounded
 from bidsqa.training.ranking import LEARNING, RATES, Ranker, RankingTask
-from bidsqa.training.ranking_export import exported, raw_scores
+from bidsqa.training.ranking_export import exported, meaning_of
 from bidsqa.training.ranking_pairs import RankedPairs, RatedPairs, inputs_of, majority
+from bidsqa.training.ranking_start import SHIPPED, start_tensors
 from bidsqa.training.rated_model import Result
 from bidsqa.training.rated_pairs import rated_pairs
 from bidsqa.validation.ranking import answers, classical
@@ -35,6 +35,7 @@ class RatedRanking:
     task_name = "pairwise"
     architectures: tuple[str, ...] = ("efficientnet_b0_free", "iq_net", "efficientnet_b0")
     rates: Mapping[str, float] = RATES
+    starts = SHIPPED
     batch = BATCH
     learning: Mapping[str, Any] = LEARNING
     advised = 400
@@ -45,9 +46,15 @@ class RatedRanking:
         """Rated pairs with their votes."""
         return rated_pairs(ratings, root, skipped, reading)
 
-    def task(self, architecture: str, train: RankedPairs, watch: RankedPairs, batch: int, seed: int) -> RankingTask:
+    def task(
+        self, architecture: str, train: RankedPairs, watch: RankedPairs, batch: int, seed: int, start: Path | None
+    ) -> RankingTask:
         """Pairs turned anew each time they are drawn."""
-        return RankingTask(architecture, RatedPairs(train), watch, batch, seed)
+        source, tensors = RatedPairs(train), None
+        if start is not None:
+            inputs = inputs_of(source.draw(seed, batch), architecture != self.architectures[0])
+            tensors = start_tensors(architecture, start, inputs)
+        return RankingTask(architecture, source, watch, batch, seed, tensors)
 
     @torch.no_grad()
     def predict(self, network: Ranker, examples: RankedPairs) -> Array:
@@ -64,22 +71,17 @@ class RatedRanking:
         """Zero: the median of the clean slices. Unit and ties: the network's own chances, as sure as folds allow."""
         votes = examples.votes.numpy().astype(np.float64)
         temperature = fit_temperature(predicted, votes)
-        scorer = half_rounded(network.scorer) if architecture == self.architectures[0] else network.scorer
-        first, second = raw_scores(scorer, examples)
-        unit, tie = fit_preference(second - first, softmax(self.predict(network, examples), temperature))
-        clean = RankedPairs(
-            *(examples.reference,) * 3, examples.votes, examples.subject, examples.difference, examples.ssim
-        )
-        zero = float(np.median(raw_scores(scorer, clean)[0]))
-        meaning = {ZERO_KEY: f"{zero:.6g}", UNIT_KEY: f"{unit:.6g}", TIE_KEY: f"{tie:.6g}", LABELS_KEY: "readers"}
-        tables = [accuracy_table(examples, predicted)]
-        if architecture == self.architectures[0]:
-            content = exported(network.scorer, architecture, about["version"], {**about, **meaning})
-            use = "bidsqa BIDS_DIR OUT_DIR participant --models severity ssim ranking --weights ranking=FILE"
-            return Result(content, ".onnx", tables, use)
-        settings = {"bidsqa_model": self.name, "architecture": architecture, "per_pixel": "yes", **about, **meaning}
-        loss = "bidsqa.models.quality_loss.QualityLoss(FILE)" if architecture == "iq_net" else "from Python"
-        return Result(to_safetensors(network.scorer, settings), ".safetensors", tables, loss)
+        scorer = network.scorer if network.reference else half_rounded(network.scorer)
+        chances = softmax(self.predict(network, examples), temperature)
+        content = exported(network, architecture, {**about, **meaning_of(scorer, examples, chances, "readers")})
+        uses = {
+            "efficientnet_b0_free": "bidsqa BIDS_DIR OUT_DIR participant --models severity ssim ranking "
+            "--weights ranking=FILE",
+            "iq_net": "bidsqa.models.quality_loss.QualityLoss(FILE)",
+            "efficientnet_b0": "from Python",
+        }
+        suffix = ".safetensors" if network.reference else ".onnx"
+        return Result(content, suffix, [accuracy_table(examples, predicted)], uses[architecture])
 
 
 def accuracy_table(examples: RankedPairs, logits: Array) -> Table:

@@ -38,7 +38,7 @@ CARD = """# {model}: {title}, learned from your readers
 * Use: `{use}`
 
 ## Recipe
-`{command}`: seed {seed}, {steps} steps, batch {batch}; {folds} folds by subject judged it, the weights
+`{command}`: from {start}, seed {seed}, {steps} steps, batch {batch}; {folds} folds by subject judged it, the weights
 then learned from all of it. Source of the method: {citation} ({source}).
 
 ## Judged on subjects that were not trained on
@@ -65,6 +65,8 @@ class RatedRecipe:
         One of the two: the whole length, folds included.
     data : str
         Fingerprint of the answers.
+    start : str
+        Beginning of the SHA-256 of the weights that it goes on from; empty for random ones.
     """
 
     model: str
@@ -75,6 +77,7 @@ class RatedRecipe:
     minutes: float | None
     steps: int | None
     data: str = ""
+    start: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ class RatedJob:
     machine : Machine
     command : str
         For the card.
+    start : Path, optional
+        Weights to go on from.
     """
 
     recipe: RatedRecipe
@@ -97,6 +102,7 @@ class RatedJob:
     out: Path
     machine: Machine
     command: str
+    start: Path | None = None
 
     @property
     def model(self) -> RatedModel:
@@ -177,7 +183,7 @@ def _fit(
     """One training; None where it was stopped."""
     folder = job.out / FOLDER / name
     folder.mkdir(parents=True, exist_ok=True)
-    task = job.model.task(recipe.architecture, train, watch, recipe.batch, recipe.seed)
+    task = job.model.task(recipe.architecture, train, watch, recipe.batch, recipe.seed, job.start)
     curve = Curve(folder / "curve.csv")
     outcome = fit(task, plan, folder / "checkpoint.safetensors", curve, job.machine, voice.step, stop)
     return None if stop() else outcome
@@ -232,7 +238,8 @@ def _write(
         model=recipe.model, title=row.title.lower(), file=path.name, architecture=recipe.architecture,
         sha256=hashlib.sha256(result.content).hexdigest(), version=bidsqa.__version__, examples=len(examples),
         subjects=len(set(examples.subject)), ratings=job.ratings.name, task=job.model.task_name,
-        use=result.use.replace("FILE", path.name), command=job.command, seed=recipe.seed, steps=last.step,
+        use=result.use.replace("FILE", path.name), command=job.command, seed=recipe.seed,
+        start="random weights" if job.start is None else f"`{job.start.name}` ({recipe.start}…)", steps=last.step,
         batch=recipe.batch, folds=count, citation=row.citation, source=row.source, limits=row.limits,
         tables="\n\n".join(printed_table(table) for table in result.tables), few=few[0].upper() + few[1:],
     )  # fmt: skip

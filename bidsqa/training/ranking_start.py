@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Go on from ranking weights: shipped ones, which learned from synthetic readers, or those of an earlier training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+from bidsqa.errors import WeightsError
+from bidsqa.models import MODELS
+from bidsqa.models.loading import load_network
+from bidsqa.models.quality_loss import SHIPPED as SHIPPED_IQ_NET
+from bidsqa.training.ranking import Ranker
+from bidsqa.training.ranking_export import CLASSIFIER_KEY
+from bidsqa.training.ranking_pairs import Inputs
+from bidsqa.training.warm_start import warm_start
+
+SHIPPED: Mapping[str, Path] = MappingProxyType(
+    {"efficientnet_b0_free": MODELS["ranking"].path, "iq_net": SHIPPED_IQ_NET}
+)
+"""Shipped weights by architecture."""
+
+
+def start_tensors(architecture: str, path: Path, inputs: Inputs) -> dict[str, Tensor]:
+    """Tensors of a :class:`bidsqa.training.ranking.Ranker` that says what the weights say, and can be trained.
+
+    Parameters
+    ----------
+    architecture : str
+    path : Path
+        ``.onnx`` or ``.safetensors`` that bidsqa wrote.
+    inputs : Inputs
+        A batch as the training draws them, for the batch norms.
+
+    Raises
+    ------
+    WeightsError
+        Weights of another architecture, or without their classifier.
+    """
+    settings = load_network("ranking", weights=path).settings
+    found = settings.get("architecture", "of no name")
+    if found != architecture:
+        raise WeightsError(
+            f"{path.name} holds the architecture {found}, not {architecture}", "give others to start from"
+        )
+    ranker = Ranker(architecture)
+    if path.suffix == ".onnx":
+
+        def run(scorer: nn.Module) -> None:
+            scorer(torch.cat([inputs.first, inputs.second]))
+
+        warm_start(ranker.scorer, path, run)
+    else:
+        from safetensors.torch import load_file
+
+        ranker.scorer.load_state_dict(load_file(path))
+    try:
+        values = json.loads(settings[CLASSIFIER_KEY])
+        ranker.classifier.load_state_dict({name: torch.tensor(value) for name, value in values.items()})
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise WeightsError(f"{path.name} lacks the classifier of two scores", "give others to start from") from error
+    return {name: value.detach().clone() for name, value in ranker.state_dict().items()}

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Going on from ranking weights: the started network says what the weights say."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+
+from bidsqa.errors import WeightsError
+from bidsqa.training.ranking import Ranker
+from bidsqa.training.ranking_export import exported
+from bidsqa.training.ranking_pairs import Inputs
+from bidsqa.training.ranking_start import start_tensors
+
+MEANING = {"version": "t", "zero": "0", "unit": "1", "tie": "0.5", "label_source": "synthetic"}
+
+
+def batch(channels: int, size: int = 64) -> Inputs:
+    draw = torch.Generator().manual_seed(3)
+    first, second = torch.rand(2, 6, channels, size, size, generator=draw)
+    return Inputs(first, second, torch.ones(6, 3))
+
+
+def learned(architecture: str, inputs: Inputs) -> Ranker:
+    """A ranker whose batch norms have seen something."""
+    torch.manual_seed(1)
+    ranker = Ranker(architecture)
+    for part in ranker.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.momentum = 0.5
+    for _ in range(4):
+        ranker.train()(inputs)
+    return ranker.eval()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "suffix", "channels"),
+    [("iq_net", "safetensors", 2), ("efficientnet_b0_free", "onnx", 1)],
+)
+def test_a_start_computes_what_its_weights_do(architecture: str, suffix: str, channels: int, tmp_path: Path) -> None:
+    inputs = batch(channels)
+    ranker = learned(architecture, inputs)
+    path = tmp_path / f"ranking.{suffix}"
+    path.write_bytes(exported(ranker, architecture, MEANING))
+    started = Ranker(architecture)
+    started.load_state_dict(start_tensors(architecture, path, inputs))
+    with torch.no_grad():
+        before, after = ranker(inputs), started.eval()(inputs)
+    # weights are kept in float16
+    assert torch.allclose(after, before, atol=2e-2 * float(before.abs().max()))
+    assert torch.equal(after.argmax(dim=1), before.argmax(dim=1))
+    # it can go on: the gradient reaches every tensor
+    loss = started.train()(inputs).square().sum()
+    loss.backward()
+    assert all(value.grad is not None for value in started.parameters())
+
+
+def test_other_weights_are_refused(tmp_path: Path) -> None:
+    inputs = batch(2)
+    ranker = learned("iq_net", inputs)
+    path = tmp_path / "ranking.safetensors"
+    path.write_bytes(exported(ranker, "iq_net", MEANING))
+    with pytest.raises(WeightsError, match="holds the architecture iq_net"):
+        start_tensors("efficientnet_b0", path, inputs)
+    broken = copy.deepcopy(MEANING) | {"classifier": "{}"}
+    path.write_bytes(exported(ranker, "iq_net", broken))
+    with pytest.raises(WeightsError, match="classifier"):
+        start_tensors("iq_net", path, inputs)
