@@ -22,6 +22,7 @@ from bidsqa.training.ranking_pairs import RankedPairs, inputs_of
 
 Array = np.ndarray[Any, Any]
 CLASSIFIER_KEY = "classifier"
+OUTPUTS = ("score",)
 
 
 def ranker_of(checkpoint: Path, architecture: str) -> Ranker:
@@ -87,4 +88,4 @@ def exported(ranker: Ranker, architecture: str, about: Mapping[str, str]) -> byt
     if ranker.reference:
         return to_safetensors(ranker.scorer, {"per_pixel": "yes", **settings})
     example = {"slices": np.zeros((2, 1, WINDOW, WINDOW), dtype=np.float32)}
-    return to_onnx(half_rounded(ranker.scorer), example, ranker.scorer.output_names, settings)
+    return to_onnx(half_rounded(ranker.scorer), example, OUTPUTS, settings)

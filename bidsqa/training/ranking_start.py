@@ -24,6 +24,7 @@ SHIPPED: Mapping[str, Path] = MappingProxyType(
     {"efficientnet_b0_free": MODELS["ranking"].path, "iq_net": SHIPPED_IQ_NET}
 )
 """Shipped weights by architecture."""
+OTHERS = "give other weights to start from"
 
 
 def start_tensors(architecture: str, path: Path, inputs: Inputs) -> dict[str, Tensor]:
@@ -45,9 +46,7 @@ def start_tensors(architecture: str, path: Path, inputs: Inputs) -> dict[str, Te
     settings = load_network("ranking", weights=path).settings
     found = settings.get("architecture", "of no name")
     if found != architecture:
-        raise WeightsError(
-            f"{path.name} holds the architecture {found}, not {architecture}", "give others to start from"
-        )
+        raise WeightsError(f"{path.name} holds the architecture {found}, not {architecture}", OTHERS)
     ranker = Ranker(architecture)
     if path.suffix == ".onnx":
 
@@ -63,5 +62,5 @@ def start_tensors(architecture: str, path: Path, inputs: Inputs) -> dict[str, Te
         values = json.loads(settings[CLASSIFIER_KEY])
         ranker.classifier.load_state_dict({name: torch.tensor(value) for name, value in values.items()})
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise WeightsError(f"{path.name} lacks the classifier of two scores", "give others to start from") from error
+        raise WeightsError(f"{path.name} lacks the classifier of two scores", OTHERS) from error
     return {name: value.detach().clone() for name, value in ranker.state_dict().items()}
