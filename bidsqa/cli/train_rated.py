@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from bidsqa.training.rated_training import RatedJob
 
 DEFAULT_MINUTES = 30.0
-# learning rate from weights that have learned already, as a share of that from random ones
-WARM_RATE = 0.3
 DIGITS = 16
 
 
@@ -61,6 +59,7 @@ def make_rated_job(asked: Asked) -> RatedJob:
     """
     from bidsqa.cli.train_parser import command_of
     from bidsqa.training.machine import choose_machine
+    from bidsqa.training.ranking import WARM_RATE
     from bidsqa.training.rated_training import RATED, RatedJob, RatedRecipe
 
     options = asked.options

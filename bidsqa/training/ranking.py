@@ -49,6 +49,8 @@ LOOK_SECONDS = 240
 # cut-outs of so many pixels are learned from in this share of the budget: a step costs a third
 CUT, CUT_SHARE = 128, 0.6
 LEARNING: dict[str, Any] = {"decay": 1e-4, "clip": 1.0, "warm_share": 0.02, "average": 0.99, "average_lag": 10}
+# highest learning rate from weights that have learned already, as a share of that from random ones
+WARM_RATE = 0.3
 RATES = {"iq_net": 3e-3, "efficientnet_b0": 1e-3, "efficientnet_b0_free": 1e-3}
 
 

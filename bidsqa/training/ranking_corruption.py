@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,21 @@ MOST_SHIFT_PX = 20
 # no jump while the central tenth of the lines is acquired
 QUIET = 0.05
 CHANCE = 0.5
-# utility lost by each kind at its worst; the difference of two images of a pair then has the SD that Tang's readers
-# suggest (specified in units of the reader's own uncertainty)
-WORST_NOISE, WORST_BLUR, WORST_JUMP, WORST_DROPPED = 4.0, 4.0, 4.0, 3.0
+
+
+class Costs(NamedTuple):
+    """Utility lost by each kind at its worst, in units of the reader's own uncertainty.
+
+    With those of ``COSTS`` the difference of two images of a pair has the SD that Tang's readers suggest.
+    """
+
+    noise: float
+    blur: float
+    jump: float
+    dropped: float
+
+
+COSTS = Costs(noise=4.0, blur=4.0, jump=4.0, dropped=3.0)
 
 
 @dataclass(frozen=True)
@@ -74,12 +86,16 @@ class Corruption:
 
     @property
     def utility(self) -> float:
+        """What the slice is worth to a reader with the costs of ``COSTS``."""
+        return self.worth(COSTS)
+
+    def worth(self, costs: Costs) -> float:
         """What the slice is worth, 0 (untouched) and less; of the drawn parameters alone, never of the image."""
         return -(
-            WORST_NOISE * self.noise_loss_db / (10 * math.log10(1 + MOST_NOISE**2))
-            + WORST_BLUR * self.blur / MOST_BLUR_PX
-            + WORST_JUMP * math.hypot(*self.shift) * self.moved_share / (MOST_SHIFT_PX * (0.5 - QUIET))
-            + WORST_DROPPED * self.dropped / MOST_LINES
+            costs.noise * self.noise_loss_db / (10 * math.log10(1 + MOST_NOISE**2))
+            + costs.blur * self.blur / MOST_BLUR_PX
+            + costs.jump * math.hypot(*self.shift) * self.moved_share / (MOST_SHIFT_PX * (0.5 - QUIET))
+            + costs.dropped * self.dropped / MOST_LINES
         )
 
 

@@ -15,7 +15,7 @@ from bidsqa.models.networks_ranking import FIRST_BETTER, SECOND_BETTER, SIMILAR
 from bidsqa.models.quality_loss import parts
 from bidsqa.models.ssim_inputs import CEILING
 from bidsqa.simulation.visible_damage import damage_batch
-from bidsqa.training.ranking_corruption import Corruption, corrupt, draw_corruption, smooth_phase
+from bidsqa.training.ranking_corruption import COSTS, Corruption, Costs, corrupt, draw_corruption, smooth_phase
 from bidsqa.training.ssim import part_chances
 from bidsqa.training.ssim_pairs import draw_clean
 from bidsqa.training.ssim_pool import Slices
@@ -173,10 +173,20 @@ class SyntheticPairs:
     reader : callable
     augment : bool
         Change contrast and orientation of the clean slices.
+    costs : Costs
+        What the reader minds.
     """
 
-    def __init__(self, slices: Sequence[Slices], classes: Array, reader: Reader, augment: bool = True) -> None:
+    def __init__(
+        self,
+        slices: Sequence[Slices],
+        classes: Array,
+        reader: Reader,
+        augment: bool = True,
+        costs: Costs = COSTS,
+    ) -> None:
         self._slices, self._classes, self._reader, self._augment = slices, classes, reader, augment
+        self._costs = costs
         self._chances = part_chances(slices)
 
     def draw(self, seed: int, count: int) -> RankedPairs:
@@ -191,7 +201,7 @@ class SyntheticPairs:
             pair = spoiled_pair(whole, head, air, chance)
             references.append(whole)
             images.append([part[0] for part in pair])
-            found.append([(part[1].utility, part[2]) for part in pair])
+            found.append([(part[1].worth(self._costs), part[2]) for part in pair])
         values = np.array(found)
         utilities = values[..., 0]
         votes = self._reader(utilities[:, 0], utilities[:, 1], chance)

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bidsqa.models.networks_ranking import ARCHITECTURES
 from bidsqa.models.preference import fit_preference
 from bidsqa.rating.synthetic_reader import best_guess
 from bidsqa.training.ranking import TASTE, TAU, Readers
-from bidsqa.training.ranking_export import ranker_of, raw_scores
+from bidsqa.training.ranking_export import ranker_of, raw_scores, shipped_note
 from bidsqa.training.ranking_pairs import RankedPairs, SyntheticPairs, majority
 from bidsqa.training.segmentation_data import class_of_label
 from bidsqa.training.ssim_pool import Slices, load_parts, map_slices, phantom_slices, real_slices
@@ -148,10 +149,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", type=Path, default=Path("docs/validation_tables"))
     parser.add_argument("--pairs", type=int, default=PAIRS)
     chosen = parser.parse_args(arguments)
+    folders = {name: chosen.checkpoints / f"ranking_{name}" for name in ARCHITECTURES}
     networks = {
         name: ranker_of(folder / "checkpoint.safetensors", name).scorer
-        for name in TITLES
-        if (folder := chosen.checkpoints / f"ranking_{name}").is_dir()
+        for name, folder in folders.items()
+        if folder.is_dir()
     }
     classes, reader = class_of_label(chosen.data / "labels" / "labels.json"), Readers()
     seen = load_parts(chosen.checkpoints / "ranking_pool.npz")
@@ -165,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"martinos, utah, label maps and phantoms not trained on; intervals by bootstrap over subjects. Synthetic "
         f"readers (similar within {TAU}, taste {TASTE}); no person ranked anything. Utilities differ by "
         f"{float(unseen.pairs.difference.std()):.2f} (SD); {100 * ties[:, 1].sum() / ties.sum():.0f} % of the answers "
-        f"are 'similar'."
+        f"are 'similar'.{shipped_note(folders.values())}"
     )
     for name, table in tables(known, unseen, note).items():
         table.write(chosen.tables / f"{name}.json")
