@@ -241,14 +241,17 @@ RANKING = Model(
         Reading("ranked lower", -3.0, -1.0, "Most readers would prefer a clean scan."),
         Reading("ranked far lower", float("-inf"), -3.0, "Nearly every reader would prefer a clean scan."),
     ),
-    version="",
+    version="1",
     architecture="efficientnet_b0_free",
-    weights="",
-    card="",
+    weights="ranking.onnx",
+    card="ranking.md",
     source="https://doi.org/10.1002/jmri.29672",
     citation="Tang et al., Journal of Magnetic Resonance Imaging 61:2572, 2025",
     scorer="bidsqa.models.ranking:make_scorer",
-    limits="Learned from the rankings of the site that trained it; none are shipped.",
+    limits=(
+        "The shipped weights learned from synthetic readers (a formula's opinion of simulated noise, blur, jumps and "
+        "dropped samples), from no person; those of a site know its readers and its kind of images alone."
+    ),
     method="(after Tang et al.) tells how high a reader would rank a slice among others",
     parts=RANKING_PARTS,
 )

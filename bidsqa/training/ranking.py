@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bidsqa.models.networks_ranking import ARCHITECTURES, ThreeWay
+from bidsqa.models.networks_ranking import ARCHITECTURES, ComplexDropout, ThreeWay
 from bidsqa.rating.synthetic_reader import SyntheticReader
 from bidsqa.training.curve import Curve
 from bidsqa.training.loop import Outcome, fit, print_row
@@ -47,7 +47,10 @@ RESERVE = 60
 WATCHED = 64
 LOOK_SECONDS = 240
 # cut-outs of so many pixels are learned from in this share of the budget: a step costs a third
-CUT, CUT_SHARE = 128, 0.6
+CUT = 128
+CUT_SHARES = {"iq_net": 0.9, "efficientnet_b0": 0.6, "efficientnet_b0_free": 0.6}
+# there is no end of pairs by synthetic readers, so that there is little to guard against
+FREE_DROPOUT = 0.05
 LEARNING: dict[str, Any] = {"decay": 1e-4, "clip": 1.0, "warm_share": 0.02, "average": 0.99, "average_lag": 10}
 # highest learning rate from weights that have learned already, as a share of that from random ones
 WARM_RATE = 0.3
@@ -192,6 +195,8 @@ class RankingTask:
     batch, seed : int
     start : Mapping, optional
         Tensors to go on from.
+    dropout : float, optional
+        Instead of IQ-Net's own, 0.5.
     """
 
     def __init__(
@@ -202,8 +207,9 @@ class RankingTask:
         batch: int,
         seed: int,
         start: dict[str, Tensor] | None = None,
+        dropout: float | None = None,
     ) -> None:
-        self._architecture, self._start, self._seed = architecture, start, seed
+        self._architecture, self._start, self._seed, self._dropout = architecture, start, seed, dropout
         self._reserve = Reserve(source, batch)
         self._reference = Ranker(architecture).reference
         self.watched = [
@@ -213,7 +219,14 @@ class RankingTask:
 
     def network(self) -> nn.Module:
         """With random weights."""
-        return Ranker(self._architecture)
+        ranker = Ranker(self._architecture)
+        if self._dropout is not None:
+            for part in ranker.modules():
+                if isinstance(part, ComplexDropout):
+                    part.probability = self._dropout
+                elif isinstance(part, nn.Dropout):
+                    part.p = self._dropout
+        return ranker
 
     def warm(self, network: nn.Module) -> None:
         """Take over the start's weights."""
@@ -224,7 +237,9 @@ class RankingTask:
         """The batch of a step: cut-outs at first, then whole slices."""
         seeds = [self._seed * 1_000_003 + number for number in range(max(0, step - RESERVE + 1), step + 1)]
         inputs = inputs_of(self._reserve.draw(seeds), self._reference)
-        return cut_out(inputs, CUT, np.random.default_rng((self._seed, step, 3))) if share < CUT_SHARE else inputs
+        if share >= CUT_SHARES[self._architecture]:
+            return inputs
+        return cut_out(inputs, CUT, np.random.default_rng((self._seed, step, 3)))
 
     def loss(self, network: nn.Module, batch: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy, and the agreement with a reader."""
@@ -243,11 +258,11 @@ class RankingTask:
         }
 
 
-def train(task: RankingTask, plan: Plan, out: Path) -> Outcome:
+def train(task: RankingTask, plan: Plan, out: Path, precision: str = "float32") -> Outcome:
     """Train until the budget is spent, from ``out/checkpoint.safetensors`` where there is one."""
     out.mkdir(parents=True, exist_ok=True)
     curve = Curve(out / "curve.csv")
-    return fit(task, plan, out / "checkpoint.safetensors", curve, choose_machine("cpu"), print_row)
+    return fit(task, plan, out / "checkpoint.safetensors", curve, choose_machine("cpu", precision), print_row)
 
 
 def build_pool(data: Path, seed: int = 1) -> list[Slices]:
@@ -270,6 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="budget in steps instead of time")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
     recipe = Recipe(chosen.architecture, chosen.seconds, chosen.steps, seed=chosen.seed)
@@ -291,7 +307,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         look_seconds=LOOK_SECONDS,
         **LEARNING,
     )
-    train(RankingTask(recipe.architecture, source, watched, recipe.batch, recipe.seed), plan, chosen.out)
+    task = RankingTask(recipe.architecture, source, watched, recipe.batch, recipe.seed, dropout=FREE_DROPOUT)
+    train(task, plan, chosen.out, chosen.precision)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from bidsqa.models.table import MODELS
 from bidsqa.training.checkpoints import read_checkpoint
 from bidsqa.training.export import last_row, printed_tables, ship
 from bidsqa.training.pool import learned_from
-from bidsqa.training.ranking import CUT, CUT_SHARE, RATES, READERS, TASTE, TAU, Readers, Recipe
+from bidsqa.training.ranking import CUT, CUT_SHARES, RATES, READERS, TASTE, TAU, Readers, Recipe
 from bidsqa.training.ranking_corruption import MOST_BLUR_PX, MOST_LINES, MOST_NOISE, MOST_POINTS, MOST_SHIFT_PX
 from bidsqa.training.ranking_export import DIGEST_FILE, exported, meaning_of, ranker_of
 from bidsqa.training.ranking_pairs import SyntheticPairs
@@ -28,7 +28,7 @@ from bidsqa.training.ssim_pool import real_slices
 
 FREE, LOSS = "efficientnet_b0_free", "iq_net"
 CALIBRATED, CALIBRATION_SEED = 400, 17
-TABLES = ("ranking.json", "ranking_readers.json", "ranking_scans.json", "ranking_learning.json")
+TABLES = ("ranking.json", "ranking_readers.json", "ranking_scans.json", "ranking_learning.json", "quality_loss.json")
 USES = {
     FREE: "a scan alone, in the main job (`--models severity ssim ranking`); where a site's own training starts",
     LOSS: "`bidsqa.models.quality_loss.QualityLoss()`, an image against its reference; where a site's own training "
@@ -104,7 +104,7 @@ def ship_one(architecture: str, checkpoints: Path, data: Path, tables: Path) -> 
         batch=Recipe.batch,
         hours=last["seconds"] / 3600,
         cut=CUT,
-        cut_share=CUT_SHARE,
+        cut_share=CUT_SHARES[architecture],
         rate=RATES[architecture],
         blur=MOST_BLUR_PX,
         lines=MOST_LINES,

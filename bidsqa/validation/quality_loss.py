@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """IQ-Net as a loss: small denoisers trained with MSE, SSIM and IQ-Net, compared on a head not trained on.
 
-``python -m bidsqa.validation.quality_loss WEIGHTS``: heads are phantoms, noise is complex. It is also the example of
+``python -m bidsqa.validation.quality_loss``: heads are phantoms, noise is complex. It is also the example of
 how to use :class:`bidsqa.models.quality_loss.QualityLoss`.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bidsqa.models.quality_loss import QualityLoss
+from bidsqa.models.quality_loss import SHIPPED, QualityLoss
 from bidsqa.simulation.visible_damage import ssim_map
+from bidsqa.training.export import SHOWN_DIGITS
 from bidsqa.training.ssim_pool import Slices, phantom_slices
 from bidsqa.validation.statistics import bootstrap
 from bidsqa.validation.tables import Table
@@ -120,7 +122,8 @@ def compare(
     note = (
         f"{len(clean)} slices of {len(JUDGED)} phantoms not trained on, complex noise of {NOISE:.0%} of the head's "
         f"99th percentile; networks of {LAYERS} layers, {STEPS} steps of {BATCH} patches, one seed. Intervals by "
-        "bootstrap over slices. IQ-Net's score: lower is better."
+        "bootstrap over slices. IQ-Net's score: lower is better. Weights "
+        f"{hashlib.sha256(weights.read_bytes()).hexdigest()[:SHOWN_DIGITS]}."
     )
     columns = ["image", "PSNR (dB)", "SSIM", "IQ-Net's score"]
     return Table("A denoiser trained with three losses", columns, rows, note, COMMAND), made
@@ -146,7 +149,7 @@ def draw(made: Mapping[str, Tensor], clean: Tensor, path: Path, row: int = 0) ->
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, compare, print, draw."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="Denoisers trained with MSE, SSIM and IQ-Net.")
-    parser.add_argument("weights", type=Path, help="of bidsqa-train ranking --architecture iq_net")
+    parser.add_argument("--weights", type=Path, default=SHIPPED, help="of bidsqa-train ranking --architecture iq_net")
     parser.add_argument("--tables", type=Path, default=Path("docs/validation_tables"))
     parser.add_argument("--steps", type=int, default=STEPS)
     chosen = parser.parse_args(arguments)

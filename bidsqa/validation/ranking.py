@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     networks = {
         name: ranker_of(folder / "checkpoint.safetensors", name).scorer
         for name, folder in folders.items()
-        if folder.is_dir()
+        if (folder / "checkpoint.safetensors").is_file()
     }
     classes, reader = class_of_label(chosen.data / "labels" / "labels.json"), Readers()
     seen = load_parts(chosen.checkpoints / "ranking_pool.npz")
