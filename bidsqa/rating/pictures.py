@@ -38,7 +38,7 @@ class Gallery:
     root : Path
         The dataset, which is only read.
     rulers : RulerImages or None
-        Images of rulers in a folder.
+        Images of the rulers that items name.
     radiological : bool
         Show the patient's left at the right of axial and coronal slices.
     """
@@ -65,7 +65,8 @@ class Gallery:
         dict
             ``image``: ``slices`` (indices in RAS+), ``plane``, ``window`` (grey values of black and white), ``size``
             (rows, columns), ``edges`` (mm, rows and columns), ``sha256`` of the scan's data, ``versions`` (by number as
-            text, the parameters of the artifacts); ``series`` the same of the series.
+            text, the parameters of the artifacts); ``series`` the same of the series, of a ruler the checksum of its
+            images.
 
         Raises
         ------
@@ -186,7 +187,9 @@ class Gallery:
             "size": list(images.shape[1:]),
             "edges": [1.0, 1.0],
         }
-        return images[:, None], {**about, "slices": [0], "plane": "", "versions": [{}] * len(images)}
+        digest = self.rulers.sha256(name)
+        told = {"sha256": digest} if digest else {}
+        return images[:, None], {**about, **told, "slices": [0], "plane": "", "versions": [{}] * len(images)}
 
     def _volume(self, path: str) -> tuple[Volume, dict[int, tuple[int, int]]]:
         return self._volumes.get(path, lambda: (load_volume(self.root / path), {}))

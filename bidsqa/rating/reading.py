@@ -46,7 +46,7 @@ COLUMNS: Mapping[str, str] = {
     "confidence": "0 guess, 1 unsure, 2 fairly sure, 3 sure, 4 certain.",
     "comment": "The reader's words.",
     "time": "When the answer was saved, UTC.",
-    "sha256": "Of the scan's data.",
+    "sha256": "Of the scan's data; of a ruler alone, of its file of images.",
     "app_version": "Version of bidsqa that asked.",
     "current": "false where a later row of the same trial replaces this one.",
 }

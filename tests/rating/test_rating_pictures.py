@@ -17,6 +17,7 @@ from bidsqa.rating.items import RULER_DB, SERIES_DB, Settings, make_pool
 from bidsqa.rating.pictures import CLEAN, Gallery, degrade_slices, encode, noise_series
 from bidsqa.rating.ruler_images import RulerImages
 from bidsqa.rating.store import Store
+from bidsqa.rulers import shipped_rulers, write_ruler
 from bidsqa.simulation import ARTIFACTS
 
 
@@ -157,6 +158,43 @@ def test_rulers_of_a_folder(tmp_path: Path, scans) -> None:
         found.read("../arrays")
     with pytest.raises(InputError, match="not at hand"):
         Gallery(scans[0].root).look(content)
+
+
+def test_without_a_folder_the_rulers_are_those_that_ship(tmp_path: Path, scans) -> None:
+    shipped = RulerImages(suffixes={"T1w", "T2w"})
+    assert shipped.suffixes == {"T1w-2D": "T1w", "T1w-3D": "T1w", "T2w-2D": "T2w", "T2w-3D": "T2w"}
+    assert len(RulerImages().names) == 8
+    store = Store(tmp_path / "store.sqlite", create=True)
+    asked = make_pool(store, "ruler_threshold", scans, Settings(), shipped.suffixes).main
+    assert [item.content["series"]["ruler"] for item in asked] == shipped.names
+    read = make_pool(store, "ruler_score", scans, Settings(per_scan=8), shipped.suffixes).main
+    assert len(read) == 8 * len(scans)
+    for item in read:
+        assert shipped.suffixes[item.content["series"]["ruler"]] == item.content["suffix"]
+    assert len({item.content["series"]["ruler"] for item in read}) == 4
+    ruler = next(one for one in shipped_rulers() if one.name == "T1w-3D")
+    content = next(item.content for item in asked if item.content["series"]["ruler"] == "T1w-3D")
+    gallery = Gallery(scans[0].root, shipped)
+    assert gallery.look(content)["series"]["sha256"] == ruler.sha256
+    assert np.array_equal(gallery.series_floats(content)[:, 0], ruler.versions)
+
+
+def test_images_for_which_there_is_no_ruler_are_not_asked_about(tmp_path: Path, scans) -> None:
+    store = Store(tmp_path / "store.sqlite", create=True)
+    pool = make_pool(store, "ruler_score", scans, Settings(practice=4), {"ours": "T2w"})
+    assert [item.content["suffix"] for item in (*pool.main, *pool.practice)] == ["T2w", "T2w"]
+    with pytest.raises(UsageError, match="kind of image"):
+        make_pool(store, "ruler_score", scans, Settings(), {"ours": "FLAIR"})
+
+
+def test_a_ruler_of_ones_own_with_changed_images_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "rulers" / "ours"
+    write_ruler(shipped_rulers()[0], folder)
+    assert RulerImages(folder.parent).suffixes == {"ours": "FLAIR"}
+    assert RulerImages(folder).names == ["ours"]
+    np.savez_compressed(folder / "versions.npz", versions=np.ones((8, 40, 30), dtype=np.uint8))
+    with pytest.raises(InputError, match="checksum"):
+        RulerImages(folder.parent)
 
 
 @pytest.mark.parametrize("content", [b"not an archive", None])
