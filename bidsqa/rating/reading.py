@@ -94,7 +94,7 @@ def read_ratings(
     place = Path(path)
     exported = _exported(place, RATINGS_SUFFIX)
     if exported:
-        texts = dict.fromkeys(("rater", "subject", "item", "value", "judgement", "trial", "expected"), str)
+        texts = dict.fromkeys(("rater", "subject", "item", "value", "judgement", "trial", "expected", "sha256"), str)
         table = pd.concat([pd.read_csv(file, sep="\t", na_values="n/a", dtype=texts) for file in exported])
         table["artifacts"] = [json.loads(text) for text in table["artifacts"]]
     else:
