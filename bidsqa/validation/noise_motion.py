@@ -22,8 +22,9 @@ from bidsqa.models.noise_estimate import iedd_score
 from bidsqa.models.noise_motion import NoiseMotionScorer
 from bidsqa.models.noise_motion_inputs import prepare_images
 from bidsqa.rulers import shipped_rulers
+from bidsqa.validation.noise_motion_alpha import alpha_table
 from bidsqa.validation.noise_motion_cases import Case, CleanScan, build_cases, load_cases, plain_snr, save_cases
-from bidsqa.validation.noise_motion_tables import NETWORK, Clean, Judged, write_tables
+from bidsqa.validation.noise_motion_tables import NETWORK, Clean, Judged, note_on, write_tables
 
 Array = np.ndarray[Any, Any]
 # from images (N, H, W) to scores (N,), higher is better
@@ -139,7 +140,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     clean = judge_clean(scorer, scans)
     facts = chosen.variants / "variants.json" if chosen.variants is not None else None
     sha256 = scorer.provenance()["sha256"]
-    write_tables(judged, ruler_scores(noise), clean, spent_on(scorer), sha256, facts, chosen.out)
+    rulers = ruler_scores(noise)
+    write_tables(judged, rulers, clean, spent_on(scorer), sha256, facts, chosen.out)
+    alpha = alpha_table(judged, rulers, note_on(sha256))
+    print(alpha.text(), flush=True)
+    alpha.write(chosen.out / "noise_motion_alpha.json")
 
 
 if __name__ == "__main__":

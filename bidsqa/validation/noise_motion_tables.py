@@ -313,6 +313,11 @@ def task_table(judged: Sequence[Judged], rulers: Rulers, note: str) -> Table:
     return Table("One task or both, and what normalises the features", columns, rows, note, COMMAND)
 
 
+def note_on(sha256: str) -> str:
+    """What every table says of weights and intervals."""
+    return f"Weights {sha256[:12]}. Intervals: 95 %, subjects drawn anew."
+
+
 def write_tables(
     judged: Sequence[Judged],
     rulers: Rulers,
@@ -340,7 +345,7 @@ def write_tables(
     out : Path
         Folder.
     """
-    note = f"Weights {sha256[:12]}. Intervals: 95 %, subjects drawn anew."
+    note = note_on(sha256)
     facts = json.loads(variants.read_text(encoding="utf-8")) if variants is not None else {}
     few = f"The MEON-shaped network had {facts['steps']} steps of training, which is too few. " if facts else ""
     tables = {
