@@ -112,12 +112,7 @@ def alpha_table(judged: Sequence[Judged], rulers: Rulers, note: str) -> Table:
         title = f"not trained on, added noise {CLEAR_OF_OWN:g} dB above the own ({100 * kept.mean():.0f} %)"
         people = len({one.case.subject for one in unseen})
         rows.append([title, people, len(unseen), *_cells(unseen, rulers, names, kept)])
-    columns = [
-        "data",
-        "subjects",
-        "slices",
-        *(f"{title}: {measure}" for title in names.values() for measure in MEASURES),
-    ]
+    measured = [f"{title}: {measure}" for title in names.values() for measure in MEASURES]
     told = (
         "Krippendorff's alpha of two raters of the same versions: the simulation, which knows which of the eight it "
         "made, and a scorer, which reads each against the shipped ruler of its contrast. 1 is agreement, 0 chance; "
