@@ -7,7 +7,8 @@ The content of an item is plain JSON:
 - ``unit`` (slice or volume), ``plane`` (or null: the plane of acquisition), ``position`` of the slice as a share of the
   head's extent;
 - ``versions``: for each version a list of artifacts ``{"name", "strength", "seed"}``, put on one after the other;
-- ``series``: a noise series, ``{"db", "coils", "seed"}`` and, where it shows another scan than the image, ``path``,
+- ``series``: a noise series, ``{"db", "coils", "seed"}``, with ``"over": "bright"`` where the decibels are those of the
+  head's bright part, not of all pixels, and, where it shows another scan than the image, ``path``,
   ``subject``, ``suffix`` and ``position`` of its own; or ``{"ruler"}``.
 """
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsqa.errors import UsageError
+from bidsqa.rating.pictures import BRIGHT
 from bidsqa.rating.planning import Pool
 from bidsqa.rating.store import Store
 from bidsqa.rating.tasks import RULER_VERSIONS, SERIES_VERSIONS, TASKS, Task, diagnostic
@@ -206,7 +208,7 @@ def _min_acceptable(sources: Sequence[Content], settings: Settings, rulers: Rule
     assert len(SERIES_DB) + 1 == SERIES_VERSIONS
     for source in sources:
         chance = _chance(settings, "min_acceptable", source["path"], source["position"])
-        yield {**source, "versions": [[]], "series": _noise_series(chance, SERIES_DB)}
+        yield {**source, "versions": [[]], "series": {**_noise_series(chance, SERIES_DB), "over": BRIGHT}}
 
 
 def _own_ruler(source: Content, settings: Settings) -> Content:

@@ -30,6 +30,8 @@ from bidsqa.training.label_calibration import best_eta, calibrate, iedd_scores, 
 from bidsqa.training.own_scans import Split
 
 Array = np.ndarray[Any, Any]
+# dB from the noisiest version to the original: less tells nothing of the readers' pick
+LEAST_RISE = 1.0
 ADVISED = MIN_ACCEPTABLE.minimum
 # whose limit a slice takes, the nearest first
 NEAREST = ("its own scan, same plane", "its own scan", "its site and contrast", "its contrast", "nobody's: not moved")
@@ -74,7 +76,7 @@ class RatedSeries:
         ``train``, ``watch`` or ``test``.
     pick : Pick
     scores : ndarray, shape (5,)
-        IEDD of the versions, dB, the noisiest first.
+        IEDD of the versions, dB, the noisiest first; never falling.
     slices : ndarray of float16, shape (5, 1, 256, 256)
         The versions as a network reads them.
     """
@@ -178,8 +180,10 @@ def _measured(pick: Pick, gallery: Gallery, split: Split) -> RatedSeries:
     stack = gallery.series_floats(pick.content)
     versions = stack[:, stack.shape[1] // 2]
     scores = iedd_scores(versions)
-    if not np.isfinite(scores).all():
-        raise InputError("the noise of its versions can't be measured", "leave it out")
+    if not np.isfinite(scores).all() or scores[-1] - scores[0] < LEAST_RISE:
+        raise InputError("its noise can't be told from its detail", "the estimate must rise by 1 dB over the series")
+    # as the automatic rule has it: a better version never counts for less
+    scores = np.maximum.accumulate(scores)
     return RatedSeries(
         subject=pick.subject,
         site=f"site-{split.sites[pick.subject]}",

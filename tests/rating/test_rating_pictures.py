@@ -19,6 +19,7 @@ from bidsqa.rating.ruler_images import RulerImages
 from bidsqa.rating.store import Store
 from bidsqa.rulers import shipped_rulers, write_ruler
 from bidsqa.simulation import ARTIFACTS
+from bidsqa.simulation.coil_noise import bright_part, snr_db
 
 
 def contents(tmp_path: Path, scans, task: str, **settings) -> list[dict]:
@@ -108,6 +109,21 @@ def test_a_series_is_equal_in_decibel(t1w: Volume, steps: tuple[float, ...]) -> 
     expected = ARTIFACTS["coil_noise"].apply(drawn, parameters)[0, 0].numpy()
     assert np.allclose(versions[1][0], expected, rtol=1e-4, atol=1e-3 * stack.max()), "as the simulation puts it on"
     assert [value for _, value in strengths] == sorted((value for _, value in strengths), reverse=True)
+
+
+def test_the_decibels_of_a_readers_series_are_those_of_the_head(tmp_path: Path, scans) -> None:
+    content = contents(tmp_path, scans, "min_acceptable")[0]
+    versions = Gallery(scans[0].root).series_floats(content)[:, 0]
+    assert len(versions) == 5
+    bright = bright_part(versions[-1])
+    found = [snr_db(versions[-1], version, bright) for version in versions[:-1]]
+    assert found == pytest.approx(SERIES_DB, abs=0.05)
+    # air with noise counts for most of the error over all pixels: there the same versions have fewer decibels
+    assert all(snr_db(versions[-1], version) < level for version, level in zip(versions, SERIES_DB, strict=False))
+    # as recipes of before have it
+    before = {**content, "series": {key: content["series"][key] for key in ("db", "coils", "seed")}}
+    older = Gallery(scans[0].root).series_floats(before)[:, 0]
+    assert snr_db(older[-1], older[0]) == pytest.approx(SERIES_DB[0], abs=0.05)
 
 
 def test_an_image_that_no_noise_can_spoil_is_refused() -> None:
