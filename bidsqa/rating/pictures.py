@@ -287,7 +287,7 @@ def noise_series(
     coils, seed : int
     region : ndarray of bool, of the stack's shape, optional
         Pixels of both sums; all if not given. Air that isn't blanked holds most of the error of several coils, whose
-        noise has a mean there: over all pixels 18 dB are 31 in the head of a usual scan.
+        noise has a mean there: the head has many more decibels then.
 
     Returns
     -------
