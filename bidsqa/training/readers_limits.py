@@ -270,8 +270,9 @@ def _nearest(about: tuple[str, str, str, str], usable: Sequence[tuple[RatedSerie
 def fitting_eta(series: Sequence[RatedSeries]) -> tuple[float, float, float] | None:
     """SD of the limit between series and of one reader's limit within one, dB, and the η with the least error.
 
-    The variance of the consensus is that of a reader over the number of readers; what is left of the variance between
-    series is that of the offsets (:func:`bidsqa.training.label_calibration.best_eta`).
+    The variance of the consensus is that of a reader over the number of readers, but not below that of rounding to a
+    version (step²/12), which readers share; what is left of the variance between series is that of the offsets
+    (:func:`bidsqa.training.label_calibration.best_eta`).
 
     Returns
     -------
@@ -288,5 +289,7 @@ def fitting_eta(series: Sequence[RatedSeries]) -> tuple[float, float, float] | N
     reader = float(np.mean(within))
     readers = float(np.mean([len(one.pick.by_reader) for one in series]))
     between = float(limits(series).var(ddof=1))
-    offsets, pick = max(between - reader / readers, 0.0), reader / readers
+    steps = [(one.scores[-1] - one.scores[0]) / (len(one.scores) - 1) for one in series]
+    pick = max(reader / readers, float(np.mean(np.square(steps))) / 12)
+    offsets = max(between - pick, 0.0)
     return between**0.5, reader**0.5, best_eta(offsets, pick) if offsets + pick > 0 else 0.0

@@ -109,6 +109,9 @@ def test_the_eta_that_the_readers_spread_asks_for(on_paper: list[RatedSeries]) -
     assert reader**2 == pytest.approx(50)
     # of the consensus of two readers: 25, so that 175 of the 200 are offsets
     assert eta == pytest.approx(175 / 200)
+    # readers who agree in all still round to versions that are 10 dB apart
+    agreed = [replace(one, pick=replace(one.pick, by_reader=(3, 3), value=3)) for one in rated]
+    assert fitting_eta(agreed) == pytest.approx((200**0.5, 0, (200 - 100 / 12) / 200))
 
 
 def test_labels_move_and_images_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
