@@ -163,7 +163,7 @@ def _scan(out: Path, row: Row, values: Sequence[StudyValue], distance: float) ->
 def _values(rows: Sequence[Row], rules: Rules | None) -> list[StudyValue]:
     """Every score and metric of the study, the chief ones first, with the limits that the decisions were made by."""
     from bidsqa.metrics import METRIC_KEYS
-    from bidsqa.models import SCORES
+    from bidsqa.models import SCORE_VALUES
     from bidsqa.report.study_scan import StudyValue
 
     chief = sites.present_chief_values(rows)
@@ -172,13 +172,14 @@ def _values(rows: Sequence[Row], rules: Rules | None) -> list[StudyValue]:
     found = []
     for key in [*chief, *(key for key in METRIC_KEYS if key in present and key not in chief)]:
         title, says, direction = _described(key)
-        unit = SCORES[key].unit if key in SCORES else METRIC_KEYS[key].unit_of(key)
+        unit = SCORE_VALUES[key].unit if key in SCORE_VALUES else METRIC_KEYS[key].unit_of(key)
         found.append(StudyValue(key, title, says, direction, unit, key in chief, limits.get(key, ())))
     return found
 
 
 def _limits(rows: Sequence[Row], rules: Rules | None) -> dict[str, list[Limit]]:
     """Limits by score or metric, where all decisions were made by rules that are known here."""
+    from bidsqa.models import SCORE_VALUES
     from bidsqa.report.study_scan import Limit
 
     rules = rules or load_rules()
@@ -186,10 +187,11 @@ def _limits(rows: Sequence[Row], rules: Rules | None) -> dict[str, list[Limit]]:
         return {}
     found: dict[str, dict[Limit, None]] = defaultdict(dict)
     suffixes = sorted({row.suffix for row in rows})
+    keys = {value.reads: key for key, value in SCORE_VALUES.items()}
     for suffix in suffixes:
         for rule in rules.for_suffix(suffix):
             kind, _, rest = rule.reads.partition(".")
-            key = rest.removesuffix(".value") if kind == "scores" else rest
+            key = keys.get(rule.reads, rest)
             for name in LIMITS if kind in ("scores", "metrics") else ():
                 limit = getattr(rule, name)
                 if limit is not None:
@@ -220,10 +222,11 @@ def _standard(rows: Sequence[Row]) -> float | None:
 def _described(key: str) -> tuple[str, str, str]:
     """Title, what it tells, direction."""
     from bidsqa.metrics import METRIC_KEYS
-    from bidsqa.models import SCORES
+    from bidsqa.models import SCORE_VALUES
 
-    if key in SCORES:
-        return SCORES[key].title, SCORES[key].says, SCORES[key].direction
+    if key in SCORE_VALUES:
+        row = SCORE_VALUES[key]
+        return row.title, row.says, row.direction
     metric = METRIC_KEYS[key]
     return key, metric.keys[key], {"higher": "higher is better", "lower": "lower is better"}.get(metric.direction, "")
 

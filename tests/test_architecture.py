@@ -48,7 +48,11 @@ SIDE_HOUSES = {"rating": 6, "training": 6, "validation": 7}
 # the console scripts of the side houses: the modules above that may import them, and that no other imports
 SIDE_DOORS = ("bidsqa.cli.rate", "bidsqa.cli.train")
 # rooms behind a door, which it alone opens
-BEHIND = {"bidsqa.cli.train_rated": "bidsqa.cli.train", "bidsqa.cli.train_verdict": "bidsqa.cli.train"}
+BEHIND = {
+    "bidsqa.cli.train_rated": "bidsqa.cli.train",
+    "bidsqa.cli.train_verdict": "bidsqa.cli.train",
+    "bidsqa.cli.ruler_ratings": "bidsqa.cli.ruler",
+}
 # these try the job as a whole, from above; nothing of it imports them
 TRIALS = ("bidsqa.validation.fuzz_datasets", "bidsqa.validation.fuzz_outputs")
 HEAVY = {

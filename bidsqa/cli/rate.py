@@ -14,7 +14,7 @@ import bidsqa
 from bidsqa.cli.console import FINE, SOME_FAILED, run_command
 from bidsqa.cli.options import LIST, PATH
 from bidsqa.cli.parser import Formatter, Parser, add_option
-from bidsqa.cli.rate_options import ARTIFACTS, GROUPS, RATE_OPTIONS
+from bidsqa.cli.rate_options import ARTIFACTS, GROUPS, RATE_OPTIONS, RULER_TASKS
 from bidsqa.errors import UsageError
 
 if TYPE_CHECKING:
@@ -252,10 +252,14 @@ def _run_app(
     from bidsqa.rating.serving import Place, serve
     from bidsqa.rating.session import Session
 
-    rulers = RulerImages(options["rulers"]) if options["rulers"] else None
-    names = rulers.names if rulers else ()
+    if options["rulers"] and options["rulers_from_scans"]:
+        raise UsageError("--rulers and --rulers-from-scans can't both tell the rulers.", "Give one of them.")
+    rulers = None
+    if options["rulers"] or (set(settings.tasks) & set(RULER_TASKS) and not options["rulers_from_scans"]):
+        rulers = RulerImages(options["rulers"], {scan.suffix for scan in scans})
     gallery = Gallery(root, rulers, bool(options["radiological"]))
-    pools = {task: make_pool(store, task, scans, settings, names) for task in settings.tasks}
+    kinds = rulers.suffixes if rulers else {}
+    pools = {task: make_pool(store, task, scans, settings, kinds) for task in settings.tasks}
     place = Place(options["port"])
     door = Door(f"bidsqa_rate_{place.port}")
 

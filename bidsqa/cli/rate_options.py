@@ -8,6 +8,7 @@ from bidsqa.cli.options import FLAG, INTEGER, LIST, NUMBER, OPTIONS, OTHER, PATH
 # as bidsqa.rating.tasks.TASKS and bidsqa.rating.items.ARTIFACTS, which take longer to import than the help may
 TASKS = ("pairwise", "min_acceptable", "ruler_threshold", "ruler_score", "diagnostic", "likert")
 ARTIFACTS = ("coil_noise", "motion", "blur", "ghosting", "undersampling")
+RULER_TASKS = ("ruler_threshold", "ruler_score")
 PLANES = ("sagittal", "coronal", "axial")
 ASK, SHOW, WHO = "What is asked", "What is shown", "Who rates, and how"
 
@@ -42,8 +43,9 @@ RATE_OPTIONS: tuple[Option, ...] = (
            metavar="SHARE", least=0, most=1),
     Option("reference", SHOW, FLAG, "show the image as acquired beside each pair"),
     Option("radiological", SHOW, FLAG, "the patient's left at the right of axial and coronal slices (at the left)"),
-    Option("rulers", SHOW, PATH, "folder of rulers, each a folder with eight images (made from the scans)",
+    Option("rulers", SHOW, PATH, "folder of rulers, each a folder with eight images (those that ship with bidsqa)",
            metavar="DIR"),
+    Option("rulers-from-scans", SHOW, FLAG, "make the rulers from the scans instead"),
     Option("raters", WHO, LIST, "names of the readers: each gets an address of their own (whoever opens the one "
            "address tells their name)", metavar="NAME"),
     Option("port", WHO, INTEGER, "fixed port, e.g. for SSH forwarding (a free one)", metavar="N", least=1, most=65535),

@@ -29,6 +29,8 @@ examples:
       a page to look at them and to choose the worst that you accept
   bidsqa-ruler set rulers/our-T1w 4.5 --by AB
       your standard for scans of this kind
+  bidsqa-ruler set T1w-3D --from-ratings ratings --into rulers
+      what your readers agreed on in bidsqa-rate about a ruler that ships with bidsqa, in a copy of it
   bidsqa BIDS_DIR OUT_DIR participant --models severity ssim noise_motion --rulers rulers
       judge scans by it
 
@@ -76,6 +78,12 @@ def build_parser() -> Parser:
     _add_ruler(choose)
     choose.add_argument("threshold", metavar="THRESHOLD", nargs="?", type=float, help="0 to 7 in steps of 0.5")
     choose.add_argument("--from", dest="file", metavar="FILE", help="the file of the page, instead of THRESHOLD")
+    choose.add_argument(
+        "--from-ratings",
+        dest="ratings",
+        metavar="RATINGS",
+        help="what your readers agree on, from their answers to ruler_threshold in bidsqa-rate, instead of THRESHOLD",
+    )
     choose.add_argument("--by", metavar="NAME", default="", help="who says so, for the ruler's file")
     choose.add_argument(
         "--into", metavar="DIR", help="set it in a copy in this folder of rulers; the ruler itself stays"
@@ -220,12 +228,13 @@ def _set(given: argparse.Namespace) -> int:
         target = Path(given.into).expanduser().absolute() / ruler.name
         if target.exists():
             raise UsageError(
-                f"{target} is there already.", f"Set it there: {NAME} set {_quoted(target)} {threshold.value:g}"
+                f"{target} is there already.",
+                f"Set it there: {NAME} set {_quoted(target)} {_words_of(given, threshold)}",
             )
     elif folder is None:
         raise UsageError(
             f"The ruler {ruler.name} comes with bidsqa and stays as it is.",
-            f"Set it in a copy: {NAME} set {ruler.name} {threshold.value:g} --into my-rulers",
+            f"Set it in a copy: {NAME} set {ruler.name} {_words_of(given, threshold)} --into my-rulers",
         )
     try:
         changed = check_ruler(ruler.with_threshold(threshold))
@@ -243,8 +252,13 @@ def _set(given: argparse.Namespace) -> int:
     return FINE
 
 
+def _words_of(given: argparse.Namespace, threshold: Threshold) -> str:
+    """The words of a command that set the same threshold."""
+    return f"--from-ratings {_quoted(Path(given.ratings))}" if given.ratings else f"{threshold.value:g}"
+
+
 def _chosen(given: argparse.Namespace, ruler: Ruler) -> Threshold:
-    """What the command line or the page's file says."""
+    """What the command line, the page's file or the readers say."""
     import datetime
 
     from bidsqa.rulers import Threshold
@@ -252,8 +266,14 @@ def _chosen(given: argparse.Namespace, ruler: Ruler) -> Threshold:
     from bidsqa.rulers.ruler import PERSON
     from bidsqa.rulers.scale import check_threshold
 
-    if (given.threshold is None) == (given.file is None):
-        raise UsageError("Give a threshold, or the file that the page saved.", f"Example: {NAME} set {given.ruler} 4.5")
+    if sum(value is not None for value in (given.threshold, given.file, given.ratings)) != 1:
+        raise UsageError(
+            "Give a threshold, or the file that the page saved, or ratings.", f"Example: {NAME} set {given.ruler} 4.5"
+        )
+    if given.ratings is not None:
+        from bidsqa.cli.ruler_ratings import readers_threshold
+
+        return readers_threshold(ruler, Path(given.ratings).expanduser().absolute(), plain_text(given.by))
     choice = _choice(Path(given.file).expanduser(), ruler) if given.file else {"threshold": given.threshold}
     try:
         value = check_threshold(float(choice["threshold"]))

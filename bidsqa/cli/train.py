@@ -163,6 +163,7 @@ def make_job(asked: Asked) -> Job:
     """
     from bidsqa.cli.train_options import MINUTES
     from bidsqa.cli.train_parser import command_of
+    from bidsqa.cli.train_rated import calibration_of, readers_picks
     from bidsqa.training.machine import choose_machine
     from bidsqa.training.own_recipe import Budget
     from bidsqa.training.own_scans import read_sites, split_subjects
@@ -177,7 +178,8 @@ def make_job(asked: Asked) -> Job:
     scans = find_scans(asked)
     sites = read_sites(asked.bids_dir, options["site_column"])
     split = split_subjects([scan.subject for scan in scans], sites, options["seed"], options["hold_out_site"])
-    recipe = _recipe(asked, scans, split, start)
+    picks = readers_picks(asked)
+    recipe = replace(_recipe(asked, scans, split, start), **calibration_of(asked, picks))
     OWN[asked.task].check(recipe)
     return Job(
         recipe=recipe,
@@ -190,6 +192,7 @@ def make_job(asked: Asked) -> Job:
         machine=machine,
         tensorboard=options["log"] == "tensorboard",
         command=command_of(asked),
+        picks=picks,
     )
 
 

@@ -80,6 +80,23 @@ TRAIN_OPTIONS: tuple[Option, ...] = (
         choices=ARTIFACTS,
     ),
     Option(
+        "ratings",
+        LEARN,
+        PATH,
+        "noise_motion: your readers' answers to min_acceptable, RATINGS of bidsqa-rate or an export of it; labels of "
+        "noise are calibrated by what they accept",
+        metavar="RATINGS",
+    ),
+    Option(
+        "eta",
+        LEARN,
+        NUMBER,
+        "with --ratings: how far the calibration goes, 0 not at all, 1 whatever is just accepted gets one label (0.85)",
+        metavar="NUMBER",
+        least=0.0,
+        most=1.0,
+    ),
+    Option(
         "batch",
         LEARN,
         INTEGER,

@@ -24,6 +24,8 @@ examples:
       judge scans with them
   bidsqa-train ssim study own-ssim --start none --steps 20000 --device cuda
       from random weights, on a GPU
+  bidsqa-train noise_motion study own-noise --ratings ratings
+      noise by what your readers still accept, from their answers to min_acceptable in `bidsqa-rate study ratings`
   bidsqa-train ranking study own-ranking --ratings ratings
       a network that ranks as your readers do, from what they answered in `bidsqa-rate study ratings`
   bidsqa-train verdict out/group_T1w.tsv ratings
@@ -147,6 +149,8 @@ def command_of(asked: Asked) -> str:
     words = [NAME, asked.task, "BIDS_DIR", "OUT_DIR"]
     if "start" in asked.given:
         words += ["--start", Path(asked.given["start"]).name]
+    if "ratings" in asked.given:
+        words += ["--ratings", "RATINGS"]
     for key, value in asked.given.items():
         if key in PLACES or value is False:
             continue

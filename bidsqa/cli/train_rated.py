@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``bidsqa-train {ranking,diagnostic}``: networks that learn from the ratings of a site's own readers."""
+"""What ``bidsqa-train`` does with the ratings of a site's own readers.
+
+``ranking`` and ``diagnostic`` learn from them alone, ``noise_motion`` calibrates its labels by them.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bidsqa.cli.console import FINE
 from bidsqa.cli.gentle_stop import GentleStop
@@ -17,6 +21,7 @@ from bidsqa.stopping import Stopped
 if TYPE_CHECKING:
     from bidsqa.cli.train_parser import Asked
     from bidsqa.training.rated_training import RatedJob
+    from bidsqa.training.readers_limits import Pick
 
 DEFAULT_MINUTES = 30.0
 DIGITS = 16
@@ -113,3 +118,35 @@ def start_of(asked: str | None, shipped: Path | None) -> Path | None:
     if not path.is_file():
         raise UsageError(f"--start: the file {path} doesn't exist.", "Give shipped, none or the path of weights.")
     return path
+
+
+def readers_picks(asked: Asked) -> list[Pick]:
+    """What readers accept, where labels of noise are to be calibrated by it; empty else.
+
+    Raises
+    ------
+    UsageError
+        There are no such answers, or the options don't go together.
+    """
+    ratings, eta = asked.options["ratings"], asked.options["eta"]
+    if ratings is None:
+        if eta is not None:
+            raise UsageError("--eta calibrates by your readers' answers.", "Say where they are: --ratings RATINGS")
+        return []
+    if asked.task != "noise_motion":
+        raise UsageError(
+            "--ratings is for noise_motion here.", "Of the other tasks ranking, diagnostic and verdict learn from them."
+        )
+    from bidsqa.training.readers_limits import read_picks
+
+    return read_picks(ratings)
+
+
+def calibration_of(asked: Asked, picks: Sequence[Pick]) -> dict[str, Any]:
+    """The recipe's part about readers."""
+    if not picks:
+        return {}
+    from bidsqa.training.label_calibration import ETA
+    from bidsqa.training.readers_limits import fingerprint
+
+    return {"ratings": fingerprint(picks), "eta": ETA if asked.options["eta"] is None else asked.options["eta"]}

@@ -10,7 +10,7 @@ from bidsqa.bids.scan import ENTITIES
 from bidsqa.bids.sidecar import UNITS
 from bidsqa.group.rows import table_column
 from bidsqa.metrics import METRIC_KEYS
-from bidsqa.models import SCORES
+from bidsqa.models import SCORE_VALUES, SCORES
 
 DECISIONS = {
     "pass": "nothing speaks against the scan",
@@ -160,7 +160,7 @@ def harmonised_entry(column: str) -> dict[str, Any]:
 def _shift(column: str) -> dict[str, Any] | None:
     """The entry of a site's shift, None for any other column."""
     key = column.removesuffix("_shift")
-    if key == column or not (key in SCORES or key in METRIC_KEYS):
+    if key == column or not (key in SCORE_VALUES or key in METRIC_KEYS):
         return None
     return {"Description": f"Median of {key} minus that of the study, in robust standard deviations within sites"}
 
@@ -168,7 +168,7 @@ def _shift(column: str) -> dict[str, Any] | None:
 def _median(column: str) -> dict[str, Any] | None:
     """The entry of a median over scans, None for any other column."""
     key = column.removesuffix("_median")
-    known = key != column and (key in SCORES or key in METRIC_KEYS)
+    known = key != column and (key in SCORE_VALUES or key in METRIC_KEYS)
     return {"Description": f"Median of {key} over the scans of the row"} if known else None
 
 

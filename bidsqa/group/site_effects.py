@@ -14,7 +14,7 @@ import numpy as np
 from bidsqa.group.rows import Row
 from bidsqa.group.sites import MAD_TO_SD, robust_z
 from bidsqa.metrics import METRIC_KEYS
-from bidsqa.models import SCORES
+from bidsqa.models import SCORE_VALUES
 
 SMALLEST_SITE = 5  # scans; smaller sites have a median but take no part in the share
 FEWEST_SITES = 5  # for the robust z of a site among the sites
@@ -118,8 +118,8 @@ class SiteEffect:
 
 
 def compared_values(rows: Sequence[Row]) -> list[str]:
-    """The scores and metrics that have a number in some row: no further readings of scores, nothing that is a text."""
-    return [key for key in (*SCORES, *METRIC_KEYS) if any(isinstance(row.values.get(key), float) for row in rows)]
+    """Scores, parts of them that stand alone, and metrics that have a number in some row; nothing that is a text."""
+    return [key for key in (*SCORE_VALUES, *METRIC_KEYS) if any(isinstance(row.values.get(key), float) for row in rows)]
 
 
 def site_effects(rows: Sequence[Row]) -> list[SiteEffect]:
@@ -146,7 +146,7 @@ def _effects(suffix: str, key: str, rows: Sequence[Row]) -> list[SiteEffect]:
     study = float(np.median(np.concatenate(list(groups.values()))))
     spread = _spread_within(list(groups.values()), medians)
     share = between_share([winsorised(own) for own in groups.values()])
-    zs = robust_z(medians, key in SCORES) if len(groups) >= FEWEST_SITES else [None] * len(groups)
+    zs = robust_z(medians, key in SCORE_VALUES) if len(groups) >= FEWEST_SITES else [None] * len(groups)
     return [
         SiteEffect(
             suffix, key, site, len(own), median, median - study, (median - study) / spread if spread else None, z, share

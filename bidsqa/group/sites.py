@@ -10,7 +10,7 @@ from typing import Any
 
 from bidsqa.group.rows import SITE_KEYS, UNKNOWN_SITE, Row
 from bidsqa.metrics import METRIC_KEYS
-from bidsqa.models import SCORES
+from bidsqa.models import SCORE_VALUES
 from bidsqa.settings import DEFAULT_MODELS
 
 CHIEF_METRICS = ("cjv", "cnr", "snr_total", "efc", "fwhm_avg", "inu_range")
@@ -21,20 +21,20 @@ SMALLEST_RELATIVE_SPREAD = 0.05
 
 
 def chief_values() -> list[str]:
-    """The values that are compared between scans: every score, then the chief metrics."""
-    return [*SCORES, *(key for key in CHIEF_METRICS if key in METRIC_KEYS)]
+    """The values that are compared between scans: every score with what stands alone in it, then the chief metrics."""
+    return [*SCORE_VALUES, *(key for key in CHIEF_METRICS if key in METRIC_KEYS)]
 
 
 def present_chief_values(rows: Sequence[Row]) -> list[str]:
     """The chief values without the scores that are asked for by name and that no row has."""
     present = {key for row in rows for key, value in row.values.items() if value is not None}
-    return [key for key in chief_values() if key not in SCORES or key in DEFAULT_MODELS or key in present]
+    return [key for key in chief_values() if key not in SCORE_VALUES or key in DEFAULT_MODELS or key in present]
 
 
 def direction_of(key: str) -> str:
     """``higher`` or ``lower`` is better, or ``none``."""
-    if key in SCORES:
-        return SCORES[key].direction.split(" ")[0] or "none"
+    if key in SCORE_VALUES:
+        return SCORE_VALUES[key].direction.split(" ")[0] or "none"
     return METRIC_KEYS[key].direction if key in METRIC_KEYS else "none"
 
 
@@ -89,7 +89,7 @@ def distances(rows: Sequence[Row]) -> list[float]:
             sign = {"higher": -1.0, "lower": 1.0}.get(direction_of(key), 0.0)
             known = [at for at in members if isinstance(rows[at].values.get(key), float)]
             values = [float(rows[at].values[key]) for at in known]
-            for at, z in zip(known, robust_z(values, key in SCORES) if values else [], strict=True):
+            for at, z in zip(known, robust_z(values, key in SCORE_VALUES) if values else [], strict=True):
                 found[at] = max(found[at], sign * z)
     return found
 

@@ -3,15 +3,17 @@
 
 from bidsqa.models.loading import Network, Scorer, load, load_network, read_weights
 from bidsqa.models.score import Score, SliceScores
-from bidsqa.models.table import MODELS, SCORES, Model, Reading
+from bidsqa.models.table import MODELS, SCORE_VALUES, SCORES, Model, Reading, ScoreValue
 
 __all__ = [
     "MODELS",
     "SCORES",
+    "SCORE_VALUES",
     "Model",
     "Network",
     "Reading",
     "Score",
+    "ScoreValue",
     "Scorer",
     "SliceScores",
     "load",

@@ -310,3 +310,52 @@ MODELS: Mapping[str, Model] = MappingProxyType(
 
 SCORES: Mapping[str, Model] = MappingProxyType({name: row for name, row in MODELS.items() if row.kind == "score"})
 """The models that give a score."""
+
+
+@dataclass(frozen=True)
+class ScoreValue:
+    """A value of a score that is compared between the scans of a study: the score itself, or a part of it.
+
+    Parameters
+    ----------
+    reads : str
+        Its place in the record, as rules name it.
+    title, says, unit, direction : str
+        As for a model.
+    bounds : tuple of float
+    readings : tuple of Reading
+        Empty for a part.
+    """
+
+    reads: str
+    title: str
+    says: str
+    unit: str
+    direction: str
+    bounds: tuple[float, float]
+    readings: tuple[Reading, ...] = ()
+
+
+# parts that tell of something else than their score: by model, the part's key in the record
+_PARTS = {
+    "noise_motion": {
+        "p_motion": ("Motion (probability)", "lower is better", (0.0, 1.0)),
+    },
+}
+
+
+def _score_values() -> Mapping[str, ScoreValue]:
+    found = {}
+    for name, row in SCORES.items():
+        found[name] = ScoreValue(
+            f"scores.{name}.value", row.title, row.says, row.unit, row.direction, row.bounds, row.readings
+        )
+        for part, (title, direction, bounds) in _PARTS.get(name, {}).items():
+            found[f"{name}_{part}"] = ScoreValue(
+                f"scores.{name}.{part}", title, f"{row.parts[part]}.", "", direction, bounds
+            )
+    return MappingProxyType(found)
+
+
+SCORE_VALUES: Mapping[str, ScoreValue] = _score_values()
+"""What is compared between scans, by its column in the tables: each score, and after it its parts that stand alone."""

@@ -27,7 +27,7 @@ AGREEMENT_COLUMNS: Mapping[str, str] = {
     "low": "Lower end of the 95 % interval by bootstrap over participants.",
     "high": "Upper end.",
     "things": "How many rated things it is about.",
-    "subjects": "How many participants these are of.",
+    "subjects": "How many participants these are of; a ruler that is of no participant counts as one.",
 }
 TIME_COLUMNS: Mapping[str, str] = {
     "rater": "Code of the reader, or all.",
@@ -62,7 +62,7 @@ class Readers:
         self.answers: dict[str, dict[Hashable, list[Any]]] = {code: {} for code in self.codes}
         self.subject: dict[Hashable, Hashable] = {}
         for rater, rated, judgement, subject in zip(
-            kept["rater"], kept["rated"], kept["judgement"], kept["subject"].fillna("n/a"), strict=True
+            kept["rater"], kept["rated"], kept["judgement"], kept["subject"].fillna(kept["rated"]), strict=True
         ):
             self.answers[str(rater)].setdefault(str(rated), []).append(self._level(judgement))
             self.subject[str(rated)] = str(subject)

@@ -7,7 +7,8 @@ The content of an item is plain JSON:
 - ``unit`` (slice or volume), ``plane`` (or null: the plane of acquisition), ``position`` of the slice as a share of the
   head's extent;
 - ``versions``: for each version a list of artifacts ``{"name", "strength", "seed"}``, put on one after the other;
-- ``series``: a noise series, ``{"db", "coils", "seed"}`` and, where it shows another scan than the image, ``path``,
+- ``series``: a noise series, ``{"db", "coils", "seed"}``, with ``"over": "bright"`` where the decibels are those of the
+  head's bright part, not of all pixels, and, where it shows another scan than the image, ``path``,
   ``subject``, ``suffix`` and ``position`` of its own; or ``{"ruler"}``.
 """
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsqa.errors import UsageError
+from bidsqa.rating.pictures import BRIGHT
 from bidsqa.rating.planning import Pool
 from bidsqa.rating.store import Store
 from bidsqa.rating.tasks import RULER_VERSIONS, SERIES_VERSIONS, TASKS, Task, diagnostic
@@ -95,7 +97,11 @@ class Settings:
 Content = dict[str, Any]
 
 
-def make_pool(store: Store, task: str, scans: Sequence[Scan], settings: Settings, rulers: Sequence[str] = ()) -> Pool:
+Rulers = Mapping[str, str]
+NO_RULERS: Rulers = {}
+
+
+def make_pool(store: Store, task: str, scans: Sequence[Scan], settings: Settings, rulers: Rulers = NO_RULERS) -> Pool:
     """The items of a task, made where the store doesn't have them.
 
     Parameters
@@ -104,8 +110,8 @@ def make_pool(store: Store, task: str, scans: Sequence[Scan], settings: Settings
     task : str
     scans : sequence of Scan
     settings : Settings
-    rulers : sequence of str
-        Names of folders of ruler images; where there are none, rulers are made of the scans.
+    rulers : mapping of str to str
+        Suffix of each ruler by its name, empty where not known; where there are none, rulers are made of the scans.
 
     Raises
     ------
@@ -116,6 +122,13 @@ def make_pool(store: Store, task: str, scans: Sequence[Scan], settings: Settings
         raise UsageError("There is no structural scan to be rated.", "T1w, T2w, FLAIR and PDw images are looked for.")
     sources = [source for scan in scans for source in _sources(scan, settings)]
     main = list(_CONTENTS[task](sources, settings, rulers))
+    if not main:
+        raise UsageError(
+            "None of the rulers is of a kind of image that is to be rated.",
+            "Give others with --rulers DIR, or make them of the scans: --rulers-from-scans.",
+        )
+    kinds = {content["suffix"] for content in main if "suffix" in content}
+    sources = [source for source in sources if not kinds or source["suffix"] in kinds]
     practice = [
         _practice(task, source, settings, rulers, PRACTICE_STRENGTHS[number % len(PRACTICE_STRENGTHS)])
         for number, source in enumerate(sources[: settings.practice])
@@ -170,14 +183,14 @@ def _recipe(chance: np.random.Generator, settings: Settings) -> list[Content]:
     ]
 
 
-def _pairwise(sources: Sequence[Content], settings: Settings, rulers: Sequence[str]) -> Iterable[Content]:
+def _pairwise(sources: Sequence[Content], settings: Settings, rulers: Rulers) -> Iterable[Content]:
     for source in sources:
         chance = _chance(settings, "pairwise", source["path"], source["position"])
         yield {**source, "versions": [_recipe(chance, settings) for _ in range(settings.versions)]}
 
 
 def _single(task: str) -> Any:
-    def contents(sources: Sequence[Content], settings: Settings, rulers: Sequence[str]) -> Iterable[Content]:
+    def contents(sources: Sequence[Content], settings: Settings, rulers: Rulers) -> Iterable[Content]:
         for source in sources:
             chance = _chance(settings, task, source["path"], source["position"])
             spoilt = chance.random() < settings.degraded
@@ -191,11 +204,11 @@ def _noise_series(chance: np.random.Generator, steps: Sequence[float]) -> Conten
     return {"db": list(steps), "coils": COILS, "seed": _seed(chance)}
 
 
-def _min_acceptable(sources: Sequence[Content], settings: Settings, rulers: Sequence[str]) -> Iterable[Content]:
+def _min_acceptable(sources: Sequence[Content], settings: Settings, rulers: Rulers) -> Iterable[Content]:
     assert len(SERIES_DB) + 1 == SERIES_VERSIONS
     for source in sources:
         chance = _chance(settings, "min_acceptable", source["path"], source["position"])
-        yield {**source, "versions": [[]], "series": _noise_series(chance, SERIES_DB)}
+        yield {**source, "versions": [[]], "series": {**_noise_series(chance, SERIES_DB), "over": BRIGHT}}
 
 
 def _own_ruler(source: Content, settings: Settings) -> Content:
@@ -203,7 +216,7 @@ def _own_ruler(source: Content, settings: Settings) -> Content:
     return _noise_series(_chance(settings, "ruler", source["path"], source["position"]), RULER_DB)
 
 
-def _ruler_threshold(sources: Sequence[Content], settings: Settings, rulers: Sequence[str]) -> Iterable[Content]:
+def _ruler_threshold(sources: Sequence[Content], settings: Settings, rulers: Rulers) -> Iterable[Content]:
     if rulers:
         yield from ({"series": {"ruler": name}, "versions": [[]], "unit": "slice"} for name in rulers)
         return
@@ -214,13 +227,16 @@ def _ruler_threshold(sources: Sequence[Content], settings: Settings, rulers: Seq
             yield {**source, "unit": "slice", "versions": [[]], "series": _own_ruler(source, settings)}
 
 
-def _ruler_score(sources: Sequence[Content], settings: Settings, rulers: Sequence[str]) -> Iterable[Content]:
+def _ruler_score(sources: Sequence[Content], settings: Settings, rulers: Rulers) -> Iterable[Content]:
     for source in sources:
         chance = _chance(settings, "ruler_score", source["path"], source["position"])
         strength = round(float(chance.uniform(0.02, 0.6)), 3)
         recipe = [{"name": "coil_noise", "strength": strength, "seed": _seed(chance)}]
         if rulers:
-            series: Content = {"ruler": str(chance.choice(np.array(rulers)))}
+            fitting = [name for name, suffix in rulers.items() if suffix in ("", source["suffix"])]
+            if not fitting:
+                continue
+            series: Content = {"ruler": str(chance.choice(np.array(fitting)))}
         else:
             others = [other for other in sources if other["suffix"] == source["suffix"]]
             strangers = [other for other in others if other["subject"] != source["subject"]] or others
@@ -240,7 +256,7 @@ _CONTENTS: Mapping[str, Any] = {
 }
 
 
-def _practice(task: str, source: Content, settings: Settings, rulers: Sequence[str], strength: float) -> Content:
+def _practice(task: str, source: Content, settings: Settings, rulers: Rulers, strength: float) -> Content:
     """An item to warm up with, of a given damage where the task shows damaged images."""
     if task not in WITH_CATCH:
         content = next(iter(_CONTENTS[task]([source], settings, rulers)))

@@ -18,11 +18,14 @@ from bidsqa.image.intensity import robust_range, rough_head
 from bidsqa.image.slices import PLANES, acquisition_axis, head_extent, take_slice
 from bidsqa.rating.keeping import Kept
 from bidsqa.rating.ruler_images import RulerImages
+from bidsqa.simulation.coil_noise import bright_part
 
 Array = np.ndarray[Any, Any]
 Content = Mapping[str, Any]
 CLEAN = -1
 SERIES = "series"
+# value of a series' "over": its signal-to-noise ratio is that of the bright part, not of all pixels
+BRIGHT = "bright"
 MOST_SLICES = 40
 STACK_SHARE = 0.8
 KEPT_VOLUMES, KEPT_BYTES = 3, 400e6
@@ -38,7 +41,7 @@ class Gallery:
     root : Path
         The dataset, which is only read.
     rulers : RulerImages or None
-        Images of rulers in a folder.
+        Images of the rulers that items name.
     radiological : bool
         Show the patient's left at the right of axial and coronal slices.
     """
@@ -65,7 +68,8 @@ class Gallery:
         dict
             ``image``: ``slices`` (indices in RAS+), ``plane``, ``window`` (grey values of black and white), ``size``
             (rows, columns), ``edges`` (mm, rows and columns), ``sha256`` of the scan's data, ``versions`` (by number as
-            text, the parameters of the artifacts); ``series`` the same of the series.
+            text, the parameters of the artifacts); ``series`` the same of the series, of a ruler the checksum of its
+            images.
 
         Raises
         ------
@@ -173,7 +177,8 @@ class Gallery:
 
     def _noisy(self, source: Content, series: Content) -> tuple[Array, dict[str, Any]]:
         stack, about = self._clean(source)
-        versions, strengths = noise_series(stack, series["db"], series["coils"], series["seed"])
+        region = bright_part(stack) if series.get("over") == BRIGHT else None
+        versions, strengths = noise_series(stack, series["db"], series["coils"], series["seed"], region)
         return versions, {**about, "versions": [{"db": db, "strength": at} for db, at in strengths]}
 
     def _ruler(self, name: str) -> tuple[Array, dict[str, Any]]:
@@ -186,7 +191,9 @@ class Gallery:
             "size": list(images.shape[1:]),
             "edges": [1.0, 1.0],
         }
-        return images[:, None], {**about, "slices": [0], "plane": "", "versions": [{}] * len(images)}
+        digest = self.rulers.sha256(name)
+        told = {"sha256": digest} if digest else {}
+        return images[:, None], {**about, **told, "slices": [0], "plane": "", "versions": [{}] * len(images)}
 
     def _volume(self, path: str) -> tuple[Volume, dict[int, tuple[int, int]]]:
         return self._volumes.get(path, lambda: (load_volume(self.root / path), {}))
@@ -265,7 +272,7 @@ def _small(value: Any) -> bool:
 
 
 def noise_series(
-    stack: Array, steps: Sequence[float], coils: int, seed: int
+    stack: Array, steps: Sequence[float], coils: int, seed: int, region: Array | None = None
 ) -> tuple[Array, list[tuple[float | None, float]]]:
     """Versions of falling noise, each of a given signal-to-noise ratio, and the image itself at the end.
 
@@ -278,6 +285,9 @@ def noise_series(
     steps : sequence of float
         10 log10(sum x² / sum (x - x_v)²), dB, rising.
     coils, seed : int
+    region : ndarray of bool, of the stack's shape, optional
+        Pixels of both sums; all if not given. Air that isn't blanked holds most of the error of several coils, whose
+        noise has a mean there: the head has many more decibels then.
 
     Returns
     -------
@@ -304,14 +314,15 @@ def noise_series(
         power[number] = deviates.square().sum(dim=0).numpy()
     whole = torch.from_numpy(np.ascontiguousarray(stack))[None, None]
     level = SIGMA_AT_1 * float(head_level(whole, rough_foreground(whole))[0])
-    signal = float(np.square(stack, dtype=np.float64).sum())
+    counted = np.ones(stack.shape, dtype=bool) if region is None else region
+    signal = float(np.square(stack[counted], dtype=np.float64).sum())
 
     def noisy(strength: float) -> Array:
         sigma = np.float32(strength * level)
         return np.sqrt(np.maximum(stack**2 + 2 * sigma * stack * along + sigma**2 * power, 0))
 
     def ratio(version: Array) -> float:
-        error = float(np.square(version - stack, dtype=np.float64).sum())
+        error = float(np.square((version - stack)[counted], dtype=np.float64).sum())
         return 10 * math.log10(signal / error) if error > 0 else math.inf
 
     made, strengths = [], []

@@ -46,7 +46,7 @@ COLUMNS: Mapping[str, str] = {
     "confidence": "0 guess, 1 unsure, 2 fairly sure, 3 sure, 4 certain.",
     "comment": "The reader's words.",
     "time": "When the answer was saved, UTC.",
-    "sha256": "Of the scan's data.",
+    "sha256": "Of the scan's data; of a ruler alone, of its file of images.",
     "app_version": "Version of bidsqa that asked.",
     "current": "false where a later row of the same trial replaces this one.",
 }
@@ -94,7 +94,7 @@ def read_ratings(
     place = Path(path)
     exported = _exported(place, RATINGS_SUFFIX)
     if exported:
-        texts = dict.fromkeys(("rater", "subject", "item", "value", "judgement", "trial", "expected"), str)
+        texts = dict.fromkeys(("rater", "subject", "item", "value", "judgement", "trial", "expected", "sha256"), str)
         table = pd.concat([pd.read_csv(file, sep="\t", na_values="n/a", dtype=texts) for file in exported])
         table["artifacts"] = [json.loads(text) for text in table["artifacts"]]
     else:

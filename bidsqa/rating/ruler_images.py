@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rulers in a folder: in each folder inside it eight images of one slice, from the worst to the original.
+"""The rulers that readers are asked about: those that ship with bidsqa, or those in a folder.
 
-A folder holds either ``versions.npz`` with an array ``versions`` (8, rows, columns), as rulers of bidsqa are kept, or
-eight pictures (PNG, TIFF) whose names sort from the worst to the best.
+Each folder inside it is a ruler, eight images of one slice from the worst to the original: a ruler of bidsqa
+(``ruler.json`` and ``versions.npz``), ``versions.npz`` alone with an array ``versions`` (8, rows, columns), or eight
+pictures (PNG, TIFF) whose names sort from the worst to the best.
 """
 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import numpy as np
 
 from bidsqa.errors import InputError, UsageError
 from bidsqa.rating.tasks import RULER_VERSIONS
+from bidsqa.rulers import Ruler, read_ruler, shipped_rulers
+from bidsqa.settings import RULER_FACTS
 
 ARRAYS, MEMBER = "versions.npz", "versions"
 PICTURES = (".png", ".tif", ".tiff")
@@ -25,27 +29,48 @@ Array = np.ndarray[Any, Any]
 
 
 class RulerImages:
-    """The rulers in a folder.
+    """Rulers by name.
 
     Parameters
     ----------
-    folder : Path
-        Whose folders are rulers.
+    folder : Path, optional
+        Whose folders are rulers, or a ruler of bidsqa's itself; those that ship with bidsqa if not given.
+    suffixes : collection of str
+        Only the shipped rulers of these kinds of images; all of them where it is empty.
+
+    Attributes
+    ----------
+    suffixes : dict of str
+        BIDS suffix by name, in the order of the names; empty where the ruler doesn't tell.
 
     Raises
     ------
     UsageError
         There is none.
+    InputError
+        A ruler of bidsqa's can't be used.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.names = sorted(path.name for path in folder.iterdir() if _is_ruler(path)) if folder.is_dir() else []
-        if not self.names:
+    def __init__(self, folder: Path | None = None, suffixes: Collection[str] = ()) -> None:
+        self.folder, self._known = folder, _known(folder, suffixes)
+        names = set(self._known)
+        if folder is not None and folder.is_dir():
+            names |= {path.name for path in folder.iterdir() if _is_ruler(path)}
+        self.suffixes = {name: self._known[name].kind.suffix if name in self._known else "" for name in sorted(names)}
+        if not names and folder is not None:
             raise UsageError(
                 f"--rulers {folder}: there is no ruler.",
                 f"Each ruler is a folder with {ARRAYS}, or with eight pictures from the worst to the best.",
             )
+
+    @property
+    def names(self) -> list[str]:
+        """In order."""
+        return list(self.suffixes)
+
+    def sha256(self, name: str) -> str:
+        """Checksum that ``ruler.json`` knows a ruler's images by; empty for a ruler without that file."""
+        return self._known[name].sha256 if name in self._known else ""
 
     def read(self, name: str) -> Array:
         """The images of a ruler, float32, shape (8, rows, columns), worst first.
@@ -55,8 +80,11 @@ class RulerImages:
         InputError
             Not eight images of one size, or damaged.
         """
-        if name not in self.names:
+        if name not in self.suffixes:
             raise InputError(f"there is no ruler {name!r}", "check the folder given with --rulers")
+        if name in self._known:
+            return self._known[name].versions.astype(np.float32)
+        assert self.folder is not None
         place = self.folder / name
         try:
             images = _from_array(place / ARRAYS) if (place / ARRAYS).is_file() else _from_pictures(place)
@@ -67,6 +95,17 @@ class RulerImages:
                 f"the ruler {name} has the shape {images.shape}, not {RULER_VERSIONS} images", "make it again"
             )
         return images
+
+
+def _known(folder: Path | None, suffixes: Collection[str]) -> dict[str, Ruler]:
+    """The rulers of bidsqa's own form, by the name of their folder."""
+    if folder is None:
+        return {one.name: one for one in shipped_rulers() if not suffixes or one.kind.suffix in suffixes}
+    if not folder.is_dir():
+        return {}
+    if (folder / RULER_FACTS).is_file():
+        return {folder.name: read_ruler(folder)}
+    return {path.name: read_ruler(path) for path in sorted(folder.iterdir()) if (path / RULER_FACTS).is_file()}
 
 
 def _is_ruler(path: Path) -> bool:

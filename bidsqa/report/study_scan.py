@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bidsqa.models import SCORES
+from bidsqa.models import SCORE_VALUES
 from bidsqa.verdict.reading import number as finite
 
 DECISIONS = ("fail", "review", "pass")
@@ -60,17 +60,17 @@ class StudyValue:
     @property
     def drawn_limits(self) -> Sequence[Limit]:
         """The limits to draw: those of the rules, else where one reading of a score ends and the next begins."""
-        if self.limits or self.key not in SCORES:
+        if self.limits or self.key not in SCORE_VALUES:
             return self.limits
-        low, high = SCORES[self.key].bounds
-        readings = SCORES[self.key].readings
+        low, high = SCORE_VALUES[self.key].bounds
+        readings = SCORE_VALUES[self.key].readings
         edges = {edge for reading in readings for edge in (reading.low, reading.high) if low < edge < high}
         return [Limit(edge, "limit") for edge in sorted(edges)]
 
     @property
     def is_score(self) -> bool:
-        """A learned score, not a metric."""
-        return self.key in SCORES
+        """A learned score or a part of one, not a metric."""
+        return self.key in SCORE_VALUES
 
     @property
     def bad_side(self) -> int:

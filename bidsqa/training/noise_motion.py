@@ -28,9 +28,10 @@ from bidsqa.training.noise_motion_batches import Batch, Recipe, Reserve, motion_
 from bidsqa.training.noise_motion_sets import (
     Windows,
     cut_windows,
-    draw_clean,
+    draw_row,
     load_windows,
     save_windows,
+    varied,
     versions_at,
 )
 from bidsqa.training.plan import Plan
@@ -63,21 +64,38 @@ def watched_batches(windows: Windows) -> list[Batch]:
     rng = np.random.default_rng(WATCH_SEED)
     batches = []
     for _ in range(WATCHED_SETS):
-        versions = versions_at(draw_clean(windows, rng, augment=False), np.array(RULER_LEVELS), rng, filled=False)
-        labels = torch.tensor(snr_scores(versions, bright_part(versions[-1])), dtype=torch.float32)
+        row = draw_row(windows, rng)
+        clean = varied(windows.image[row], rng, augment=False)
+        versions = versions_at(clean, np.array(RULER_LEVELS), rng, filled=False)
+        scores = windows.labels(row, snr_scores(versions, bright_part(versions[-1])))
+        labels = torch.tensor(scores, dtype=torch.float32)
         batches.append(Batch(torch.from_numpy(standardise(versions))[:, None], labels, "noise"))
     return batches + [motion_batch(windows, 10, rng) for _ in range(WATCHED_PAIRS // 10)]
 
 
-def ruler_errors(outputs: Sequence[Array]) -> Array:
-    """Each set read against each other one as its ruler: |read - true version|, one a version and pair of sets."""
+def ruler_errors(outputs: Sequence[Array], labels: Sequence[Array] | None = None) -> Array:
+    """Each set read against each other one as its ruler: |read - true version|, one a version and pair of sets.
+
+    Parameters
+    ----------
+    outputs : sequence of ndarray, shape (m,)
+        A network's outputs for the versions of each set.
+    labels : sequence of ndarray, shape (m,), optional
+        Their labels, where equal numbers of versions aren't equal quality: the true version is the one of the nearest
+        label then.
+    """
+    known = labels if labels is not None else [np.arange(len(output)) for output in outputs]
     errors = [
-        np.abs(np.abs(other[:, None] - ruler[None, :]).argmin(axis=1) - np.arange(len(other)))
+        np.abs(_nearest(outputs[number], ruler) - _nearest(known[number], known[place]))
         for place, ruler in enumerate(outputs)
-        for number, other in enumerate(outputs)
+        for number in range(len(outputs))
         if place != number
     ]
     return np.concatenate(errors)
+
+
+def _nearest(values: Array, ruler: Array) -> Array:
+    return np.asarray(np.abs(values[:, None] - ruler[None, :]).argmin(axis=1))
 
 
 @torch.no_grad()
@@ -86,10 +104,9 @@ def watch(network: NoiseMotionNet, batches: Sequence[Batch]) -> dict[str, float]
     network.eval()
     row: dict[str, float] = {"watch_loss": 0.0}
     if "noise" in network.tasks:
-        outputs = [
-            network.task_output(batch.slices, "noise").cpu().numpy() for batch in batches if batch.task == "noise"
-        ]
-        errors = ruler_errors(outputs)
+        sets = [batch for batch in batches if batch.task == "noise"]
+        outputs = [network.task_output(batch.slices, "noise").cpu().numpy() for batch in sets]
+        errors = ruler_errors(outputs, [batch.target.cpu().numpy() for batch in sets])
         row |= {"watch_ruler_error": float(errors.mean()), "watch_within_1": float((errors <= 1).mean())}
         row["watch_loss"] += row["watch_ruler_error"]
     if "motion" in network.tasks:

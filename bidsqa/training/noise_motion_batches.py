@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bidsqa.models.noise_motion_inputs import standardise
 from bidsqa.training.label_calibration import automatic_pick, calibrate, iedd_scores, targets
-from bidsqa.training.noise_motion_sets import Windows, motion_pair, noise_set
+from bidsqa.training.noise_motion_sets import Windows, motion_pair, noise_set, numbered_noise_set
 
 Array = np.ndarray[Any, Any]
 MEAN_SETS = 48
@@ -166,8 +166,9 @@ class Reserve:
         if key not in self._made:
             rng = np.random.default_rng((self._recipe.seed, number, 7 if task == "noise" else 8))
             if task == "noise":
-                versions, levels = noise_set(self._windows, rng)
+                versions, levels, row = numbered_noise_set(self._windows, rng)
                 labels = labels_of(levels, iedd_scores(versions), self._recipe, self._mean)
+                labels = self._windows.labels(row, labels)
             else:
                 versions, labels = (
                     np.stack(motion_pair(self._windows, rng, largest=self._recipe.largest_moves)),

@@ -15,7 +15,8 @@ from bidsqa.training.noise_motion import DRAWN_SHARE, PHANTOM_SHARE, REAL_SHARE
 from bidsqa.training.noise_motion_batches import Recipe
 
 TABLES = tuple(
-    f"noise_motion_{name}.json" for name in ("ruler", "labels", "thresholds", "unseen", "motion", "tasks", "clean")
+    f"noise_motion_{name}.json"
+    for name in ("ruler", "alpha", "labels", "thresholds", "unseen", "motion", "tasks", "clean")
 )
 CARD = """# noise_motion: noise and motion, to be read against image rulers
 

@@ -49,11 +49,18 @@ class Windows:
         Chance of each to be drawn; sums to 1.
     about : ndarray of str, shape (N, 4)
         Subject, site, contrast, plane.
+    shift : ndarray of float64, shape (N,), optional
+        dB by which the labels of each slice's versions are moved; kept in no file.
     """
 
     image: Array
     weight: Array
     about: Array
+    shift: Array | None = None
+
+    def labels(self, row: int, plain: Array) -> Array:
+        """The labels of a slice's versions, moved by its shift."""
+        return plain if self.shift is None else plain + self.shift[row]
 
 
 def cut_windows(scans: Iterable[Clean], per_plane: int) -> Windows:
@@ -120,7 +127,17 @@ def draw_clean(windows: Windows, rng: np.random.Generator, augment: bool = True)
     image : ndarray of float32, shape (256, 256)
     blank : ndarray of bool, shape (256, 256)
     """
-    image = windows.image[rng.choice(len(windows.image), p=windows.weight)].astype(np.float32)
+    return varied(windows.image[draw_row(windows, rng)], rng, augment)
+
+
+def draw_row(windows: Windows, rng: np.random.Generator) -> int:
+    """The number of a slice, by the slices' weights."""
+    return int(rng.choice(len(windows.image), p=windows.weight))
+
+
+def varied(clean: Array, rng: np.random.Generator, augment: bool = True) -> tuple[Array, Array]:
+    """As :func:`draw_clean`, of a slice that was chosen."""
+    image = clean.astype(np.float32)
     if augment:
         image = np.rot90(image, int(rng.integers(4)))
         image = image[::-1] if rng.random() < 0.5 else image
@@ -201,6 +218,13 @@ def _support(rng: np.random.Generator) -> Array | None:
     return lines[0][:, None] & lines[1][None, :]
 
 
+def numbered_noise_set(windows: Windows, rng: np.random.Generator) -> tuple[Array, Array, int]:
+    """As :func:`noise_set`, and the number of the slice."""
+    levels = np.linspace(float(rng.uniform(*LOWEST)), ORIGINAL, VERSIONS)
+    row = draw_row(windows, rng)
+    return versions_at(varied(windows.image[row], rng), levels[:-1], rng), levels, row
+
+
 def noise_set(windows: Windows, rng: np.random.Generator) -> tuple[Array, Array]:
     """Five versions of a slice, the noisiest first, the original last, and the bright part that their levels are about.
 
@@ -210,8 +234,8 @@ def noise_set(windows: Windows, rng: np.random.Generator) -> tuple[Array, Array]
     levels : ndarray, shape (5,)
         dB by Equation 1 over the bright part; the original's goes on in a line.
     """
-    levels = np.linspace(float(rng.uniform(*LOWEST)), ORIGINAL, VERSIONS)
-    return versions_at(draw_clean(windows, rng), levels[:-1], rng), levels
+    versions, levels, _ = numbered_noise_set(windows, rng)
+    return versions, levels
 
 
 def versions_at(clean: tuple[Array, Array], levels: Array, rng: np.random.Generator, filled: bool = True) -> Array:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +14,46 @@ from bidsqa.errors import InputError, UsageError
 from bidsqa.models.loading import load_network
 from bidsqa.models.noise_motion import MOVED, NoiseMotionScorer
 from bidsqa.models.noise_motion_inputs import prepare_images
+from bidsqa.models.ranking import LABELS_KEY
 from bidsqa.training import noise_motion, noise_motion_batches
 from bidsqa.training.noise_motion import RULER_LEVELS, NoiseMotionTask, ruler_errors
 from bidsqa.training.noise_motion_export import exported
 from bidsqa.training.noise_motion_sets import (
     Windows,
     cut_windows,
-    draw_clean,
+    draw_row,
     load_windows,
     motion_pair,
     save_windows,
+    varied,
     versions_at,
 )
 from bidsqa.training.own_model import MOST_JUDGED, Finished, Read, network_of
 from bidsqa.training.own_recipe import Recipe
 from bidsqa.training.pool import Clean
+from bidsqa.training.readers_card import limit_table, readers_notes
+from bidsqa.training.readers_limits import RatedSeries, Shifts
 from bidsqa.validation.statistics import area
 from bidsqa.validation.tables import Table
 
+# the original's level goes on in a line
+EVEN_LEVELS = np.array([*RULER_LEVELS, 2 * RULER_LEVELS[-1] - RULER_LEVELS[-2]])
+LIKE_READERS = " (the true version is the one that the readers' limits put beside it)"
 JUDGED_SETS, JUDGED_PAIRS, JUDGE_SEED = 12, 40, 41
+SIMULATED = (
+    "label_source: simulated. human_validation: none. Labels of noise are estimates without a reference (IEDD), no "
+    "reader's; all is simulated."
+)
 
 
 class OwnNoiseMotion:
-    """See :class:`bidsqa.training.own_model.OwnModel`."""
+    """See :class:`bidsqa.training.own_model.OwnModel`.
+
+    Parameters
+    ----------
+    rated : sequence of RatedSeries
+        Series that the site's readers judged; with them labels are calibrated by what readers accept.
+    """
 
     name = "noise_motion"
     architecture = "dual"
@@ -43,6 +61,9 @@ class OwnNoiseMotion:
     batch = 10
     per_plane = 16
     learning: Mapping[str, Any] = noise_motion.LEARNING
+
+    def __init__(self, rated: Sequence[RatedSeries] = ()) -> None:
+        self.rated = tuple(rated)
 
     def check(self, recipe: Recipe) -> None:
         """There is nothing to choose artifacts from."""
@@ -73,17 +94,26 @@ class OwnNoiseMotion:
             seed=recipe.seed,
             start=start,
         )
-        return NoiseMotionTask(own, train, watch)
+        watched = self.moved(watch, ("train", "watch"), recipe)
+        return NoiseMotionTask(own, self.moved(train, ("train",), recipe), watched)
+
+    def moved(self, windows: Windows, sides: Sequence[str], recipe: Recipe) -> Windows:
+        """The slices with their labels' moves, from the rated series of some sides; as they are without any."""
+        if not self.rated:
+            return windows
+        return replace(windows, shift=Shifts(self.rated, recipe.eta).of(windows.about, sides)[0])
 
     def finish(
         self, network: Any, start: Path | None, watch: Windows, read: Read, recipe: Recipe, about: Mapping[str, str]
     ) -> Finished:
         """Nothing is calibrated afterwards: rulers give the output its meaning."""
         further = {key: value for key, value in about.items() if key != "version"}
+        further[LABELS_KEY] = "readers" if self.rated else "simulated"
         content = exported(network, self.architecture, about["version"], further)
         runs = {"own": NoiseMotionScorer(network_of(self.name, content))}
         if start is not None:
             runs = {"start": NoiseMotionScorer(load_network(self.name, weights=start)), **runs}
+        watch = self.moved(watch, ("train", "watch"), recipe)
         tables = [
             judged(watch, runs, "Watched subjects: noise against rulers, and motion"),
             clean_table(runs["own"], read("watch", MOST_JUDGED), "Watched subjects: their clean scans"),
@@ -91,10 +121,13 @@ class OwnNoiseMotion:
         held_out = cut_windows(read("test", MOST_JUDGED), 6)
         if len(held_out.image):
             site = f"The site held out ({recipe.held_out})"
+            held_out = self.moved(held_out, ("train", "watch", "test"), recipe)
             tables.append(judged(held_out, runs, f"{site}: noise against rulers, and motion"))
             tables.append(clean_table(runs["own"], read("test", MOST_JUDGED), f"{site}: its clean scans"))
-        notes = ["Labels of noise are estimates without a reference (IEDD), no reader's; all is simulated."]
-        return Finished(content, tables, notes)
+        if not self.rated:
+            return Finished(content, tables, [SIMULATED])
+        tables.insert(0, limit_table(self.rated, runs))
+        return Finished(content, tables, readers_notes(self.rated, recipe.eta))
 
 
 def judged(windows: Windows, scorers: Mapping[str, NoiseMotionScorer], title: str) -> Table:
@@ -109,14 +142,16 @@ def judged(windows: Windows, scorers: Mapping[str, NoiseMotionScorer], title: st
     title : str
     """
     rng = np.random.default_rng(JUDGE_SEED)
-    sets = [
-        versions_at(draw_clean(windows, rng, augment=False), np.array(RULER_LEVELS), rng, filled=False)
-        for _ in range(JUDGED_SETS)
-    ]
+    sets, labels = [], []
+    for _ in range(JUDGED_SETS):
+        row = draw_row(windows, rng)
+        clean = varied(windows.image[row], rng, augment=False)
+        sets.append(versions_at(clean, np.array(RULER_LEVELS), rng, filled=False))
+        labels.append(windows.labels(row, EVEN_LEVELS))
     pairs = np.concatenate([np.stack(motion_pair(windows, rng, augment=False)) for _ in range(JUDGED_PAIRS)])
     rows = []
     for name, scorer in scorers.items():
-        errors = ruler_errors([scorer.score_images(prepare_images(versions))[0] for versions in sets])
+        errors = ruler_errors([scorer.score_images(prepare_images(versions))[0] for versions in sets], labels)
         moved = np.concatenate(
             [scorer.score_images(prepare_images(pairs[at : at + 2]))[1] for at in range(0, len(pairs), 2)]
         )
@@ -128,9 +163,11 @@ def judged(windows: Windows, scorers: Mapping[str, NoiseMotionScorer], title: st
         )  # fmt: skip
     columns = ["network", "ruler error", "within 1", "motion: accuracy", "AUC", "false alarms"]
     subjects = len(set(windows.about[:, 0].tolist()))
+    like_readers = "" if windows.shift is None else LIKE_READERS
     note = (
         f"{JUDGED_SETS} slices of {subjects} subjects with noise of 12 to 30 dB in 3 dB steps and without, each read "
-        f"against all others as rulers; {JUDGED_PAIRS} slices without and with motion. Simulators as in the training."
+        f"against all others as rulers{like_readers}; {JUDGED_PAIRS} slices without and with motion. Simulators as in "
+        "the training."
     )
     return Table(title, columns, rows, note)
 

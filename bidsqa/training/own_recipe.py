@@ -39,6 +39,10 @@ class Recipe:
         ``train``, ``watch`` or ``test`` by subject.
     data : str
         Fingerprint of the scans.
+    ratings : str
+        Fingerprint of the readers' answers that labels are calibrated by; empty without any.
+    eta : float
+        Of that calibration.
     """
 
     model: str
@@ -51,6 +55,8 @@ class Recipe:
     held_out: str
     sides: dict[str, str]
     data: str
+    ratings: str = ""
+    eta: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,8 @@ WORDS = {
     "held_out": "another site held out",
     "sides": "other subjects",
     "data": "other scans",
+    "ratings": "other ratings",
+    "eta": "another --eta",
 }
 
 
@@ -122,7 +130,7 @@ def read_kept(out: Path) -> Kept | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         values = content["recipe"]
-        recipe = Recipe(**{part.name: values[part.name] for part in fields(Recipe)})
+        recipe = Recipe(**{part.name: values[part.name] for part in fields(Recipe) if part.name in values})
         recipe = Recipe(**{**recipe.__dict__, "artifacts": tuple(recipe.artifacts)})
         return Kept(recipe, dict(content["finished"]))
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -28,6 +28,7 @@ from bidsqa.training.own_severity import OwnSeverity
 from bidsqa.training.own_ssim import OwnSsim
 from bidsqa.training.plan import Plan
 from bidsqa.training.pool import LEARNED, Clean
+from bidsqa.training.readers_limits import Pick, measure
 
 OWN: dict[str, OwnModel] = {"severity": OwnSeverity(), "ssim": OwnSsim(), "noise_motion": OwnNoiseMotion()}
 MOST_SLICES = 5000
@@ -82,6 +83,8 @@ class Job:
         Also write TensorBoard's files.
     command : str
         For the card.
+    picks : sequence of Pick
+        What readers accept, for the labels of noise.
     """
 
     recipe: Recipe
@@ -94,6 +97,7 @@ class Job:
     machine: Machine
     tensorboard: bool
     command: str
+    picks: Sequence[Pick] = ()
 
     @property
     def model(self) -> OwnModel:
@@ -170,10 +174,13 @@ def train_own(job: Job, voice: Voice, stop: Stop, force: bool = False) -> Outcom
     kept = _earlier(job, force)
     if kept.done(job.budget) and job.weights.is_file():
         return None
+    model = job.model
+    if job.picks:
+        model = OwnNoiseMotion(measure(job.picks, job.root, job.split, voice.say, voice.reading))
     kept.finished = {}
     kept.write(job.out)
     pools, reading = _pools(job, voice)
-    task = job.model.task(*pools, job.recipe, job.start)
+    task = model.task(*pools, job.recipe, job.start)
     curve = Curve(job.out / "curve.csv", job.out / "tensorboard" if job.tensorboard else None)
     checkpoint = job.out / FOLDER / "checkpoint.safetensors"
     with stop:
@@ -181,7 +188,7 @@ def train_own(job: Job, voice: Voice, stop: Stop, force: bool = False) -> Outcom
     if stop():
         outcome.ended = "stopped"
         return outcome
-    _finish(job, voice, outcome, pools, reading)
+    _finish(job, model, voice, outcome, pools, reading)
     kept.finished = {"budget": asdict(job.budget), "ended": outcome.ended}
     kept.write(job.out)
     for name in POOLS:  # they hold images of heads
@@ -276,7 +283,9 @@ def _tell_skipped(reading: Reading, known: set[str], voice: Voice) -> set[str]:
     return set(reading.skipped)
 
 
-def _finish(job: Job, voice: Voice, outcome: Outcome, pools: tuple[Any, Any], reading: Reading) -> None:
+def _finish(
+    job: Job, model: OwnModel, voice: Voice, outcome: Outcome, pools: tuple[Any, Any], reading: Reading
+) -> None:
     """Export, judge and describe what was trained."""
     voice.say("Judging the trained weights on scans they were not trained on.")
 
@@ -287,7 +296,7 @@ def _finish(job: Job, voice: Voice, outcome: Outcome, pools: tuple[Any, Any], re
     earlier = load_network(job.recipe.model, weights=job.start).settings.get(LEARNED, "") if job.start else ""
     learned = " ".join(sorted({*reading.learned().split(), *earlier.split()}))
     about = {"version": f"own-{job.recipe.data[:8]}", LEARNED: learned}
-    finished = job.model.finish(outcome.network, job.start, watch, read, job.recipe, about)
+    finished = model.finish(outcome.network, job.start, watch, read, job.recipe, about)
     write_atomic(job.weights, finished.content)
     name = read_description(job.root).get("Name")
     told = Told(

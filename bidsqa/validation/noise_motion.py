@@ -23,6 +23,7 @@ from bidsqa.models.noise_estimate import iedd_score
 from bidsqa.models.noise_motion import NoiseMotionScorer
 from bidsqa.models.noise_motion_inputs import prepare_images
 from bidsqa.rulers import shipped_rulers
+from bidsqa.validation.noise_motion_alpha import alpha_table
 from bidsqa.validation.noise_motion_cases import Case, CleanScan, build_cases, load_cases, plain_snr, save_cases
 from bidsqa.validation.noise_motion_motion import WholeScan, clean_table, motion_table, task_table
 from bidsqa.validation.noise_motion_tables import (
@@ -151,12 +152,13 @@ def write_tables(
     """
     note = f"Weights {sha256[:12]}. Intervals: 95 %, subjects drawn anew."
     facts = json.loads(variants.read_text(encoding="utf-8")) if variants is not None else {}
-    few = f"The MEON-shaped network had {facts['steps']} steps of training, which is too few. " if facts else ""
+    few = f"The MEON-shaped network had {facts['steps']} steps of training. " if facts else ""
     tables = {
         "ruler": ruler_table(judged, rulers, few + note),
         "thresholds": threshold_table(judged, rulers, few + note),
         "motion": motion_table(judged, scans, note),
         "clean": clean_table(scans, seconds, note),
+        "alpha": alpha_table(judged, rulers, note),
     }
     if facts:
         equal = (

@@ -46,7 +46,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory, phantom_3mm: Any) -> Path:
 def app(running: Starter, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """All tasks, three items each, and a reader for each test."""
     pytest.importorskip("playwright.sync_api")
-    options = ("--tasks", *KEYS, "--goal", "3", "--practice", "1", "--raters", *READERS)
+    # of the shipped rulers only two are of this kind
+    options = ("--tasks", *KEYS, "--goal", "3", "--practice", "1", "--rulers-from-scans", "--raters", *READERS)
     with running(dataset, tmp_path_factory.mktemp("rated") / "ratings", *options) as started:
         yield started
 

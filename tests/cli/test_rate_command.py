@@ -20,9 +20,10 @@ import pytest
 from bidsqa.cli import rate
 from bidsqa.cli.rate_options import ARTIFACTS, PLANES, TASKS
 from bidsqa.errors import UsageError
-from bidsqa.rating import items, read_ratings
+from bidsqa.rating import items, read_items, read_ratings
 from bidsqa.rating import tasks as rating_tasks
 from bidsqa.rating.store import Store
+from bidsqa.rulers import shipped_rulers
 
 
 @contextmanager
@@ -168,6 +169,30 @@ def test_two_apps_on_one_store(bids_dataset: Callable[..., Path], tmp_path: Path
     assert sorted(table.groupby("rater").size()) == [4, 4]
 
 
+@pytest.mark.slow
+def test_the_shipped_rulers_are_asked_about_where_no_others_are_given(
+    bids_dataset: Callable[..., Path], tmp_path: Path
+) -> None:
+    root, ratings = bids_dataset("sub-01_T1w"), tmp_path / "ratings"
+    with running(root, ratings, "--tasks", "ruler_threshold", "ruler_score", "--practice", "0") as (_, addresses):
+        visitor = Browserless(addresses[0])
+        visitor.come_in()
+        for number in range(2):
+            assert len(visitor.next("ruler_threshold")["trial"]["series"]) == 8
+            assert visitor.answer("ruler_threshold", "4.5", f"answer-{number:08d}") == 200
+        assert visitor.next("ruler_threshold")["trial"] is None
+        assert visitor.next("ruler_score")["goal"] == 1
+    table, about = read_ratings(ratings, "ruler_threshold"), read_items(ratings)
+    assert {about[code]["series"]["ruler"] for code in table["item"]} == {"T1w-2D", "T1w-3D"}
+    assert set(table["sha256"]) == {one.sha256 for one in shipped_rulers() if one.kind.suffix == "T1w"}
+    made = tmp_path / "made"
+    with running(root, made, "--tasks", "ruler_threshold", "--practice", "0", "--rulers-from-scans") as (_, addresses):
+        visitor = Browserless(addresses[0])
+        visitor.come_in()
+        assert visitor.answer("ruler_threshold", "4", "answer-made") == 200
+    assert read_ratings(made)["subject"].tolist() == ["01"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -180,6 +205,7 @@ def test_two_apps_on_one_store(bids_dataset: Callable[..., Path], tmp_path: Path
         (["DATA", "OUT", "--artifacts", "moton"], "Did you mean 'motion'?"),
         (["DATA", "OUT", "--artifacts", "slice_motion"], "for slices"),
         (["DATA", "OUT", "--rulers", "OUT"], "no ruler"),
+        (["DATA", "OUT", "--rulers", "OUT", "--rulers-from-scans"], "both"),
         (["DATA", "OUT", "--artifact-list", "OUT/none.txt"], "can't be read"),
         (["DATA", "OUT", "--participant-label", "77"], "77"),
         (["DATA", "OUT", "--modalities", "PDw"], "no structural scan"),
@@ -229,6 +255,7 @@ def test_all_options_reach_the_settings(tmp_path: Path) -> None:
     assert options["port"] == 4711
     assert options["radiological"]
     assert options["rulers"] == tmp_path
+    assert not options["rulers_from_scans"]
     assert [(one.name, one.words) for one in rate.read_artifact_list(options["artifact_list"])] == [
         ("metal", "Metal"),
         ("eye_b_movement_b", "Eye <b>movement</b>"),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,14 @@ import numpy as np
 import pytest
 
 from bidsqa.cli import ruler as command
+from bidsqa.rating import read_ratings
+from bidsqa.rating.export import export_ratings
+from bidsqa.rating.items import Settings, make_pool
+from bidsqa.rating.pictures import Gallery
+from bidsqa.rating.ruler_images import RulerImages
+from bidsqa.rating.ruler_thresholds import consensus_on
+from bidsqa.rating.store import Proposal, Store
+from bidsqa.rating.tasks import Given
 from bidsqa.rulers import Kind, Ruler, Threshold, read_ruler, write_ruler
 from bidsqa.rulers.ruler import PERSON
 from bidsqa.simulation.phantom import Phantom
@@ -144,6 +153,83 @@ def test_a_shipped_ruler_is_set_in_a_copy(tmp_path: Path, capsys: pytest.Capture
     assert "there already" in capsys.readouterr().err
 
 
+def rated(path: Path, answers: dict[str, dict[str, list[str]]], rulers: RulerImages) -> Path:
+    """A rating in which readers (first key) answered on rulers (second key), each so often."""
+    store = Store(path / "ratings.sqlite", create=True)
+    gallery = Gallery(path, rulers)
+    pool = make_pool(store, "ruler_threshold", (), Settings(), rulers.suffixes)
+    items = {item.content["series"]["ruler"]: item for item in pool.main}
+    for reader, own in answers.items():
+        for at, (name, value) in enumerate((name, value) for name, values in own.items() for value in values):
+            shown = gallery.look(items[name].content)
+            store.issue(
+                store.reader(reader).id, "ruler_threshold", at, Proposal(items[name], "main", "fixed", 0), shown
+            )
+            trial = store.trials("ruler_threshold", store.reader(reader).id)[at]
+            store.answer(trial, Given(value, f"{reader}{at:012d}"))
+    store.close()
+    return path
+
+
+def test_what_readers_agree_on(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answers = {
+        "Ann": {"our-T1w": ["4", "5"]},
+        "Ben": {"our-T1w": ["skip", "3.5"]},
+        "Cat": {"our-T1w": ["5.5"]},
+        "Dan": {"our-T1w": ["skip"]},
+    }
+    ratings = rated(tmp_path / "ratings", answers, RulerImages(folder.parent))
+    assert command.main(["set", str(folder), "--from-ratings", str(ratings), "--by", "the group"]) == 0
+    assert "4.5, median of 3 readers, from 3.5 to 5.5; 4 answers" in capsys.readouterr().out
+    found = read_ruler(folder).threshold
+    assert (found.value, found.source) == (4.5, PERSON)
+    assert found.set_by == "the group: median of 3 readers, from 3.5 to 5.5"
+    assert found.set_on == str(read_ratings(ratings)["time"].max())[:10]
+    exported = tmp_path / "bids"
+    export_ratings(ratings, exported)
+    command.main(["set", str(folder), "0"])
+    assert command.main(["set", str(folder), "--from-ratings", str(exported)]) == 0
+    assert read_ruler(folder).threshold.value == 4.5
+
+
+def test_between_two_half_steps_readers_get_the_stricter_one(folder: Path, tmp_path: Path) -> None:
+    ratings = rated(
+        tmp_path / "ratings", {"Ann": {"our-T1w": ["4"]}, "Ben": {"our-T1w": ["4.5"]}}, RulerImages(folder.parent)
+    )
+    found = consensus_on(read_ruler(folder), ratings)
+    assert (found.value, found.low, found.high, found.words()) == (4.5, 4.0, 4.5, "median of 2 readers, from 4 to 4.5")
+
+
+def test_readers_on_a_shipped_ruler(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ratings = rated(tmp_path / "ratings", {"Ann": {"T1w-3D": ["3"]}}, RulerImages())
+    assert command.main(["set", "T1w-3D", "--from-ratings", str(ratings)]) == 2
+    said = capsys.readouterr()
+    assert f"bidsqa-ruler set T1w-3D --from-ratings {ratings} --into my-rulers" in said.err
+    into = ["--into", str(tmp_path / "mine")]
+    assert command.main(["set", "T1w-3D", "--from-ratings", str(ratings), *into]) == 0
+    assert "two readers or more are advised" in capsys.readouterr().out
+    copied = read_ruler(tmp_path / "mine" / "T1w-3D").threshold
+    assert (copied.value, copied.set_by) == (3.0, "1 reader")
+    assert command.main(["set", "T2w-3D", "--from-ratings", str(ratings), *into]) == 2
+    assert "no answer on the ruler T2w-3D, only on T1w-3D" in capsys.readouterr().err
+
+
+def test_answers_on_other_images_or_none_are_told(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ratings = rated(tmp_path / "ratings", {"Ann": {"our-T1w": ["3"]}}, RulerImages(folder.parent))
+    ruler = read_ruler(folder)
+    write_ruler(replace(ruler, versions=ruler.versions[:, ::-1]), folder)
+    assert command.main(["set", str(folder), "--from-ratings", str(ratings)]) == 2
+    assert "other images" in capsys.readouterr().err
+    empty = rated(tmp_path / "empty", {}, RulerImages())
+    assert command.main(["set", str(folder), "--from-ratings", str(empty)]) == 2
+    assert "holds no answer on the threshold of a ruler" in capsys.readouterr().err
+    assert command.main(["set", str(folder), "--from-ratings", str(tmp_path / "nowhere")]) == 2
+    assert "There are no ratings" in capsys.readouterr().err
+    assert read_ruler(folder).threshold == ruler.threshold
+
+
 def saved(folder: Path, tmp_path: Path, **other: Any) -> Path:
     """A file as the page saves it."""
     ruler = read_ruler(folder)
@@ -195,6 +281,7 @@ def test_other_files(
         (["set", "{folder}", "-1"], "-1"),
         (["set", "{folder}", "much"], "THRESHOLD"),
         (["set", "{folder}", "4", "--from", "x.json"], "Give a threshold"),
+        (["set", "{folder}", "4", "--from-ratings", "x"], "Give a threshold"),
         (["set", "{folder}", "--from", "nowhere.json"], "can't be read"),
         (["view", "T3w"], "There is no ruler 'T3w'"),
         (["view", "{tmp}"], "holds no ruler"),

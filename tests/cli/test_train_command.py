@@ -13,12 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from bidsqa.bids import collect_scans
 from bidsqa.cli.gentle_stop import GentleStop
 from bidsqa.cli.train import main
 from bidsqa.cli.train_options import ARTIFACTS, TASKS, TRAIN_OPTIONS
 from bidsqa.cli.train_parser import command_of, parse
 from bidsqa.cli.train_progress import TrainingProgress
 from bidsqa.image import Volume
+from bidsqa.models import load_network
+from bidsqa.rating.items import Settings, make_pool
+from bidsqa.rating.pictures import Gallery
+from bidsqa.rating.store import Proposal, Store
+from bidsqa.rating.tasks import Given
 
 torch = pytest.importorskip("torch")
 QUICK = ("--steps", "3", "--batch", "4", "--omp-nthreads", "1", "--device", "cpu")
@@ -39,6 +45,22 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"bidsqa.training.own_noise_motion.{name}", value)
     for name, value in (("WATCHED_SETS", 2), ("WATCHED_PAIRS", 10)):
         monkeypatch.setattr(f"bidsqa.training.noise_motion.{name}", value)
+
+
+def rate_series(root: Path, ratings: Path, answers: dict[str, dict[str, dict[str, str]]]) -> None:
+    """Answers by task, reader and subject, as the app would keep them."""
+    scans = list(collect_scans(root).scans)
+    store = Store(ratings / "ratings.sqlite", create=True)
+    gallery = Gallery(root)
+    for task, own in answers.items():
+        items = {item.content["subject"]: item for item in make_pool(store, task, scans, Settings()).main}
+        for name, given in own.items():
+            reader = store.reader(name).id
+            for at, (subject, value) in enumerate(given.items()):
+                item = items[subject]
+                store.issue(reader, task, at, Proposal(item, "main", "fixed", 0), gallery.look(item.content))
+                store.answer(store.trials(task, reader)[at], Given(value, f"{name}{task}{at:012d}"))
+    store.close()
 
 
 # ---------------------------------------------------------------- help
@@ -100,6 +122,10 @@ def test_the_artifacts_are_those_that_are_trained_on() -> None:
         (["severity", "DATA", "OUT", "--artifacts", "moton"], "moton", "motion"),
         (["severity", "DATA", "OUT", "--artifacts", "spike", "wrap"], "No part of the score", "noise"),
         (["ssim", "DATA", "OUT", "--artifacts", "motion"], "for the severity", "motion"),
+        (["ssim", "DATA", "OUT", "--ratings", "TMP"], "is for noise_motion", "ranking"),
+        (["noise_motion", "DATA", "OUT", "--eta", "0.5"], "by your readers' answers", "--ratings RATINGS"),
+        (["noise_motion", "DATA", "OUT", "--ratings", "TMP/none"], "no ratings", "bidsqa-rate"),
+        (["noise_motion", "DATA", "OUT", "--ratings", "TMP", "--eta", "1.5"], "out of range", "help"),
         (["severity", "DATA", "OUT", "--start", "TMP/none.onnx"], "doesn't exist", "shipped"),
         (["severity", "DATA", "OUT", "--start", "DATA/README"], "no .onnx file", "bidsqa-train"),
         (["severity", "DATA", "OUT", "--start", "SSIM"], "'ssim'", "bidsqa_model=severity"),
@@ -268,6 +294,35 @@ def test_noise_motion_from_scans_to_weights(study: Path, tmp_path: Path, quick: 
     card = (out / "noise_motion.md").read_text()
     for part in ("start", "own", "ruler error", "Watched subjects: their clean scans"):
         assert part in card, part
+
+
+@pytest.mark.slow
+def test_noise_by_what_readers_accept(
+    study: Path, tmp_path: Path, quick: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, ratings = tmp_path / "own", tmp_path / "ratings"
+    command = ["noise_motion", str(study), str(out), "--ratings", str(ratings), *QUICK, "--patience", "0"]
+    rate_series(study, ratings, {"likert": {"Ann": {"01": "3"}}})
+    assert main(command) == 2
+    assert "holds no answer on the worst version that is still acceptable" in capsys.readouterr().err
+    assert not out.exists()
+    picks = {f"{number:02d}": str(2 + number % 3) for number in range(1, 6)}
+    rate_series(study, ratings, {"min_acceptable": {"Ann": picks, "Ben": picks | {"01": "skip"}}})
+    assert main(command) == 0
+    weights = load_network("noise_motion", weights=out / "noise_motion.onnx")
+    assert weights.settings["label_source"] == "readers"
+    card = " ".join((out / "noise_motion.md").read_text(encoding="utf-8").split())
+    for part in (
+        "**label_source: readers.**", "eta = 0.85", "4 series of 4 subjects, each read by up to 2 readers",
+        "**human_validation: readers' picks** of 1 series of 1 subject", "What your readers still accept",
+        "IEDD, no network", "--ratings RATINGS",
+    ):  # fmt: skip
+        assert part in card, part
+    # with other answers, or none, it would be another training
+    assert main([word for word in command if word not in ("--ratings", str(ratings))]) == 2
+    assert "other ratings" in capsys.readouterr().err
+    assert main([*command, "--eta", "0.5"]) == 2
+    assert "another --eta: 0.85, not 0.5" in capsys.readouterr().err
 
 
 @pytest.mark.slow

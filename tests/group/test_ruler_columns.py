@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from bidsqa.bids import names
 from bidsqa.group.dictionaries import dictionary, known_columns
 from bidsqa.group.rows import row_of
+from bidsqa.models import SCORE_VALUES, SCORES
 from bidsqa.record import Record
 from bidsqa.settings import RULER_MODEL
 from bidsqa.study import run_group
@@ -97,3 +99,43 @@ def test_the_standard_is_a_limit_of_the_study(tmp_path: Path) -> None:
     write(tmp_path, records[0])
     run_group(tmp_path)
     assert '"accepts from"' not in (tmp_path / "group.html").read_text(encoding="utf-8")
+
+
+def test_the_probability_of_motion_is_compared_as_the_scores_are(tmp_path: Path) -> None:
+    rules = load_rules()
+    records = [placed() for _ in range(6)]
+    for at, record in enumerate(records):
+        record.bids_name = f"sub-{at:02d}_T1w"
+        record.scores[RULER_MODEL] |= {"p_motion": 0.1 if at else 0.9, "cause": "noise"}
+        record.verdict = decide(record, rules)
+    write(tmp_path, *records)
+    run_group(tmp_path)
+    page = (tmp_path / "group.html").read_text(encoding="utf-8")
+    block = page.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    values = {value["key"]: value for value in json.loads(block)["values"]}
+    motion = values["noise_motion_p_motion"]
+    assert sorted(motion["numbers"]) == [0.1] * 5 + [0.9]
+    assert (motion["title"], motion["score"], motion["chief"], motion["bad"]) == ("Motion (probability)", True, True, 1)
+    assert motion["limits"] == [[0.5, "review above", ""]]
+    assert list(values).index("noise_motion_p_motion") == list(values).index("noise_motion") + 1
+    assert {path.stem for path in tmp_path.glob("figures/group_*")} >= {
+        "group_noise_motion", "group_noise_motion_p_motion",
+    }  # fmt: skip
+    table = (tmp_path / "group_sites.tsv").read_text(encoding="utf-8").splitlines()
+    told = dict(zip(table[0].split("\t"), table[1].split("\t"), strict=True))
+    assert told["noise_motion_p_motion_median"] == "0.1"
+    words = json.loads((tmp_path / "group_sites.json").read_text(encoding="utf-8"))
+    assert words["noise_motion_p_motion_median"]["Description"].startswith("Median of noise_motion_p_motion")
+    effects = (tmp_path / "group_site_effects.tsv").read_text(encoding="utf-8")
+    assert "\tnoise_motion_p_motion\t" in effects
+
+
+def test_what_is_compared_reads_as_the_rules_do() -> None:
+    """Every value of a score has a column of the tables and, but for the scores, words among the score's parts."""
+    known = known_columns()
+    for key, value in SCORE_VALUES.items():
+        assert key in known
+        model, part = value.reads.split(".")[1:]
+        assert key == (model if part == "value" else f"{model}_{part}")
+        assert part == "value" or part in SCORES[model].parts
+        assert value.direction in ("higher is better", "lower is better")

@@ -14,13 +14,14 @@ import pytest
 from bidsqa.errors import UsageError
 from bidsqa.rating import read_items, read_ratings
 from bidsqa.rating.agreement_report import report_agreement
+from bidsqa.rating.agreement_tables import Readers, agreement_table
 from bidsqa.rating.consensus import consensus_of
 from bidsqa.rating.export import as_tsv, export_ratings
 from bidsqa.rating.importing import import_ratings, read_outside
 from bidsqa.rating.items import Settings, make_pool
 from bidsqa.rating.pictures import Gallery
 from bidsqa.rating.store import Proposal, Store, Trial
-from bidsqa.rating.tasks import LIKERT, PAIRWISE, Given, diagnostic
+from bidsqa.rating.tasks import LIKERT, PAIRWISE, TASKS, Given, diagnostic
 
 HOSTILE = "<img src=x onerror=alert(1)>\t\n'\"{{7*7}}%s"
 
@@ -298,3 +299,27 @@ def test_the_number_of_classes_is_kept() -> None:
     from bidsqa.rating.imported_tasks import described_task
 
     assert described_task("diagnostic", {"x": {"classes": 2}}).values == diagnostic(2).values == ("0", "1")
+
+
+# Krippendorff 2011: four observers, twelve units, . where there is no value
+OBSERVED = ("123321412...", "1233224125.3", ".3332342251.", "12332441251.")
+
+
+@pytest.mark.parametrize("task", ["min_acceptable", "ruler_threshold", "ruler_score"])
+@pytest.mark.parametrize("of_participants", [True, False])
+def test_alpha_of_noise_answers_is_krippendorffs(task: str, of_participants: bool) -> None:
+    rows = [
+        {"rater": reader, "rated": f"thing{at}", "value": value, "judgement": value,
+         "subject": f"{at:02d}" if of_participants else None}
+        for reader, line in zip("ABCD", OBSERVED, strict=True)
+        for at, value in enumerate(line)
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    table = table[table["value"] != "."].convert_dtypes()
+    found = agreement_table(Readers(table, TASKS[task]))
+    alphas = found[found["measure"] == "alpha"].set_index("scale")
+    assert alphas["value"]["ordinal"] == pytest.approx(0.81539, abs=1e-5)
+    assert alphas["value"]["interval"] == pytest.approx(0.84911, abs=1e-5)
+    # a ruler is of no participant: each stands for itself, so that there is an interval all the same
+    assert alphas["subjects"]["interval"] == 11
+    assert 0 < alphas["low"]["interval"] < 0.84911 < alphas["high"]["interval"] <= 1

@@ -17,7 +17,9 @@ from bidsqa.rating.items import RULER_DB, SERIES_DB, Settings, make_pool
 from bidsqa.rating.pictures import CLEAN, Gallery, degrade_slices, encode, noise_series
 from bidsqa.rating.ruler_images import RulerImages
 from bidsqa.rating.store import Store
+from bidsqa.rulers import shipped_rulers, write_ruler
 from bidsqa.simulation import ARTIFACTS
+from bidsqa.simulation.coil_noise import bright_part, snr_db
 
 
 def contents(tmp_path: Path, scans, task: str, **settings) -> list[dict]:
@@ -109,6 +111,21 @@ def test_a_series_is_equal_in_decibel(t1w: Volume, steps: tuple[float, ...]) -> 
     assert [value for _, value in strengths] == sorted((value for _, value in strengths), reverse=True)
 
 
+def test_the_decibels_of_a_readers_series_are_those_of_the_head(tmp_path: Path, scans) -> None:
+    content = contents(tmp_path, scans, "min_acceptable")[0]
+    versions = Gallery(scans[0].root).series_floats(content)[:, 0]
+    assert len(versions) == 5
+    bright = bright_part(versions[-1])
+    found = [snr_db(versions[-1], version, bright) for version in versions[:-1]]
+    assert found == pytest.approx(SERIES_DB, abs=0.05)
+    # air with noise counts for most of the error over all pixels: there the same versions have fewer decibels
+    assert all(snr_db(versions[-1], version) < level for version, level in zip(versions, SERIES_DB, strict=False))
+    # as recipes of before have it
+    before = {**content, "series": {key: content["series"][key] for key in ("db", "coils", "seed")}}
+    older = Gallery(scans[0].root).series_floats(before)[:, 0]
+    assert snr_db(older[-1], older[0]) == pytest.approx(SERIES_DB[0], abs=0.05)
+
+
 def test_an_image_that_no_noise_can_spoil_is_refused() -> None:
     # a head of which the median is dark but a few pixels very bright
     stack = np.ones((1, 32, 32), dtype=np.float32)
@@ -157,6 +174,43 @@ def test_rulers_of_a_folder(tmp_path: Path, scans) -> None:
         found.read("../arrays")
     with pytest.raises(InputError, match="not at hand"):
         Gallery(scans[0].root).look(content)
+
+
+def test_without_a_folder_the_rulers_are_those_that_ship(tmp_path: Path, scans) -> None:
+    shipped = RulerImages(suffixes={"T1w", "T2w"})
+    assert shipped.suffixes == {"T1w-2D": "T1w", "T1w-3D": "T1w", "T2w-2D": "T2w", "T2w-3D": "T2w"}
+    assert len(RulerImages().names) == 8
+    store = Store(tmp_path / "store.sqlite", create=True)
+    asked = make_pool(store, "ruler_threshold", scans, Settings(), shipped.suffixes).main
+    assert [item.content["series"]["ruler"] for item in asked] == shipped.names
+    read = make_pool(store, "ruler_score", scans, Settings(per_scan=8), shipped.suffixes).main
+    assert len(read) == 8 * len(scans)
+    for item in read:
+        assert shipped.suffixes[item.content["series"]["ruler"]] == item.content["suffix"]
+    assert len({item.content["series"]["ruler"] for item in read}) == 4
+    ruler = next(one for one in shipped_rulers() if one.name == "T1w-3D")
+    content = next(item.content for item in asked if item.content["series"]["ruler"] == "T1w-3D")
+    gallery = Gallery(scans[0].root, shipped)
+    assert gallery.look(content)["series"]["sha256"] == ruler.sha256
+    assert np.array_equal(gallery.series_floats(content)[:, 0], ruler.versions)
+
+
+def test_images_for_which_there_is_no_ruler_are_not_asked_about(tmp_path: Path, scans) -> None:
+    store = Store(tmp_path / "store.sqlite", create=True)
+    pool = make_pool(store, "ruler_score", scans, Settings(practice=4), {"ours": "T2w"})
+    assert [item.content["suffix"] for item in (*pool.main, *pool.practice)] == ["T2w", "T2w"]
+    with pytest.raises(UsageError, match="kind of image"):
+        make_pool(store, "ruler_score", scans, Settings(), {"ours": "FLAIR"})
+
+
+def test_a_ruler_of_ones_own_with_changed_images_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "rulers" / "ours"
+    write_ruler(shipped_rulers()[0], folder)
+    assert RulerImages(folder.parent).suffixes == {"ours": "FLAIR"}
+    assert RulerImages(folder).names == ["ours"]
+    np.savez_compressed(folder / "versions.npz", versions=np.ones((8, 40, 30), dtype=np.uint8))
+    with pytest.raises(InputError, match="checksum"):
+        RulerImages(folder.parent)
 
 
 @pytest.mark.parametrize("content", [b"not an archive", None])

@@ -130,7 +130,8 @@ def test_all_tables(judged: list[Judged], tmp_path: Path) -> None:
     write_tables(judged, RULERS, scans, 0.3, "0123456789abcdef", facts, tmp_path)
     tables = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("noise_motion_*.json")}
     assert set(tables) == {
-        f"noise_motion_{name}" for name in ("ruler", "labels", "thresholds", "unseen", "motion", "tasks", "clean")
+        f"noise_motion_{name}"
+        for name in ("ruler", "alpha", "labels", "thresholds", "unseen", "motion", "tasks", "clean")
     }
     assert all("0123456789ab" in table["note"] for table in tables.values())
     ruler = {row[0]: row for row in tables["noise_motion_ruler"]["rows"]}
