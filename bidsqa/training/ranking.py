@@ -48,7 +48,7 @@ WATCHED = 64
 LOOK_SECONDS = 240
 # cut-outs of so many pixels are learned from in this share of the budget: a step costs a third
 CUT = 128
-CUT_SHARES = {"iq_net": 0.9, "efficientnet_b0": 0.6, "efficientnet_b0_free": 0.6}
+CUT_SHARES = {"iq_net": 0.9, "efficientnet_b0": 0.85, "efficientnet_b0_free": 0.6}
 # there is no end of pairs by synthetic readers, so that there is little to guard against
 FREE_DROPOUT = 0.05
 LEARNING: dict[str, Any] = {"decay": 1e-4, "clip": 1.0, "warm_share": 0.02, "average": 0.99, "average_lag": 10}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bidsqa.models.networks_ranking import ThreeWay
+from bidsqa.models.networks_ranking import FIRST_BETTER, SECOND_BETTER, IQNet, ThreeWay
 from bidsqa.models.preference import fit_preference
 from bidsqa.models.ranking import LABELS_KEY, TIE_KEY, UNIT_KEY, ZERO_KEY
 from bidsqa.models.ssim_inputs import WINDOW
@@ -38,7 +38,26 @@ def ranker_of(checkpoint: Path, architecture: str) -> Ranker:
     """The averaged network of a checkpoint, in evaluation mode."""
     network = Ranker(architecture)
     network.load_state_dict(averaged_weights(checkpoint)[0])
-    return network.eval()
+    return oriented(network.eval())
+
+
+@torch.no_grad()
+def oriented(ranker: Ranker) -> Ranker:
+    """The same ranker with scores of which the lower is the better.
+
+    The cross-entropy doesn't say which way scores point: a classifier that reads them the other way round does as well.
+    Where it does, last layer and classifier change their sign together, which leaves every answer as it was.
+    """
+    apart = torch.logspace(-2, 1, 31)[:, None]
+    chances = torch.softmax(ranker.classifier(apart, torch.zeros_like(apart)), dim=1)
+    if float((chances[:, SECOND_BETTER] - chances[:, FIRST_BETTER]).mean()) < 0:
+        last = ranker.scorer.weights if isinstance(ranker.scorer, IQNet) else ranker.scorer.output
+        assert isinstance(last, torch.nn.Linear)
+        for value in last.parameters():
+            value.neg_()
+        for branch in (ranker.classifier.better, ranker.classifier.similar):
+            branch[0].weight.neg_()
+    return ranker
 
 
 @torch.no_grad()

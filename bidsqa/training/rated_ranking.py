@@ -14,7 +14,7 @@ from bidsqa.models.diagnostic import softmax
 from bidsqa.models.preference import fit_preference
 from bidsqa.training.export import half_rounded
 from bidsqa.training.ranking import LEARNING, RATES, Ranker, RankingTask
-from bidsqa.training.ranking_export import exported, meaning_of
+from bidsqa.training.ranking_export import exported, meaning_of, oriented
 from bidsqa.training.ranking_pairs import RankedPairs, RatedPairs, inputs_of, majority
 from bidsqa.training.ranking_start import SHIPPED, start_tensors
 from bidsqa.training.rated_model import Result
@@ -71,6 +71,7 @@ class RatedRanking:
         """Zero: the median of the clean slices. Unit and ties: the network's own chances, as sure as folds allow."""
         votes = examples.votes.numpy().astype(np.float64)
         temperature = fit_temperature(predicted, votes)
+        network = oriented(network)
         scorer = network.scorer if network.reference else half_rounded(network.scorer)
         chances = softmax(self.predict(network, examples), temperature)
         content = exported(network, architecture, {**about, **meaning_of(scorer, examples, chances, "readers")})

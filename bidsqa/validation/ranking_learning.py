@@ -26,7 +26,7 @@ from bidsqa.training.machine import choose_machine
 from bidsqa.training.plan import Plan
 from bidsqa.training.ranking import LEARNING, RATES, TAU, WARM_RATE, Ranker, Readers
 from bidsqa.training.ranking_corruption import Costs
-from bidsqa.training.ranking_export import raw_scores
+from bidsqa.training.ranking_export import oriented, raw_scores
 from bidsqa.training.ranking_pairs import RankedPairs, SyntheticPairs, inputs_of
 from bidsqa.training.ranking_start import SHIPPED, start_tensors
 from bidsqa.training.rated_ranking import RatedRanking
@@ -53,7 +53,7 @@ def learned(pairs: RankedPairs, start: Path | None, architecture: str, steps: in
     folder.mkdir(parents=True, exist_ok=True)
     outcome = fit(task, plan, folder / "checkpoint.safetensors", Curve(folder / "curve.csv"), choose_machine("cpu"))
     network: Any = outcome.network
-    scorer: torch.nn.Module = network.scorer.eval()
+    scorer: torch.nn.Module = oriented(network.eval()).scorer
     return scorer
 
 

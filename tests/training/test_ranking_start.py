@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from bidsqa.errors import WeightsError
+from bidsqa.models.networks_ranking import FIRST_BETTER, SECOND_BETTER
 from bidsqa.training.ranking import Ranker
-from bidsqa.training.ranking_export import exported
+from bidsqa.training.ranking_export import exported, oriented
 from bidsqa.training.ranking_pairs import Inputs
 from bidsqa.training.ranking_start import start_tensors
 
@@ -56,6 +57,26 @@ def test_a_start_computes_what_its_weights_do(architecture: str, suffix: str, ch
     loss = started.train()(inputs).square().sum()
     loss.backward()
     assert all(value.grad is not None for value in started.parameters())
+
+
+@pytest.mark.parametrize(("architecture", "channels"), [("iq_net", 2), ("efficientnet_b0_free", 1)])
+def test_lower_scores_are_made_the_better_ones_without_changing_an_answer(architecture: str, channels: int) -> None:
+    inputs = batch(channels)
+    for seed in range(6):
+        torch.manual_seed(seed)
+        ranker = Ranker(architecture).eval()
+        right = oriented(copy.deepcopy(ranker))
+        with torch.no_grad():
+            assert torch.allclose(right(inputs), ranker(inputs), atol=1e-5)
+            scores = [
+                float((one.scorer(inputs.first) - one.scorer(inputs.second)).abs().sum()) for one in (ranker, right)
+            ]
+            apart = torch.logspace(-2, 1, 31)[:, None]
+            logits = right.classifier(apart, torch.zeros_like(apart)).softmax(dim=1)
+        assert scores[0] == pytest.approx(scores[1], rel=1e-5)
+        # the first one's score is higher, so the second is better
+        assert float((logits[:, SECOND_BETTER] - logits[:, FIRST_BETTER]).mean()) >= 0
+        assert oriented(copy.deepcopy(right)).state_dict().keys() == right.state_dict().keys()
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:
