@@ -205,33 +205,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = {
         name: train(study, name, name, study.examples("train", int(name[-1])), 60 * chosen.minutes) for name in TITLES
     }
-    curve = {
-        count: train(
-            study, MAIN, f"{MAIN}_{count}", sides["train"].graded.some(range(count)), 60 * chosen.curve_minutes
-        )
-        for count in chosen.rated
-    }
     test, note = judged(study, Panel(0)), describe(study, chosen.minutes)
-    subjects = {count: len(set(sides["train"].graded.subject[:count])) for count in curve}
     write(
         {
             "diagnostic_networks": classes_table(test, found, 3, note),
             "diagnostic_networks_two": classes_table(test, found, 2, note),
             "diagnostic_networks_confusion": confusion(test, found[MAIN], MAIN, note),
             "diagnostic_networks_scans": groups_table(test, found[MAIN], MAIN, note),
-            "diagnostic_networks_learning": learning_table(test, curve, subjects, MAIN),
         },
         chosen.tables,
     )
     roc_curves(roc_of(test, found), chosen.tables / "diagnostic_networks_roc.svg", "non-diagnostic slices")
+    curve: dict[int, Trained] = {}
+    subjects: dict[int, int] = {}
+    for count in chosen.rated:
+        part = sides["train"].graded.some(range(count))
+        curve[count] = train(study, MAIN, f"{MAIN}_{count}", part, 60 * chosen.curve_minutes)
+        subjects[count] = len(set(part.subject))
+    if curve:
+        write({"diagnostic_networks_learning": learning_table(test, curve, subjects, MAIN)}, chosen.tables)
 
 
 def write(tables: dict[str, Table], folder: Path) -> None:
-    """Print the tables and write those that have rows."""
+    """Print the tables and write them for the documentation."""
     for name, table in tables.items():
-        if table.rows:
-            table.write(folder / f"{name}.json")
-            print(table.text(), flush=True)
+        table.write(folder / f"{name}.json")
+        print(table.text(), flush=True)
 
 
 if __name__ == "__main__":
