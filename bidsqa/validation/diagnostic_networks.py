@@ -186,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=5.0, help="processor time of each network")
     parser.add_argument("--curve-minutes", type=float, default=2.0, help="and of each point of the learning curve")
     parser.add_argument("--rated", type=int, nargs="*", default=RATED, help="rated slices of the learning curve")
+    parser.add_argument("--networks", nargs="+", choices=tuple(TITLES), default=tuple(TITLES))
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
     chosen = parser.parse_args(arguments)
     import torch
@@ -203,18 +204,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     about = {LABELS_KEY: "synthetic", "version": "simulated", **learned_from(chosen.data)}
     study = Study(sides, chosen.checkpoints, choose_machine("cpu", chosen.precision), about)
     found = {
-        name: train(study, name, name, study.examples("train", int(name[-1])), 60 * chosen.minutes) for name in TITLES
+        name: train(study, name, name, study.examples("train", int(name[-1])), 60 * chosen.minutes)
+        for name in chosen.networks
     }
     test, note = judged(study, Panel(0)), describe(study, chosen.minutes)
-    write(
-        {
-            "diagnostic_networks": classes_table(test, found, 3, note),
-            "diagnostic_networks_two": classes_table(test, found, 2, note),
-            "diagnostic_networks_confusion": confusion(test, found[MAIN], MAIN, note),
-            "diagnostic_networks_scans": groups_table(test, found[MAIN], MAIN, note),
-        },
-        chosen.tables,
-    )
+    tables = {
+        "diagnostic_networks": classes_table(test, found, 3, note),
+        "diagnostic_networks_two": classes_table(test, found, 2, note),
+    }
+    if MAIN in found:
+        tables["diagnostic_networks_confusion"] = confusion(test, found[MAIN], MAIN, note)
+        tables["diagnostic_networks_scans"] = groups_table(test, found[MAIN], MAIN, note)
+    write(tables, chosen.tables)
     roc_curves(roc_of(test, found), chosen.tables / "diagnostic_networks_roc.svg", "non-diagnostic slices")
     curve: dict[int, Trained] = {}
     subjects: dict[int, int] = {}

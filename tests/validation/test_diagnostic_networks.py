@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from bidsqa.image import rough_head
 from bidsqa.models import load
 from bidsqa.models.diagnostic import softmax
 from bidsqa.simulation.phantom import make_phantom
@@ -220,5 +221,9 @@ def test_the_whole_study_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     diagnostic_networks.main(command)
     assert written == {path.name: path.read_bytes() for path in (tmp_path / "tables").iterdir()}
     volume = make_phantom(seed=3, spacing=(4.0, 4.0, 4.0)).image("T1w", seed=1)
-    score = load("diagnostic", weights=tmp_path / "kept" / "convnet_3" / "diagnostic.onnx").score(volume)
+    scorer = load("diagnostic", weights=tmp_path / "kept" / "convnet_3" / "diagnostic.onnx")
+    score = scorer.score(volume)
     assert score.extra["label_source"] == "synthetic"
+    maps = scorer.local_maps(volume, rough_head(volume), score)
+    assert [one.plane for one in maps] == [part.plane for part in score.slices]
+    assert all(0 <= np.nanmin(one.grid) <= np.nanmax(one.grid) <= 1 for one in maps)
