@@ -170,7 +170,7 @@ def describe(study: Study, minutes: float) -> str:
         f"at {CUTS[0]:g} and {CUTS[1]:g}. {counts['test'][0]} slices of {counts['test'][1]} subjects: the sites "
         "amsterdam, boston, fnndsc, martinos, utah, label maps and phantoms never trained on; classes of the answers, "
         f"worst first: {common}. Truth: the class that most readers gave. Learned from {counts['train'][0]} slices of "
-        f"{counts['train'][1]} subjects, {minutes:g} minutes of processor time each ({study.machine.words()}); "
+        f"{counts['train'][1]} subjects, {60 * minutes:g} s of processor time each ({study.machine.words()}); "
         f"temperature from {counts['watch'][0]} slices of {counts['watch'][1]} subjects neither trained on nor "
         "judged. Best possible: somebody who knows what was simulated, but not the readers' noise. Calibration error: "
         "expected, ten bins of confidence, against the share of readers. Intervals (95 %) by bootstrap over subjects."
