@@ -124,12 +124,12 @@ def train(study: Study, architecture: str, name: str, train_on: Graded, seconds:
     architecture : str
         ``convnet_3`` and the like.
     name : str
-        Folder of this training.
+        Of this training, for its folder: another length is another training.
     train_on : Graded
     seconds : float
         Processor time.
     """
-    model, folder = RatedDiagnostic(), study.out / name
+    model, folder = RatedDiagnostic(), study.out / f"{name}-{seconds:g}s"
     family, classes = architecture.rsplit("_", 1)
     held, test = (study.examples(side, int(classes)) for side in ("watch", "test"))
     path = folder / "logits.npz"
@@ -183,8 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with scans/ and labels/")
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints") / FOLDER)
     parser.add_argument("--tables", type=Path, default=Path("docs/validation_tables"))
-    parser.add_argument("--minutes", type=float, default=5.0, help="processor time of each network")
-    parser.add_argument("--curve-minutes", type=float, default=2.0, help="and of each point of the learning curve")
+    parser.add_argument("--minutes", type=float, default=4.0, help="processor time of each training")
     parser.add_argument("--rated", type=int, nargs="*", default=RATED, help="rated slices of the learning curve")
     parser.add_argument("--networks", nargs="+", choices=tuple(TITLES), default=tuple(TITLES))
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")
@@ -217,13 +216,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tables["diagnostic_networks_scans"] = groups_table(test, found[MAIN], MAIN, note)
     write(tables, chosen.tables)
     roc_curves(roc_of(test, found), chosen.tables / "diagnostic_networks_roc.svg", "non-diagnostic slices")
-    curve: dict[int, Trained] = {}
-    subjects: dict[int, int] = {}
-    for count in chosen.rated:
-        part = sides["train"].graded.some(range(count))
-        curve[count] = train(study, MAIN, f"{MAIN}_{count}", part, 60 * chosen.curve_minutes)
-        subjects[count] = len(set(part.subject))
+    every = sides["train"].graded
+    curve = {
+        count: train(study, MAIN, f"{MAIN}_{count}", every.some(range(count)), 60 * chosen.minutes)
+        for count in chosen.rated
+    }
+    if MAIN in found:
+        curve[len(every)] = found[MAIN]
     if curve:
+        subjects = {count: len(set(every.subject[:count])) for count in curve}
         write({"diagnostic_networks_learning": learning_table(test, curve, subjects, MAIN)}, chosen.tables)
 
 

@@ -213,7 +213,7 @@ def test_the_whole_study_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(diagnostic_networks, "clean_scans", phantoms)
     monkeypatch.setattr(diagnostic_networks, "TITLES", {"convnet_3": "ConvNet, 3 classes"})
     command = ["--data", str(tmp_path), "--checkpoints", str(tmp_path / "kept"), "--tables", str(tmp_path / "tables")]
-    command += ["--minutes", "0.0001", "--curve-minutes", "0.0001", "--rated", "4"]
+    command += ["--minutes", "0.0001", "--rated", "4"]
     diagnostic_networks.main(command)
     written = {path.name: path.read_bytes() for path in (tmp_path / "tables").iterdir()}
     assert len(written) == 6
@@ -221,7 +221,8 @@ def test_the_whole_study_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     diagnostic_networks.main(command)
     assert written == {path.name: path.read_bytes() for path in (tmp_path / "tables").iterdir()}
     volume = make_phantom(seed=3, spacing=(4.0, 4.0, 4.0)).image("T1w", seed=1)
-    scorer = load("diagnostic", weights=tmp_path / "kept" / "convnet_3" / "diagnostic.onnx")
+    (weights,) = (tmp_path / "kept").glob("convnet_3-*/diagnostic.onnx")
+    scorer = load("diagnostic", weights=weights)
     score = scorer.score(volume)
     assert score.extra["label_source"] == "synthetic"
     maps = scorer.local_maps(volume, rough_head(volume), score)
