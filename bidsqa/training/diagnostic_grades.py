@@ -33,10 +33,11 @@ UNTOUCHED, LEAST = 0.15, 0.02
 CUTS, STRICTNESS = (-4.0, -1.0), (-0.5, 0.0, 0.5)
 FRACTION, PER_PLANE = 0.6, 12
 CONTRASTS = ("T1w", "T2w", "FLAIR", "PDw")
-# seeds of phantoms by side of the split; label maps of the training's side that are kept for the calibration
-PHANTOMS = {"train": (101, 102, 103, 104, 105, 106), "watch": (151, 152), "test": (901, 902)}
-WATCHED_MAPS = frozenset({"training_seg_02", "training_seg_07", "training_seg_12"})
-MAPS = {"train": 26, "test": 6}
+# seeds of phantoms, and scans drawn from label maps, by side of the split
+PHANTOMS = {"train": (101, 102, 103, 104), "watch": (151, 152, 153, 154), "test": (901, 902)}
+DRAWN = {"train": 13, "watch": 0, "test": 6}
+# share of pixels at exactly 0 from which a scanner is taken to blank the air
+BLANKED = 0.01
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,9 @@ def pictures(scans: Iterable[Clean]) -> list[Picture]:
 def clean_scans(data: Path, side: str) -> Iterable[Clean]:
     """Real scans, scans drawn from label maps and phantoms of one side of the split (:mod:`bidsqa.training.pool`).
 
-    The side ``"watch"`` has label maps and phantoms of its own too, which the side ``"train"`` goes without.
+    The side ``"watch"`` has no label maps: its subjects are for calibration, which needs few.
     """
-    if side == "test":
-        drawn: Iterable[Clean] = drawn_scans(data, MAPS["test"], 2, ("test",))
-    else:
-        held = side == "watch"
-        every = drawn_scans(data, MAPS["train"], 1, ("train",))
-        drawn = (scan for scan in every if (scan.subject in WATCHED_MAPS) == held)
+    drawn = drawn_scans(data, DRAWN[side], 1, (side,)) if DRAWN[side] else ()
     return chain(real_scans(data, (side,)), drawn, _phantoms(PHANTOMS[side], side))
 
 
@@ -134,12 +130,16 @@ def draw_recipe(chance: np.random.Generator) -> Recipe:
 
 
 def spoiled(picture: Picture, recipe: Recipe, seed: int) -> Array:
-    """The slice with all artifacts of a recipe, float32, shape (H, W)."""
-    plane = picture.plane
+    """The slice with all artifacts of a recipe, float32, shape (H, W).
+
+    Air that the scanner blanked stays at 0, as in :func:`bidsqa.simulation.degrade_volume`: else a network could tell
+    spoiled slices by their air alone, which it will not find in real ones.
+    """
+    plane, blank = picture.plane, picture.plane == 0
     for place, artifact in enumerate(recipe):
         name, strength = str(artifact["name"]), float(artifact["strength"])
         plane = degrade(plane, name, strength, seed + place, picture.pixel, monotone=False).image
-    return plane
+    return np.where(blank, np.float32(0), plane) if blank.mean() > BLANKED else plane
 
 
 class Panel:

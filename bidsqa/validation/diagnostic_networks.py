@@ -54,7 +54,7 @@ from bidsqa.validation.temperature import fit_temperature
 
 Array = np.ndarray[Any, Any]
 # slices and seed of each side of the split
-SIDES = {"train": (1600, 11), "watch": (240, 12), "test": (400, 13)}
+SIDES = {"train": (1000, 11), "watch": (160, 12), "test": (320, 13)}
 RATED = (50, 100, 200, 400, 800)
 LOOKS, LOOKED_AT, TIMED = 3, 48, 3
 MAIN, SEED = "convnet_3", 1
