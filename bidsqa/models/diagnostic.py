@@ -15,6 +15,8 @@ import numpy as np
 from bidsqa.errors import WeightsError
 from bidsqa.image import Volume, rough_head, take_slice
 from bidsqa.models.aggregation import aggregate, choose_slices, plane_scores
+from bidsqa.models.diagnostic_inputs import prepare
+from bidsqa.models.diagnostic_maps import diagnostic_maps
 from bidsqa.models.loading import Network
 from bidsqa.models.local_map import LocalMap
 from bidsqa.models.ranking import LABELS_KEY
@@ -22,49 +24,8 @@ from bidsqa.models.score import Score, SliceScores
 
 Array = np.ndarray[Any, Any]
 BATCH = 4
-# the ConvNet's input; as in networks_diagnostic, which can't be imported without torch
-SIZE = 512
 TEMPERATURE_KEY = "temperature"
 CLASSES = ("non-diagnostic", "diagnostic", "excellent")
-
-
-def fitted(plane: Array, size: int = SIZE) -> Array:
-    """A slice in the middle of a square of so many pixels, its own pixels kept, what doesn't fit cut off.
-
-    Parameters
-    ----------
-    plane : ndarray, shape (H, W)
-    size : int
-
-    Returns
-    -------
-    ndarray of float32, shape (size, size)
-    """
-    square = np.zeros((size, size), dtype=np.float32)
-    cuts, places = [], []
-    for length in plane.shape:
-        start = max(0, (length - size) // 2)
-        kept = min(length, size)
-        cuts.append(slice(start, start + kept))
-        places.append(slice((size - kept) // 2, (size - kept) // 2 + kept))
-    square[places[0], places[1]] = plane[cuts[0], cuts[1]]
-    return square
-
-
-def prepare(pictures: Sequence[Array]) -> Array:
-    """Slices as the networks take them: native pixels in 512 x 512, each slice's 99.9th percentile at 1.
-
-    Parameters
-    ----------
-    pictures : sequence of ndarray, shape (H, W)
-
-    Returns
-    -------
-    ndarray of float32, shape (N, 1, 512, 512)
-        From 0 to 1.
-    """
-    scaled = [picture / max(float(np.percentile(picture, 99.9)), 1e-20) for picture in pictures]
-    return np.stack([np.clip(fitted(picture), 0, 1) for picture in scaled])[:, None]
 
 
 def softmax(logits: Array, temperature: float = 1.0) -> Array:
@@ -151,8 +112,8 @@ class DiagnosticScorer:
         )
 
     def local_maps(self, volume: Volume, head: Array, score: Score) -> tuple[LocalMap, ...]:
-        """None: activation maps are drawn by the validation."""
-        return ()
+        """Where "non-diagnostic" comes from; none where the weights have no map."""
+        return diagnostic_maps(self._network, self._temperature, volume, head, score)
 
 
 def make_scorer(network: Network) -> DiagnosticScorer:

@@ -112,6 +112,15 @@ SHOWN = {
         "Motion (probability)",
         "p_motion_slices",
     ),
+    "diagnostic": Shown(
+        "Local chance of serving a diagnosis (no unit, 0 = surely non-diagnostic)",
+        "What chance of any class but non-diagnostic the slice would have if all of the head were like this part: "
+        "orange is where non-diagnostic comes from. The value above each slice is its expected class. Parts are "
+        "smoothed over their neighbours and can't lie farther from the slice than a factor of 400 in the odds.",
+        1.0,
+        0.0,
+        ((1.0, "1"), (0.5, "0.5"), (0.0, "0")),
+    ),
 }
 
 

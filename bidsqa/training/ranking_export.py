@@ -56,7 +56,7 @@ def oriented(ranker: Ranker) -> Ranker:
         for value in last.parameters():
             value.neg_()
         for branch in (ranker.classifier.better, ranker.classifier.similar):
-            branch[0].weight.neg_()
+            next(branch.parameters()).neg_()
     return ranker
 
 

@@ -26,8 +26,8 @@ def balanced_accuracy(guess: Array, truth: Array, classes: int) -> float:
     return float(np.mean(recalls)) if recalls else float("nan")
 
 
-def accuracy_table(chances: Array, votes: Array, subjects: Sequence[str], more: str = "") -> Table:
-    """Accuracy, balanced accuracy and the area for "non-diagnostic", beside the majority baseline.
+def agreement(chances: Array, votes: Array, subjects: Sequence[str]) -> list[str]:
+    """Accuracy, balanced accuracy and area for "non-diagnostic" against the class that most readers gave.
 
     Parameters
     ----------
@@ -36,28 +36,46 @@ def accuracy_table(chances: Array, votes: Array, subjects: Sequence[str], more: 
     votes : ndarray, shape (N, K)
         Readers by class.
     subjects : sequence of str
+
+    Returns
+    -------
+    list of str
+        ``value [low, high]`` each, the interval by bootstrap over subjects; ``n/a`` where there is none.
+    """
+    truth, guess, classes, worst = majority_class(votes), chances.argmax(axis=1), chances.shape[1], chances[:, 0]
+    statistics: tuple[Callable[[Array], float], ...] = (
+        lambda rows: float((guess[rows] == truth[rows]).mean()),
+        lambda rows: balanced_accuracy(guess[rows], truth[rows], classes),
+        lambda rows: area(worst[rows][truth[rows] == 0], worst[rows][truth[rows] > 0]),
+    )
+    return [with_interval(subjects, statistic) for statistic in statistics]
+
+
+def with_interval(subjects: Sequence[str], statistic: Callable[[Array], float]) -> str:
+    """A statistic of all rows as ``value [low, high]``, 95 % by bootstrap over subjects."""
+    value = statistic(np.arange(len(subjects)))
+    if np.isnan(value):
+        return "n/a"
+    low, high = bootstrap(subjects, statistic)
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def accuracy_table(chances: Array, votes: Array, subjects: Sequence[str], more: str = "") -> Table:
+    """Accuracy, balanced accuracy and the area for "non-diagnostic", beside the majority baseline.
+
+    Parameters
+    ----------
+    chances, votes, subjects
+        As for :func:`agreement`.
     more : str
         Further sentence for the note.
     """
-    truth, guess, classes = majority_class(votes), chances.argmax(axis=1), chances.shape[1]
-    common = np.full(len(truth), int(np.bincount(truth, minlength=classes).argmax()))
-    worst = chances[:, 0]
-
-    def shown(statistic: Callable[[Array], float]) -> str:
-        value = statistic(np.arange(len(truth)))
-        low, high = bootstrap(subjects, statistic)
-        return "n/a" if np.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
-
+    truth = majority_class(votes)
+    common = np.zeros_like(chances)
+    common[:, np.bincount(truth, minlength=chances.shape[1]).argmax()] = 1
     rows = [
-        [
-            name,
-            shown(lambda rows, own=own: float((own[rows] == truth[rows]).mean())),  # type: ignore[misc]
-            shown(lambda rows, own=own: balanced_accuracy(own[rows], truth[rows], classes)),  # type: ignore[misc]
-            shown(lambda rows: area(worst[rows][truth[rows] == 0], worst[rows][truth[rows] > 0]))
-            if number == 0
-            else ".50",
-        ]
-        for number, (name, own) in enumerate((("network", guess), ("always the commonest class", common)))
+        [name, *agreement(own, votes, subjects)]
+        for name, own in (("network", chances), ("always the commonest class", common))
     ]
     note = (
         f"{len(truth)} slices of {len(set(subjects))} subjects, each judged by a network that was not trained on its "

@@ -19,6 +19,7 @@ import numpy as np
 
 from bidsqa.validation.separation import Scored
 from bidsqa.validation.severity_cases import JUDGED
+from bidsqa.validation.statistics import area
 
 Array = np.ndarray[Any, Any]
 # Okabe and Ito's colours, told apart by colour-blind readers
@@ -192,6 +193,35 @@ def predicted_against_true(truth: Array, predicted: Array, groups: Sequence[str]
                 xlim=(0, 1),
                 ylim=(0, 1),
             )
+
+
+def roc_curves(answers: Mapping[str, tuple[Array, Array]], path: Path, what: str) -> None:
+    """ROC curves with their areas, and the line of a guess.
+
+    Parameters
+    ----------
+    answers : Mapping of (ndarray, ndarray)
+        Values of the bad and of the good by classifier, a bad one's being higher.
+    path : Path
+    what : str
+        The bad ones, in words.
+    """
+    with drawing(path, 1, 1, width=3.6, height=3.2) as axes:
+        axis = axes.flat[0]
+        axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
+        for number, (name, (bad, good)) in enumerate(answers.items()):
+            # from above all values down to below all: the corners of the curve
+            limits = np.unique(np.concatenate([bad, good]))[::-1]
+            points = [[0.0, *((values[None] >= limits[:, None]).mean(axis=1))] for values in (good, bad)]
+            axis.plot(
+                *points,
+                color=COLOURS[number % len(COLOURS)],
+                linestyle=("-", "--", "-.")[number % 3],
+                linewidth=1.2,
+                label=f"{name}: {area(bad, good):.2f}",
+            )
+        axis.set(xlabel="share of the others called so", ylabel=f"share of {what} found", xlim=(0, 1), ylim=(0, 1.01))
+        axis.legend(fontsize=6, frameon=False, loc="lower right", title="area", title_fontsize=6)
 
 
 def learning_curves(curves: Mapping[str, Sequence[tuple[float, float]]], measure: str, path: Path) -> None:

@@ -26,6 +26,8 @@ PRINTED = {"validation": DOCS / "validation_tables", "benchmarks": DOCS / "bench
 CLUSTER = ("slurm", "scan_costs", "scan_files", "million")
 # tables of benchmarks that pages of their own show
 ELSEWHERE = ("bad_input", "containers", "fuzz", "faults", "kills", *CLUSTER)
+# tables of validations that the page about readers shows
+DIAGNOSTIC = tuple(f"diagnostic_networks{end}" for end in ("", "_two", "_confusion", "_scans", "_learning"))
 DOI = re.compile(r"(?:doi:? ?)?\b(10\.\d{4,9}/(?:\([^\s()]*\)|[^\s,;()])+(?:[;<>][^\s,()]+)*(?<![.,;]))", re.IGNORECASE)
 LITERAL = re.compile(r"(``[^`]+``|`[^`]+`|https?://[^\s,;)]+)")
 
@@ -332,7 +334,8 @@ SOURCES: dict[str, Callable[[], str]] = {
     "evaluate_options": evaluate_options,
     "rated_options": rated_options,
     "rate_options": rate_options,
-    "validation": lambda: printed("validation", leave_out=("metric_ranges",)),
+    "validation": lambda: printed("validation", leave_out=("metric_ranges", *DIAGNOSTIC)),
+    "diagnostic": lambda: printed("validation", *DIAGNOSTIC),
     "hpc_options": hpc_options,
     "benchmarks": lambda: printed("benchmarks", leave_out=ELSEWHERE),
     "slurm": lambda: printed("benchmarks", "slurm"),

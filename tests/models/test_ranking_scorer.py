@@ -12,7 +12,8 @@ import pytest
 from bidsqa import models
 from bidsqa.errors import WeightsError
 from bidsqa.image import Volume
-from bidsqa.models.diagnostic import DiagnosticScorer, fitted, prepare
+from bidsqa.models.diagnostic import DiagnosticScorer
+from bidsqa.models.diagnostic_inputs import fitted, prepare
 from bidsqa.models.loading import Network
 from bidsqa.models.ranking import RankingScorer
 
