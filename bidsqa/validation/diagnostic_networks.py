@@ -134,7 +134,7 @@ def train(study: Study, architecture: str, name: str, train_on: Graded, seconds:
     held, test = (study.examples(side, int(classes)) for side in ("watch", "test"))
     path = folder / "logits.npz"
     if not path.is_file():
-        task = model.task(family, train_on, held.some(range(min(LOOKED_AT, len(held, None)))), model.batch, SEED)
+        task = model.task(family, train_on, held.some(range(min(LOOKED_AT, len(held)))), model.batch, SEED, None)
         steps = planned_steps(folder, task, study.machine, seconds)
         plan = Plan(SEED, model.rates[family], steps=steps, look_steps=max(1, steps // LOOKS), **model.learning)
         print(f"{name}: {steps} steps, {len(train_on)} slices of {len(set(train_on.subject))} subjects", flush=True)
