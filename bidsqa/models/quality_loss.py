@@ -64,7 +64,7 @@ class QualityLoss(nn.Module):
         Returns
         -------
         Tensor
-            A scalar, or shape (N,) without reduction; 0 or more.
+            A scalar, or shape (N,) without reduction; 0 where both are the same, higher is worse.
 
         Raises
         ------

@@ -33,6 +33,9 @@ GAMMA, FILLED = 0.3, 0.7
 COARSE_CHANCE, COARSEST = 0.2, 56
 # reconstruction filters: how often, and the most that the outermost k-space is damped or raised (natural logarithm)
 FILTER_CHANCE, DAMPED, RAISED = 0.4, 1.2, 0.5
+# stripped scans: how often, depth under the head's edge (pixels), how ragged the edge is, and how fine its waves are
+STRIPPED_CHANCE, STRIPPED_DEPTH, RAGGED, RAGGED_PX = 0.2, (3.0, 16.0), (0.5, 4.0), (2.0, 12.0)
+HEAD_LEVEL, SMALLEST_HEAD = 0.12, 0.05
 # noise below motion, dB
 MOTION_NOISE, NOISY_CHANCE = (18.0, 36.0), 0.5
 
@@ -146,6 +149,10 @@ def varied(clean: Array, rng: np.random.Generator, augment: bool = True) -> tupl
             image = _coarser(image, int(rng.integers(COARSEST, WINDOW // 2)) * 2)
         if rng.random() < FILTER_CHANCE:
             image = refiltered(image, rng)
+    if augment and rng.random() < STRIPPED_CHANCE:
+        kept = stripped(image, rng)
+        # motion of the whole head, then the mask; or of what is left, as where a stripped scan is spoiled
+        return np.ascontiguousarray(image * kept if rng.random() < 0.5 else image), ~kept
     zero = image == 0
     blank = np.zeros_like(zero)
     if zero.mean() > BLANKED_FROM and rng.random() < BLANK_CHANCE:
@@ -182,6 +189,30 @@ def refiltered(image: Array, rng: np.random.Generator) -> Array:
     gain = np.exp(np.float32(rng.uniform(-DAMPED, RAISED)) * (radius[:, None] + radius[None, :]) / 2)
     filtered = np.abs(from_kspace(to_kspace(image) * gain)) * (image > 0)
     return np.asarray(filtered, dtype=np.float32)
+
+
+def stripped(image: Array, rng: np.random.Generator) -> Array:
+    """What a rough brain extraction leaves of a slice: what lies deep enough under the head's edge, which is ragged.
+
+    Its cut edge is sharp in slices with and without motion alike.
+
+    Parameters
+    ----------
+    image : ndarray of float32, shape (256, 256)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of bool, shape (256, 256)
+        All of it where nothing would be left.
+    """
+    from scipy import ndimage
+
+    head = ndimage.binary_fill_holes(image > HEAD_LEVEL)
+    waves = ndimage.gaussian_filter(rng.standard_normal(image.shape, dtype=np.float32), float(rng.uniform(*RAGGED_PX)))
+    edge = float(rng.uniform(*STRIPPED_DEPTH)) + float(rng.uniform(*RAGGED)) * waves / max(float(waves.std()), 1e-9)
+    kept = ndimage.distance_transform_edt(head) > edge
+    return np.asarray(kept if kept.mean() > SMALLEST_HEAD else np.ones_like(kept))
 
 
 def _nearest(size: int) -> Array:

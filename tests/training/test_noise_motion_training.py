@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 torch = pytest.importorskip("torch")
 
@@ -29,7 +30,9 @@ from bidsqa.training.noise_motion_sets import (  # noqa: E402
     load_windows,
     motion_pair,
     noise_set,
+    refiltered,
     save_windows,
+    stripped,
     versions_at,
 )
 
@@ -239,3 +242,24 @@ def test_the_network_shaped_like_meon_learns_from_three_kinds(windows: Windows) 
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]
     assert noise_quality(network, slices).shape == (12,)
+
+
+def test_stripping_leaves_what_lies_deep_and_its_edge_is_shared(windows: Windows) -> None:
+    rng = np.random.default_rng(4)
+    image, _ = draw_clean(windows, rng, augment=False)
+    kept = stripped(image, rng)
+    assert 0.05 < kept.mean() < (image > 0).mean()
+    # nothing of the air, nothing at the very edge of the head
+    assert not kept[image == 0].any() or ndimage.binary_fill_holes(image > 0.12)[kept].all()
+    # an empty slice is left as it is
+    assert stripped(np.zeros_like(image), rng).all()
+
+
+def test_reconstruction_filters_keep_air_and_level(windows: Windows) -> None:
+    rng = np.random.default_rng(5)
+    image, _ = draw_clean(windows, rng, augment=False)
+    for _ in range(5):
+        filtered = refiltered(image, rng)
+        assert (filtered[image == 0] == 0).all()
+        # the centre of k-space is not changed
+        assert filtered.sum() == pytest.approx(image.sum(), rel=0.05)
