@@ -208,7 +208,7 @@ NOISE_MOTION = Model(
         Reading("grainy", 2.5, 5.0, "Like the middle versions of the ruler: noise is visible."),
         Reading("noisy", 0.0, 2.5, "Like the worst versions of the ruler: strong noise."),
     ),
-    version="1",
+    version="2",
     architecture="dual",
     weights="noise_motion.onnx",
     card="noise_motion.md",
