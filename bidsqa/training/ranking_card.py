@@ -70,9 +70,9 @@ subjects.
 ## Limits
 * It repeats the opinion of a formula on simulated damage. Your readers may weigh noise, blur and motion otherwise:
   `bidsqa-train ranking` goes on from these weights with their answers.
-* The networks had {hours:.2f} h of a shared core. On whole scans of other sites the reference-free one tells blur and
-  coarse voxels, motion less well, and noise hardly from clean scans (table, where it stands): what would lift it is
-  training time.
+* This network had {hours:.2f} h of a shared core. On whole scans of other sites the reference-free one tells blur and
+  coarse voxels, motion less well, and noise hardly from clean scans (table, where it stands): it reads noise from the
+  air, and most of these scans have blanked air.
 * {limits}
 * Not a medical device; no diagnosis.
 
