@@ -70,7 +70,8 @@ class IQNet(nn.Module):
 
     ``score(c d) = |c| score(d)`` for complex ``c``, to the tiny constant under the norms. The published network adds up
     over pixels, so that its score grows with the matrix; here norms are divided by the square root of the number of
-    pixels of the input (``per_pixel``).
+    pixels of the input (``per_pixel``). Norms are added up with the magnitudes of the learned weights: with a negative
+    one a loss would fall without end as the image gets worse.
 
     Parameters
     ----------
@@ -104,15 +105,14 @@ class IQNet(nn.Module):
     def forward(self, difference: Tensor) -> Tensor:
         """(N, 2, H, W), sides of at least 32, to scores (N, 1)."""
         values = difference[:, :, None]
-        features = [self.input_weight * self.norms(values)]
+        features = [self.input_weight.abs() * self.norms(values)]
         for block in self.blocks:
             values = block(values)
             features.append(self.norms(values))
         joined = torch.cat(features, dim=1)
         if self.per_pixel:
             joined = joined / (difference.shape[-1] * difference.shape[-2]) ** 0.5
-        scores: Tensor = self.weights(self.dropout(joined))
-        return scores
+        return nn.functional.linear(self.dropout(joined), self.weights.weight.abs())
 
 
 class EfficientNetRanker(nn.Module):

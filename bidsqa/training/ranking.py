@@ -285,6 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="budget in steps instead of time")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--start", type=Path, help="exported weights to go on from")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
@@ -301,13 +302,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     source = SyntheticPairs(slices, classes, reader)
     plan = Plan(
         seed=recipe.seed,
-        rate=RATES[recipe.architecture],
+        rate=RATES[recipe.architecture] * (1.0 if chosen.start is None else WARM_RATE),
         seconds=None if recipe.steps else recipe.seconds,
         steps=recipe.steps,
         look_seconds=LOOK_SECONDS,
         **LEARNING,
     )
-    task = RankingTask(recipe.architecture, source, watched, recipe.batch, recipe.seed, dropout=FREE_DROPOUT)
+    start = None
+    if chosen.start is not None:
+        from bidsqa.training.ranking_start import start_tensors
+
+        inputs = inputs_of(watched.some(range(recipe.batch)), recipe.architecture != "efficientnet_b0_free")
+        start = start_tensors(recipe.architecture, chosen.start, inputs)
+    task = RankingTask(recipe.architecture, source, watched, recipe.batch, recipe.seed, start, FREE_DROPOUT)
     train(task, plan, chosen.out, chosen.precision)
 
 

@@ -46,12 +46,15 @@ def oriented(ranker: Ranker) -> Ranker:
     """The same ranker with scores of which the lower is the better.
 
     The cross-entropy doesn't say which way scores point: a classifier that reads them the other way round does as well.
-    Where it does, last layer and classifier change their sign together, which leaves every answer as it was.
+    Where it does, last layer and classifier change their sign together, which leaves every answer as it was. IQ-Net's
+    score is a sum of norms, which has no sign to change.
     """
+    if isinstance(ranker.scorer, IQNet):
+        return ranker
     apart = torch.logspace(-2, 1, 31)[:, None]
     chances = torch.softmax(ranker.classifier(apart, torch.zeros_like(apart)), dim=1)
     if float((chances[:, SECOND_BETTER] - chances[:, FIRST_BETTER]).mean()) < 0:
-        last = ranker.scorer.weights if isinstance(ranker.scorer, IQNet) else ranker.scorer.output
+        last = ranker.scorer.output
         assert isinstance(last, torch.nn.Linear)
         for value in last.parameters():
             value.neg_()

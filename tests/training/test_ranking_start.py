@@ -59,7 +59,7 @@ def test_a_start_computes_what_its_weights_do(architecture: str, suffix: str, ch
     assert all(value.grad is not None for value in started.parameters())
 
 
-@pytest.mark.parametrize(("architecture", "channels"), [("iq_net", 2), ("efficientnet_b0_free", 1)])
+@pytest.mark.parametrize(("architecture", "channels"), [("efficientnet_b0", 2), ("efficientnet_b0_free", 1)])
 def test_lower_scores_are_made_the_better_ones_without_changing_an_answer(architecture: str, channels: int) -> None:
     inputs = batch(channels)
     for seed in range(6):
