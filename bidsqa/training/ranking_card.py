@@ -60,7 +60,8 @@ subjects never trained on: ljubljana04, ljubljana20. "Clean" means as published.
 ## Recipe
 `python -m bidsqa.training.ranking --architecture {architecture} --seconds {budget:.0f}`: {start}, {steps} steps of
 {batch} pairs in {hours:.2f} h on a shared CPU core; cut-outs of {cut} pixels in the first {cut_share:.0%} of
-the time; AdamW with a cosine, highest rate {rate:g} (from weights 0.3 of that), weights averaged (0.99). Each clean slice is spoiled twice after
+the time; AdamW with a cosine, highest rate {rate:g} (from weights 0.3 of that), weights averaged (0.99). Each clean
+slice is spoiled twice after
 Tang et al.: blur (to {blur:g} pixels), dropped lines (to {lines:.0%}) or points (to {points:.0%}) of k-space outside
 the centre, noise (to {noise:g} steps of 0.8 %), one jump of the head (to {shift} pixels), each with a chance of one
 half, such that both are about alike in SSIM. Utility: a sum of the kinds, noise by its loss in dB. Readers: uncertainty

@@ -65,6 +65,15 @@ def test_iq_net_with_positive_weights_keeps_the_triangle_inequality(iq_net: IQNe
     assert (iq_net(one + two) <= iq_net(one) + iq_net(two) + 1e-5).all()
 
 
+def test_iq_net_has_a_floor_whatever_its_weights(iq_net: IQNet) -> None:
+    with torch.no_grad():
+        iq_net.weights.weight.copy_(torch.randn_like(iq_net.weights.weight))
+        iq_net.input_weight.fill_(-0.5)
+        scores = [float(iq_net(size * difference(1))) for size in (0.0, 0.1, 1.0, 100.0)]
+    assert scores == sorted(scores)
+    assert scores[0] == pytest.approx(0, abs=1e-4)
+
+
 def test_iq_net_score_does_not_grow_with_the_matrix(iq_net: IQNet) -> None:
     tile = difference(1, 64)
     small, large = iq_net(tile), iq_net(tile.repeat(1, 1, 4, 4))
