@@ -239,6 +239,23 @@ def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(kept.items())
 
 
+def check_used(names: Sequence[str], own: Sequence[tuple[str, str]]) -> None:
+    """Own weights are of models that run.
+
+    Raises
+    ------
+    UsageError
+    """
+    from bidsqa.models import MODELS
+
+    for name, _ in own:
+        if name not in names and MODELS[name].kind != "internal":
+            asked = " ".join((*names, name))
+            raise UsageError(
+                f"--weights {name}=...: the model {name} is not asked for.", f"Ask for it: --models {asked}"
+            )
+
+
 def check_shipped_weights(names: Sequence[str], own: Sequence[tuple[str, str]]) -> None:
     """The weights of the chosen models and of the masks are there and whole: said once, not by every scan.
 

@@ -266,10 +266,10 @@ def _chosen(given: argparse.Namespace, ruler: Ruler) -> Threshold:
     from bidsqa.rulers.ruler import PERSON
     from bidsqa.rulers.scale import check_threshold
 
-    if sum(value is not None for value in (given.threshold, given.file, given.ratings)) != 1:
-        raise UsageError(
-            "Give a threshold, or the file that the page saved, or ratings.", f"Example: {NAME} set {given.ruler} 4.5"
-        )
+    count = sum(value is not None for value in (given.threshold, given.file, given.ratings))
+    if count != 1:
+        what = "Give a threshold, or the file that the page saved, or ratings"
+        raise UsageError(f"{what}{', only one of them' if count else ''}.", f"Example: {NAME} set {given.ruler} 4.5")
     if given.ratings is not None:
         from bidsqa.cli.ruler_ratings import readers_threshold
 

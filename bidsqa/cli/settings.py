@@ -124,7 +124,14 @@ class RunSettings:
         UsageError
             Unknown models, weights that are not there, rules that can't be read.
         """
-        from bidsqa.cli.checks import check_device, check_models, check_shipped_weights, check_thresholds, check_weights
+        from bidsqa.cli.checks import (
+            check_device,
+            check_models,
+            check_shipped_weights,
+            check_thresholds,
+            check_used,
+            check_weights,
+        )
         from bidsqa.cli.ruler_checks import check_rulers
         from bidsqa.settings import Settings
 
@@ -132,6 +139,7 @@ class RunSettings:
         check_thresholds(self.thresholds)
         models = check_models(self.models)
         weights = check_weights(self.weights)
+        check_used(models, weights)
         check_shipped_weights(models, weights)
         check_rulers(self.rulers, models, weights)
         return Settings(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bidsqa.cli.console import FINE
 from bidsqa.cli.gentle_stop import GentleStop
-from bidsqa.errors import UsageError
+from bidsqa.errors import UsageError, WeightsError
 from bidsqa.stopping import Stopped
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def start_of(asked: str | None, shipped: Path | None) -> Path | None:
     if asked in (None, "shipped"):
         if asked and shipped is None:
             raise UsageError("--start: no weights of this architecture ship.", "Give none, or the path of some.")
+        if shipped is not None and not shipped.is_file():
+            raise WeightsError(f"This installation has no {shipped.name} to start from.", "Install bidsqa again.")
         return shipped
     path = Path(asked).expanduser().absolute()
     if not path.is_file():

@@ -11,6 +11,7 @@ from bidsqa.group.rows import Row
 from bidsqa.models.preference import preference
 
 SCORE, TIE, CHANCE = "ranking", "ranking_tie", "ranking_p_better"
+DIGITS = 4
 
 
 def add_preference(rows: Sequence[Row]) -> None:
@@ -28,4 +29,4 @@ def add_preference(rows: Sequence[Row]) -> None:
     for members in groups.values():
         middle = statistics.median(float(row.values[SCORE]) for row in members)
         for row in members:
-            row.values[CHANCE] = preference(row.values[SCORE], middle, row.values[TIE]).better
+            row.values[CHANCE] = round(preference(row.values[SCORE], middle, row.values[TIE]).better, DIGITS)

@@ -230,16 +230,17 @@ RANKING = Model(
     name="ranking",
     title="Rank-based quality",
     says=(
-        "How a reader would rank the scan: 0 is a typical clean scan, and of two scans one unit apart the better one "
-        "is preferred with the odds 2.7 to 1."
+        "How a reader would rank the scan, of two scans one unit apart preferring the better one with the odds 2.7 to "
+        "1; 0 is a typical clean scan of the sites that were learned from. The shipped weights learned a formula's "
+        "opinion, no person's."
     ),
     unit="",
     direction="higher is better",
     bounds=(float("-inf"), float("inf")),
     readings=(
-        Reading("like clean scans", -1.0, float("inf"), "Ranked about as high as clean scans."),
-        Reading("ranked lower", -3.0, -1.0, "Most readers would prefer a clean scan."),
-        Reading("ranked far lower", float("-inf"), -3.0, "Nearly every reader would prefer a clean scan."),
+        Reading("like clean scans", -2.0, float("inf"), "Clean scans of other sites are ranked as low as this."),
+        Reading("ranked lower", -4.0, -2.0, "Most readers would prefer a clean scan."),
+        Reading("ranked far lower", float("-inf"), -4.0, "Nearly every reader would prefer a clean scan."),
     ),
     version="1",
     architecture="efficientnet_b0_free",

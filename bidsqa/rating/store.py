@@ -179,7 +179,10 @@ class Store:
             self._prepare()
         except sqlite3.DatabaseError as error:
             self._connection.close()
-            raise UsageError(f"{path} can't be used as a store of ratings: {error}.", "Give another folder.") from error
+            raise UsageError(
+                f"{path} can't be used as a store of ratings: {error}.",
+                "Give the folder of bidsqa-rate, or its export (.tsv).",
+            ) from error
 
     def _prepare(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]

@@ -76,12 +76,12 @@ are means over the steps of both).
 ## Limits
 * {limits}
 * Motion is not where the paper is (89.8 %) nor where it was to be (90 %, with at most 5 % of clean scans called moved);
-  see the table. The longer training of stage 4 raised the area on the watched
-  subjects from 0.86 to 0.94, that on sites not trained on less: what would lift it further is more sites, above all
-  scans that were stripped or filtered in other ways. Clean scans of other sites look moved to it, so an offset
-  (`motion_offset`) puts its cut where about one in twenty of them should be called moved; it finds less motion for
-  that. Take `p_motion` as a hint.
-* White noise of known size is read better by IEDD, the labels' source, than by the network (table). What the network
+  see the table. The longer training of stage 4 raised the area on the watched subjects from 0.86 to 0.94 (0.92 at the
+  end of stage 5), that on sites not trained on less: what would lift it further is more sites, above all scans that
+  were stripped or filtered in other ways. Clean scans of other sites look moved to it, so an offset (`motion_offset`)
+  puts its cut where about one in twenty of them should be called moved; it finds less motion for that. Take `p_motion`
+  as a hint.
+* White noise of known size is read as well or better by IEDD, the labels' source (table). What the network
   adds is its motion output and that it was shown filled k-space; that it reads real noise better is not shown.
 * Noise and motion are simulated by the same simulators in training and validation, from processed magnitude images,
   which is optimistic. No scan with rated noise or motion was seen. The paper had raw k-space of 635 children and human

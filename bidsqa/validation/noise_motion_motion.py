@@ -139,7 +139,7 @@ def motion_table(judged: Sequence[Judged], clean: Sequence[WholeScan], note: str
         "below, whole scans by the median over their slices, the motion being the same in all of a scan. Called moved "
         "where the network is surer than nineteen in twenty clean scans of sites "
         "and maps not trained on, the subject at hand left out; the shipped weights' offset rests on all of them "
-        f"({motion_offset(clean):.3f}). Intervals 95 %, subjects drawn anew (false alarms: Wilson). "
+        f"({motion_offset(clean):.3f}). False alarms have Wilson intervals. "
     )
     return Table(
         "Motion: slices with simulated motion and without", ["data", "slices", *MOTION_COLUMNS], rows, told + note

@@ -46,7 +46,9 @@ def worst_slices(record: Record, rule: Rule, high_is_bad: bool, threshold: float
     is named. Empty as well where no slice is beyond the threshold.
     """
     parts = rule.reads.split(".")
-    planes = entries(look_up(record, f"scores.{parts[1]}.slices")) if parts[0] == "scores" else []
+    # a part of a score that has slices of its own keeps them beside it
+    key = "slices" if parts[-1] == "value" else f"{parts[-1]}_slices"
+    planes = entries(look_up(record, f"scores.{parts[1]}.{key}")) if parts[0] == "scores" else []
     first = planes[0] if planes and isinstance(planes[0], dict) else {}
     index, values = entries(first.get("index")), entries(first.get("value"))
     if len(index) != len(values):

@@ -72,6 +72,11 @@ def ask(empty_scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
             "one of these kinds",
         ),
         (["DATA", "OUT", "participant", "--weights", f"severity={SSIM}", "--dry-run"], "of 'ssim'", "severity"),
+        (
+            ["DATA", "OUT", "participant", "--models", "severity", "--weights", f"ssim={SSIM}", "--dry-run"],
+            "not asked for",
+            "--models severity ssim",
+        ),
         (["DATA", "OUT", "participant", "--participant-label", ""], "names no participant", "variable"),
         (["DATA", "OUT", "participant", "--run-label", ","], "names no run", "variable"),
         (["DATA", "OUT", "participant", "--slice-fraction", "0"], "out of range", "help"),
