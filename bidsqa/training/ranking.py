@@ -20,12 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bidsqa.models.networks_ranking import ARCHITECTURES, ComplexDropout, ThreeWay
+from bidsqa.models.networks_ranking import ARCHITECTURES, ComplexDropout
 from bidsqa.rating.synthetic_reader import SyntheticReader
 from bidsqa.training.curve import Curve
 from bidsqa.training.loop import Outcome, fit, print_row
 from bidsqa.training.machine import choose_machine
 from bidsqa.training.plan import Plan
+from bidsqa.training.ranker import Ranker
 from bidsqa.training.ranking_pairs import Inputs, RankedPairs, Source, SyntheticPairs, cut_out, inputs_of, turned
 from bidsqa.training.segmentation_data import class_of_label
 from bidsqa.training.ssim_pool import (
@@ -108,27 +109,6 @@ class Readers:
             tastes = chance.normal(0, self._taste, len(first)) if self._taste else 0.0
             votes[np.arange(len(first)), reader.compare(first, second, tastes) + 1] += 1
         return votes
-
-
-class Ranker(nn.Module):
-    """A scoring network and the classifier of two scores.
-
-    Parameters
-    ----------
-    architecture : str
-    """
-
-    def __init__(self, architecture: str) -> None:
-        super().__init__()
-        self.scorer = ARCHITECTURES[architecture]()
-        self.classifier = ThreeWay()
-        self.reference = self.scorer.input_names == ("difference",)
-
-    def forward(self, batch: Inputs) -> Tensor:
-        """Logits (N, 3)."""
-        scores = self.scorer(torch.cat([batch.first, batch.second]))
-        logits: Tensor = self.classifier(*scores.chunk(2))
-        return logits
 
 
 def cross_entropy(logits: Tensor, votes: Tensor) -> Tensor:

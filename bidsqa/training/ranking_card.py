@@ -20,7 +20,8 @@ from bidsqa.models.table import MODELS
 from bidsqa.training.checkpoints import read_checkpoint
 from bidsqa.training.export import last_row, printed_tables, ship
 from bidsqa.training.pool import learned_from
-from bidsqa.training.ranking import CUT, CUT_SHARES, RATES, READERS, TASTE, TAU, Ranker, Readers, Recipe
+from bidsqa.training.ranker import Ranker
+from bidsqa.training.ranking import CUT, CUT_SHARES, RATES, READERS, TASTE, TAU, Readers, Recipe
 from bidsqa.training.ranking_corruption import MOST_BLUR_PX, MOST_LINES, MOST_NOISE, MOST_POINTS, MOST_SHIFT_PX
 from bidsqa.training.ranking_export import DIGEST_FILE, exported, meaning_of, ranker_of
 from bidsqa.training.ranking_pairs import SyntheticPairs

@@ -17,7 +17,7 @@ from bidsqa.models.ranking import LABELS_KEY, TIE_KEY, UNIT_KEY, ZERO_KEY
 from bidsqa.models.ssim_inputs import WINDOW
 from bidsqa.training.checkpoints import averaged_weights
 from bidsqa.training.export import SHOWN_DIGITS, half_rounded, to_onnx, to_safetensors
-from bidsqa.training.ranking import Ranker
+from bidsqa.training.ranker import Ranker
 from bidsqa.training.ranking_pairs import RankedPairs, inputs_of
 
 Array = np.ndarray[Any, Any]

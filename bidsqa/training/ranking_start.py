@@ -15,7 +15,7 @@ from bidsqa.errors import WeightsError
 from bidsqa.models import MODELS
 from bidsqa.models.loading import load_network
 from bidsqa.models.quality_loss import SHIPPED as SHIPPED_IQ_NET
-from bidsqa.training.ranking import Ranker
+from bidsqa.training.ranker import Ranker
 from bidsqa.training.ranking_export import CLASSIFIER_KEY
 from bidsqa.training.ranking_pairs import Inputs
 from bidsqa.training.warm_start import warm_start

@@ -13,7 +13,8 @@ import torch
 from bidsqa.models.diagnostic import softmax
 from bidsqa.models.preference import fit_preference
 from bidsqa.training.export import half_rounded
-from bidsqa.training.ranking import LEARNING, RATES, Ranker, RankingTask
+from bidsqa.training.ranker import Ranker
+from bidsqa.training.ranking import LEARNING, RATES, RankingTask
 from bidsqa.training.ranking_export import exported, meaning_of, oriented
 from bidsqa.training.ranking_pairs import RankedPairs, RatedPairs, inputs_of, majority
 from bidsqa.training.ranking_start import SHIPPED, start_tensors

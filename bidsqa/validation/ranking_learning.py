@@ -24,7 +24,8 @@ from bidsqa.training.export import SHOWN_DIGITS
 from bidsqa.training.loop import fit
 from bidsqa.training.machine import choose_machine
 from bidsqa.training.plan import Plan
-from bidsqa.training.ranking import LEARNING, RATES, TAU, WARM_RATE, Ranker, Readers
+from bidsqa.training.ranker import Ranker
+from bidsqa.training.ranking import LEARNING, RATES, TAU, WARM_RATE, Readers
 from bidsqa.training.ranking_corruption import Costs
 from bidsqa.training.ranking_export import oriented, raw_scores
 from bidsqa.training.ranking_pairs import RankedPairs, SyntheticPairs, inputs_of

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from bidsqa import models
 from bidsqa.errors import WeightsError
@@ -80,10 +81,17 @@ def test_probabilities_without_temperature_are_refused() -> None:
         DiagnosticScorer(network("diagnostic", logits(0, 0), {}))
 
 
-@pytest.mark.parametrize("name", ["ranking", "diagnostic"])
-def test_nothing_ships_where_no_reader_has_rated(name: str) -> None:
+def test_nothing_ships_where_no_reader_has_rated() -> None:
     with pytest.raises(WeightsError, match="own readers"):
-        models.load(name)
+        models.load("diagnostic")
+
+
+def test_shipped_ranking_weights_say_whose_opinion_they_learned(t1w: Volume) -> None:
+    scorer = models.load("ranking")
+    clean = scorer.score(t1w)
+    assert clean.extra["label_source"] == "synthetic"
+    blurred = Volume(ndimage.gaussian_filter(t1w.data, 1.5), t1w.affine, t1w.facts)
+    assert scorer.score(blurred).value < clean.value - 0.5
 
 
 @pytest.mark.parametrize("shape", [(100, 60), (512, 512), (600, 300), (601, 701)])

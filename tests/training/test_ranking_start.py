@@ -11,7 +11,7 @@ import torch
 
 from bidsqa.errors import WeightsError
 from bidsqa.models.networks_ranking import FIRST_BETTER, SECOND_BETTER
-from bidsqa.training.ranking import Ranker
+from bidsqa.training.ranker import Ranker
 from bidsqa.training.ranking_export import exported, oriented
 from bidsqa.training.ranking_pairs import Inputs
 from bidsqa.training.ranking_start import start_tensors

@@ -14,7 +14,8 @@ pytest.importorskip("torch")
 import torch
 
 from bidsqa.image import Volume
-from bidsqa.training.ranking import Ranker, Readers
+from bidsqa.training.ranker import Ranker
+from bidsqa.training.ranking import Readers
 from bidsqa.training.ranking_export import exported
 from bidsqa.training.ranking_pairs import RankedPairs, SyntheticPairs
 from bidsqa.training.ssim_pool import scan_slices
