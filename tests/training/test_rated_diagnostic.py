@@ -98,7 +98,7 @@ def test_the_file_says_what_the_network_says_in_evaluation_mode() -> None:
     torch.manual_seed(2)
     model = RatedDiagnostic()
     graded = Graded(torch.rand(4, 1, 512, 512).half(), torch.tensor([[1.0, 0], [0, 1], [1, 1], [0, 2]]), tuple("abcd"))
-    network = model.task("convnet", graded, graded, 2, 1).network().train()
+    network = model.task("convnet", graded, graded, 2, 1, None).network().train()
     network(graded.image.float())
     predicted = model.predict(half_rounded(network), graded)
     result = model.finish("convnet", network.train(), graded, predicted, {"version": "own"})
