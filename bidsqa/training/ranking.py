@@ -50,6 +50,8 @@ LOOK_SECONDS = 240
 # cut-outs of so many pixels are learned from in this share of the budget: a step costs a third
 CUT = 128
 CUT_SHARES = {"iq_net": 0.9, "efficientnet_b0": 0.85, "efficientnet_b0_free": 0.6}
+# a lone scan is compared with those of other heads
+ACROSS = 0.5
 # there is no end of pairs by synthetic readers, so that there is little to guard against
 FREE_DROPOUT = 0.05
 LEARNING: dict[str, Any] = {"decay": 1e-4, "clip": 1.0, "warm_share": 0.02, "average": 0.99, "average_lag": 10}
@@ -266,6 +268,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--start", type=Path, help="exported weights to go on from")
+    parser.add_argument("--rate", type=float, help="highest learning rate")
+    parser.add_argument("--across", type=float, default=ACROSS, help="share of pairs of two slices (no reference)")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
@@ -279,10 +283,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{sum(len(part.images) for part in slices)} clean slices in {time.monotonic() - began:.0f} s", flush=True)
     reader = Readers(recipe.readers, recipe.tau, recipe.taste)
     watched = SyntheticPairs(real_slices(chosen.data, ("watch",), 20), classes, reader, augment=False).draw(9, WATCHED)
-    source = SyntheticPairs(slices, classes, reader)
+    across = chosen.across if recipe.architecture == "efficientnet_b0_free" else 0.0
+    source = SyntheticPairs(slices, classes, reader, across=across)
     plan = Plan(
         seed=recipe.seed,
-        rate=RATES[recipe.architecture] * (1.0 if chosen.start is None else WARM_RATE),
+        rate=chosen.rate or RATES[recipe.architecture] * (1.0 if chosen.start is None else WARM_RATE),
         seconds=None if recipe.steps else recipe.seconds,
         steps=recipe.steps,
         look_seconds=LOOK_SECONDS,

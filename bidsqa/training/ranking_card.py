@@ -9,28 +9,35 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bidsqa.bids.writing import write_atomic
 from bidsqa.models.loading import load_network
+from bidsqa.models.networks_ranking import ARCHITECTURES
 from bidsqa.models.networks_ssim import count_parameters
-from bidsqa.models.quality_loss import SHIPPED
 from bidsqa.models.table import MODELS
-from bidsqa.training.checkpoints import read_checkpoint
 from bidsqa.training.export import last_row, printed_tables, ship
 from bidsqa.training.pool import learned_from
 from bidsqa.training.ranker import Ranker
 from bidsqa.training.ranking import CUT, CUT_SHARES, RATES, READERS, TASTE, TAU, Readers, Recipe
 from bidsqa.training.ranking_corruption import MOST_BLUR_PX, MOST_LINES, MOST_NOISE, MOST_POINTS, MOST_SHIFT_PX
-from bidsqa.training.ranking_export import DIGEST_FILE, exported, meaning_of, ranker_of
+from bidsqa.training.ranking_export import exported, meaning_of, ranker_of
 from bidsqa.training.ranking_pairs import SyntheticPairs
+from bidsqa.training.ranking_start import SHIPPED
 from bidsqa.training.segmentation_data import class_of_label
 from bidsqa.training.ssim_pool import real_slices
 
 FREE, LOSS = "efficientnet_b0_free", "iq_net"
 CALIBRATED, CALIBRATION_SEED = 400, 17
-TABLES = ("ranking.json", "ranking_readers.json", "ranking_scans.json", "ranking_learning.json", "quality_loss.json")
+TABLES = (
+    "ranking.json",
+    "ranking_across.json",
+    "ranking_readers.json",
+    "ranking_scans.json",
+    "ranking_learning.json",
+    "quality_loss.json",
+)
 USES = {
     FREE: "a scan alone, in the main job (`--models severity ssim ranking`); where a site's own training starts",
     LOSS: "`bidsqa.models.quality_loss.QualityLoss()`, an image against its reference; where a site's own training "
@@ -108,28 +115,28 @@ def ship_one(architecture: str, checkpoints: Path, data: Path, tables: Path, car
         The weights that ship already stay; only the card is written anew.
     """
     row = MODELS["ranking"]
-    path = row.path if architecture == FREE else SHIPPED
-    folder = checkpoints / f"ranking_{architecture}"
-    ranker = ranker_of(folder / "checkpoint.safetensors", architecture)
-    facts = read_checkpoint(folder / "checkpoint.safetensors")[1]
-    content = path.read_bytes() if card_alone else weights_of(ranker, architecture, data)
+    path = SHIPPED[architecture]
+    curve = path.with_name(f"{path.stem}_curve.csv")
     if not card_alone:
-        path.write_bytes(content)
+        folder = checkpoints / f"ranking_{architecture}"
+        path.write_bytes(weights_of(ranker_of(folder / "checkpoint.safetensors", architecture), architecture, data))
+        shutil.copyfile(folder / "curve.csv", curve)
+    content = path.read_bytes()
     meaning = load_network("ranking", weights=path).settings
     digest = hashlib.sha256(content).hexdigest()
-    last = last_row(folder / "curve.csv")
+    last = last_row(curve)
     text = CARD.format(
         stem=path.stem,
         says=row.says,
         file=path.name,
-        version=row.version,
+        version=meaning["version"],
         architecture=architecture,
-        parameters=count_parameters(ranker.scorer),
+        parameters=count_parameters(ARCHITECTURES[architecture]()),
         sha256=digest,
         use=USES[architecture],
         budget=last["seconds"],
         start=STARTS[architecture],
-        steps=facts["step"],
+        steps=int(last["step"]),
         batch=Recipe.batch,
         hours=last["seconds"] / 3600,
         cut=CUT,
@@ -143,7 +150,7 @@ def ship_one(architecture: str, checkpoints: Path, data: Path, tables: Path, car
         readers=READERS,
         tau=TAU,
         taste=TASTE,
-        curve=f"{path.stem}_curve.csv",
+        curve=curve.name,
         calibrated=CALIBRATED,
         validation=printed_tables([tables / name for name in TABLES], digest),
         limits=row.limits,
@@ -151,9 +158,7 @@ def ship_one(architecture: str, checkpoints: Path, data: Path, tables: Path, car
         source=row.source,
         **{key: meaning[key] for key in ("zero", "unit", "tie")},
     )
-    # the validation's tables name the weights they are about
-    write_atomic(folder / DIGEST_FILE, digest)
-    return ship(path.name, content, text, folder / "curve.csv")
+    return ship(path.name, content, text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,13 @@ from bidsqa.models.preference import fit_preference
 from bidsqa.models.ranking import LABELS_KEY, TIE_KEY, UNIT_KEY, ZERO_KEY
 from bidsqa.models.ssim_inputs import WINDOW
 from bidsqa.training.checkpoints import averaged_weights
-from bidsqa.training.export import SHOWN_DIGITS, half_rounded, to_onnx, to_safetensors
+from bidsqa.training.export import half_rounded, to_onnx, to_safetensors
 from bidsqa.training.ranker import Ranker
 from bidsqa.training.ranking_pairs import RankedPairs, inputs_of
 
 Array = np.ndarray[Any, Any]
 CLASSIFIER_KEY = "classifier"
 OUTPUTS = ("score",)
-# beside the checkpoint of a network that was shipped
-DIGEST_FILE = "shipped.sha256"
-
-
-def shipped_note(folders: Iterable[Path]) -> str:
-    """Beginnings of the SHA-256 of the shipped ones among trained networks, for the note of a table."""
-    files = [folder / DIGEST_FILE for folder in folders]
-    named = [path.read_text(encoding="utf-8")[:SHOWN_DIGITS] for path in files if path.is_file()]
-    return f" Weights {', '.join(named)}." if named else ""
 
 
 def ranker_of(checkpoint: Path, architecture: str) -> Ranker:

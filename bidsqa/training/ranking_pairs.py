@@ -175,6 +175,9 @@ class SyntheticPairs:
         Change contrast and orientation of the clean slices.
     costs : Costs
         What the reader minds.
+    across : float
+        Share of the pairs whose second image is of another slice, mostly of another head: what compares scans of a
+        study. Their ``reference`` is the first image's, so that only rankers without one can learn from them.
     """
 
     def __init__(
@@ -184,9 +187,10 @@ class SyntheticPairs:
         reader: Reader,
         augment: bool = True,
         costs: Costs = COSTS,
+        across: float = 0.0,
     ) -> None:
         self._slices, self._classes, self._reader, self._augment = slices, classes, reader, augment
-        self._costs = costs
+        self._costs, self._across = costs, across
         self._chances = part_chances(slices)
 
     def draw(self, seed: int, count: int) -> RankedPairs:
@@ -202,10 +206,13 @@ class SyntheticPairs:
             references.append(whole)
             images.append([part[0] for part in pair])
             found.append([(part[1].worth(self._costs), part[2]) for part in pair])
-        values = np.array(found)
+        values, spoiled = np.array(found), np.array(images)
+        if self._across:
+            rows = np.flatnonzero(chance.random(count) < self._across)
+            values[rows, 1], spoiled[rows, 1] = values[np.roll(rows, 1), 1], spoiled[np.roll(rows, 1), 1]
         utilities = values[..., 0]
         votes = self._reader(utilities[:, 0], utilities[:, 1], chance)
-        stacked = torch.from_numpy(np.array(images))
+        stacked = torch.from_numpy(spoiled)
         return RankedPairs(
             first=stacked[:, :1],
             second=stacked[:, 1:],

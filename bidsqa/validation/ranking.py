@@ -9,18 +9,24 @@ best possible accuracy is known: the one of somebody who knows the parameters to
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from bidsqa.models.loading import load_network
 from bidsqa.models.networks_ranking import ARCHITECTURES
 from bidsqa.models.preference import fit_preference
 from bidsqa.rating.synthetic_reader import best_guess
+from bidsqa.training.export import SHOWN_DIGITS
 from bidsqa.training.ranking import TASTE, TAU, Readers
-from bidsqa.training.ranking_export import ranker_of, raw_scores, shipped_note
+from bidsqa.training.ranking_export import ranker_of, raw_scores
 from bidsqa.training.ranking_pairs import RankedPairs, SyntheticPairs, majority
+from bidsqa.training.ranking_start import SHIPPED
 from bidsqa.training.segmentation_data import class_of_label
 from bidsqa.training.ssim_pool import Slices, load_parts, map_slices, phantom_slices, real_slices
 from bidsqa.validation.statistics import bootstrap
@@ -40,7 +46,25 @@ TITLES = {
     "mse": "MSE, with reference",
     "ssim": "SSIM, with reference",
 }
+FREE = "efficientnet_b0_free"
 TRUTH, LARGEST = "best possible", "always the commonest answer"
+
+
+class ShippedScorer:
+    """Weights as they ship, read as the main job reads them, to be called as a network is.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._network = load_network("ranking", weights=path)
+        self.input_names = self._network.inputs
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Raw scores (N, 1)."""
+        return torch.from_numpy(self._network.run({self.input_names[0]: images.numpy()})[0])
 
 
 class Judged(NamedTuple):
@@ -69,11 +93,13 @@ def classical(pairs: RankedPairs) -> dict[str, Array]:
 
 def judged(pairs: RankedPairs, networks: Mapping[str, Any]) -> Judged:
     """What networks and classical measures say of pairs."""
-    found = {}
-    for name, network in networks.items():
-        first, second = raw_scores(network, pairs)
-        found[name] = second - first
-    return Judged(pairs, {**found, **classical(pairs)})
+    return Judged(pairs, {**learned(pairs, networks), **classical(pairs)})
+
+
+def learned(pairs: RankedPairs, networks: Mapping[str, Any]) -> dict[str, Array]:
+    """Differences of networks' scores."""
+    scores = {name: raw_scores(network, pairs) for name, network in networks.items()}
+    return {name: second - first for name, (first, second) in scores.items()}
 
 
 def answers(difference: Array, scale: float, tie: float) -> Array:
@@ -116,15 +142,13 @@ def tables(known: Judged, unseen: Judged, note: str) -> dict[str, Table]:
     subjects = unseen.pairs.subject
     by_level = {name: accuracies(known, unseen, level) for name, level in LEVELS}
     main = by_level[LEVELS[1][0]]
-    rows = [[TITLES.get(name, name), *(_cell(part, subjects) for part in main[name])] for name in main]
-    columns = ["ranker", "agrees with one reader", f"agrees with the majority of {READERS}"]
     title = "Rankers and synthetic readers on sites not trained on: share of pairs with the same answer"
     noisy = [
         [TITLES.get(name, name), *(_cell(by_level[level][name][0], subjects) for level, _ in LEVELS)] for name in main
     ]
     names = [f"{name} ({level:g})" for name, level in LEVELS]
     return {
-        "ranking": Table(title, columns, rows, note, COMMAND),
+        "ranking": _table(title, main, subjects, note),
         "ranking_readers": Table(
             "Rankers and ever noisier readers: agreement with one reader (in brackets: how far apart the same pairs "
             "are in units of the reader's uncertainty, against readers like those of Tang et al.)",
@@ -136,9 +160,46 @@ def tables(known: Judged, unseen: Judged, note: str) -> dict[str, Table]:
     }
 
 
+def across_table(known: Judged, unseen: Judged, note: str) -> Table:
+    """Accuracy by ranker on pairs of two slices."""
+    title = "Two heads, nothing to compare with: share of pairs with the same answer"
+    return _table(title, accuracies(known, unseen, 1.0), unseen.pairs.subject, note)
+
+
+def _table(title: str, found: Mapping[str, tuple[Array, Array]], subjects: Sequence[str], note: str) -> Table:
+    rows = [[TITLES.get(name, name), *(_cell(part, subjects) for part in found[name])] for name in found]
+    columns = ["ranker", "agrees with one reader", f"agrees with the majority of {READERS}"]
+    return Table(title, columns, rows, note, COMMAND)
+
+
+def note_of(pairs: RankedPairs) -> str:
+    """What a table was made from."""
+    ties = votes_of(pairs, 1.0, 2)
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest()[:SHOWN_DIGITS] for path in SHIPPED.values()]
+    return (
+        f"{len(pairs)} pairs of {len(set(pairs.subject))} subjects: the sites amsterdam, boston, fnndsc, martinos, "
+        f"utah, label maps and phantoms not trained on; intervals by bootstrap over subjects. Synthetic readers "
+        f"(similar within {TAU}, taste {TASTE}); no person ranked anything. Utilities differ by "
+        f"{float(pairs.difference.std()):.2f} (SD); {100 * ties[:, 1].sum() / ties.sum():.0f} % of the answers are "
+        f"'similar'. Weights {', '.join(digests)}."
+    )
+
+
 def unseen_slices(data: Path) -> list[Slices]:
     """Clean slices of the sites, label maps and phantoms that nothing was trained on."""
     return [*real_slices(data, ("test",), 12), *map_slices(data, ("test",), 12), *phantom_slices(UNSEEN_PHANTOMS)]
+
+
+def networks_to_judge(checkpoints: Path) -> dict[str, Any]:
+    """Scoring networks: those that ship, and of the others those that have been trained."""
+    found: dict[str, Any] = {}
+    for name in ARCHITECTURES:
+        checkpoint = checkpoints / f"ranking_{name}" / "checkpoint.safetensors"
+        if name in SHIPPED:
+            found[name] = ShippedScorer(SHIPPED[name])
+        elif checkpoint.is_file():
+            found[name] = ranker_of(checkpoint, name).scorer
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -149,27 +210,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tables", type=Path, default=Path("docs/validation_tables"))
     parser.add_argument("--pairs", type=int, default=PAIRS)
     chosen = parser.parse_args(arguments)
-    folders = {name: chosen.checkpoints / f"ranking_{name}" for name in ARCHITECTURES}
-    networks = {
-        name: ranker_of(folder / "checkpoint.safetensors", name).scorer
-        for name, folder in folders.items()
-        if (folder / "checkpoint.safetensors").is_file()
-    }
+    networks = networks_to_judge(chosen.checkpoints)
     classes, reader = class_of_label(chosen.data / "labels" / "labels.json"), Readers()
-    seen = load_parts(chosen.checkpoints / "ranking_pool.npz")
-    known = judged(SyntheticPairs(seen, classes, reader, augment=False).draw(5, CALIBRATION), networks)
-    unseen = judged(
-        SyntheticPairs(unseen_slices(chosen.data), classes, reader, augment=False).draw(6, chosen.pairs), networks
+    sides = (load_parts(chosen.checkpoints / "ranking_pool.npz"), unseen_slices(chosen.data))
+    counts = (CALIBRATION, chosen.pairs)
+    known, unseen = (
+        judged(SyntheticPairs(slices, classes, reader, augment=False).draw(5 + place, counts[place]), networks)
+        for place, slices in enumerate(sides)
     )
-    ties = votes_of(unseen.pairs, 1.0, 2)
-    note = (
-        f"{len(unseen.pairs)} pairs of {len(set(unseen.pairs.subject))} subjects: the sites amsterdam, boston, fnndsc, "
-        f"martinos, utah, label maps and phantoms not trained on; intervals by bootstrap over subjects. Synthetic "
-        f"readers (similar within {TAU}, taste {TASTE}); no person ranked anything. Utilities differ by "
-        f"{float(unseen.pairs.difference.std()):.2f} (SD); {100 * ties[:, 1].sum() / ties.sum():.0f} % of the answers "
-        f"are 'similar'.{shipped_note(folders.values())}"
-    )
-    for name, table in tables(known, unseen, note).items():
+    made = tables(known, unseen, note_of(unseen.pairs))
+    if FREE in networks:
+        two = [
+            SyntheticPairs(slices, classes, reader, augment=False, across=1.0).draw(7 + place, counts[place])
+            for place, slices in enumerate(sides)
+        ]
+        lone = [Judged(pairs, learned(pairs, {FREE: networks[FREE]})) for pairs in two]
+        made["ranking_across"] = across_table(*lone, note_of(two[1]))
+    for name, table in made.items():
         table.write(chosen.tables / f"{name}.json")
         print(table.text())
 

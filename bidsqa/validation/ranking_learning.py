@@ -24,16 +24,15 @@ from bidsqa.training.export import SHOWN_DIGITS
 from bidsqa.training.loop import fit
 from bidsqa.training.machine import choose_machine
 from bidsqa.training.plan import Plan
-from bidsqa.training.ranker import Ranker
 from bidsqa.training.ranking import LEARNING, RATES, TAU, WARM_RATE, Readers
 from bidsqa.training.ranking_corruption import Costs
 from bidsqa.training.ranking_export import oriented, raw_scores
-from bidsqa.training.ranking_pairs import RankedPairs, SyntheticPairs, inputs_of
-from bidsqa.training.ranking_start import SHIPPED, start_tensors
+from bidsqa.training.ranking_pairs import RankedPairs, SyntheticPairs
+from bidsqa.training.ranking_start import SHIPPED
 from bidsqa.training.rated_ranking import RatedRanking
 from bidsqa.training.segmentation_data import class_of_label
 from bidsqa.training.ssim_pool import load_parts
-from bidsqa.validation.ranking import LARGEST, TITLES, TRUTH, answers, classical, unseen_slices
+from bidsqa.validation.ranking import LARGEST, TITLES, TRUTH, ShippedScorer, answers, classical, unseen_slices
 from bidsqa.validation.statistics import bootstrap
 from bidsqa.validation.tables import Table
 
@@ -42,7 +41,6 @@ COMMAND = "python -m bidsqa.validation.ranking_learning"
 ANSWERS = (50, 150, 450, 1350)
 STEPS, BATCH, SEED = 120, 16, 3
 PAIRS, CALIBRATION, JUDGES = 400, 240, 7
-LOSS = "iq_net"
 SITE = Costs(noise=1.5, blur=4.0, jump=8.0, dropped=1.5)
 
 
@@ -76,15 +74,10 @@ def _cell(guess: Array, pairs: RankedPairs) -> str:
     return f"{100 * shares.mean():.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
 
 
-def trained(
-    answered: RankedPairs, architecture: str, counts: Sequence[int], steps: int, out: Path
-) -> dict[str, torch.nn.Module]:
+def trained(answered: RankedPairs, architecture: str, counts: Sequence[int], steps: int, out: Path) -> dict[str, Any]:
     """The shipped scorer, and for each number of answers one from random weights and one from the shipped ones."""
     start = SHIPPED[architecture]
-    shipped = Ranker(architecture)
-    inputs = inputs_of(answered.some(range(BATCH)), architecture == LOSS)
-    shipped.load_state_dict(start_tensors(architecture, start, inputs))
-    networks: dict[str, torch.nn.Module] = {"the shipped network, no answers": shipped.scorer.eval()}
+    networks: dict[str, Any] = {"the shipped network, no answers": ShippedScorer(start)}
     for count in counts:
         for name, first in (("random", None), ("the shipped", start)):
             folder = out / f"{architecture}_{count}_{name.split()[-1]}"

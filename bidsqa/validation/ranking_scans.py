@@ -8,8 +8,8 @@ scans under the artifacts of :data:`bidsqa.simulation.ARTIFACTS`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from bidsqa.models import Scorer, load
 from bidsqa.simulation import degrade_volume
 from bidsqa.training.export import SHOWN_DIGITS
 from bidsqa.training.pool import Clean, real_scans
+from bidsqa.validation.baselines import baselines
 from bidsqa.validation.statistics import area, area_interval, share_interval
 from bidsqa.validation.tables import Table
 
@@ -26,6 +27,7 @@ Array = np.ndarray[Any, Any]
 COMMAND = "python -m bidsqa.validation.ranking_scans"
 KINDS = ("noise", "blur", "motion", "ghosting", "bias", "anisotropy")
 STRENGTHS = (0.3, 0.6, 1.0)
+COMPARED = 0.6
 SEED = 40
 
 
@@ -39,6 +41,8 @@ class Row:
     kind : str
         Empty for the scan as it is.
     strength, utility : float
+    measures : Mapping of float
+        Classical measures, higher is worse (:func:`bidsqa.validation.baselines.baselines`).
     """
 
     scan: str
@@ -46,32 +50,45 @@ class Row:
     kind: str
     strength: float
     utility: float
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 def read(scorer: Scorer, scans: Sequence[Clean]) -> list[Row]:
-    """Utilities of each scan, as it is and spoiled."""
+    """Utilities and classical measures of each scan, as it is and spoiled."""
     rows = []
     for number, clean in enumerate(scans):
-        rows.append(Row(clean.name, clean.subject, "", 0.0, scorer.score(clean.volume).value))
+        versions = [("", 0.0, clean.volume)]
         for kind in KINDS:
             for strength in STRENGTHS:
-                spoiled = degrade_volume(clean.volume, kind, strength, seed=SEED + number)[0]
-                rows.append(Row(clean.name, clean.subject, kind, strength, scorer.score(spoiled).value))
-        print(f"{clean.name}: {rows[-len(KINDS) * len(STRENGTHS) - 1].utility:.2f}", flush=True)
+                versions.append((kind, strength, degrade_volume(clean.volume, kind, strength, seed=SEED + number)[0]))
+        for kind, strength, volume in versions:
+            utility = scorer.score(volume).value
+            rows.append(Row(clean.name, clean.subject, kind, strength, utility, baselines(volume)))
+        print(f"{clean.name}: {rows[-len(versions)].utility:.2f}", flush=True)
     return rows
 
 
-def separation(rows: Sequence[Row], kind: str, strength: float) -> str:
-    """Area under the curve of spoiled scans against clean ones of other heads."""
+def harm(row: Row, measure: str = "") -> float:
+    """The classical measure of this name, or the utility turned round: higher is worse."""
+    return row.measures[measure] if measure else -row.utility
+
+
+def separation(rows: Sequence[Row], kind: str, strength: float, measure: str = "") -> tuple[float, str]:
+    """Area under the curve of spoiled scans against clean ones of other heads, and in words with its interval."""
     bad = [row for row in rows if row.kind == kind and row.strength == strength]
     good = [row for row in rows if not row.kind]
     others = np.array([[one.subject != other.subject for other in good] for one in bad])
-    # lower is worse
-    low, high = area_interval(
-        [(row.subject, -row.utility) for row in bad], [(row.subject, -row.utility) for row in good], allowed=others
-    )
-    value = area(np.array([-row.utility for row in bad]), np.array([-row.utility for row in good]), others)
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    worse, better = ([(row.subject, harm(row, measure)) for row in part] for part in (bad, good))
+    low, high = area_interval(worse, better, allowed=others)
+    value = area(np.array([number for _, number in worse]), np.array([number for _, number in better]), others)
+    return value, f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def best_measure(rows: Sequence[Row], kind: str, strength: float) -> str:
+    """The classical measure that does best on these very scans."""
+    found = {name: separation(rows, kind, strength, name) for name in rows[0].measures}
+    name = max(found, key=lambda one: found[one][0], default="")
+    return f"{found[name][1]} {name}" if name else ""
 
 
 def table_of(rows: Sequence[Row], digest: str) -> Table:
@@ -84,16 +101,19 @@ def table_of(rows: Sequence[Row], digest: str) -> Table:
         low, high = share_interval(below, len(spoiled))
         share = f"{100 * below / len(spoiled):.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
         fall = float(np.median([own[row.scan] - row.utility for row in spoiled if row.strength == STRENGTHS[-1]]))
-        lines.append([kind, *(separation(rows, kind, level) for level in STRENGTHS), share, f"{fall:.1f}"])
+        areas = [separation(rows, kind, level)[1] for level in STRENGTHS]
+        lines.append([kind, *areas, best_measure(rows, kind, COMPARED), share, f"{fall:.1f}"])
     values = np.array(list(own.values()))
     note = (
         f"{len(own)} real scans of {len({row.subject for row in rows})} subjects of sites not trained on; as they are "
         f"they get {np.median(values):.1f} in the median ({values.min():.1f} to {values.max():.1f}). Area under the "
         "curve against clean scans of other heads, intervals by bootstrap over subjects. The artifacts are those of "
         "bidsqa.simulation, which the network was not taught; ghosting, bias and anisotropy have no counterpart in "
-        f"what it learned from. Labels: synthetic. Weights {digest[:SHOWN_DIGITS]}."
+        "what it learned from. The classical measure is the best of five on these very scans. "
+        f"Labels: synthetic. Weights {digest[:SHOWN_DIGITS]}."
     )
-    columns = ["artifact", *(f"AUC at {level:g}" for level in STRENGTHS), "ranked below itself", "median fall at 1"]
+    levels = [f"AUC at {level:g}" for level in STRENGTHS]
+    columns = ["artifact", *levels, f"best measure at {COMPARED:g}", "ranked below itself", "median fall at 1"]
     return Table("Ranked utility of whole scans, as they are and spoiled", columns, lines, note, COMMAND)
 
 

@@ -110,6 +110,28 @@ def test_pairs_are_alike_in_ssim(source: SyntheticPairs) -> None:
     assert (apart < CLOSE).float().mean() >= 0.6
 
 
+def test_pairs_across_slices_keep_the_images_and_their_worth_together(slices: list[Slices]) -> None:
+    classes = np.zeros(256, dtype=np.uint8)
+    seen: dict[bytes, float] = {}
+
+    def reader(first: np.ndarray, second: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+        noted.append((first.copy(), second.copy()))
+        return Readers()(first, second, chance)
+
+    noted: list[tuple[np.ndarray, np.ndarray]] = []
+    same = SyntheticPairs(slices, classes, reader).draw(11, 5)
+    across = SyntheticPairs(slices, classes, reader, across=1.0).draw(11, 5)
+    for number, image in enumerate(same.second):
+        seen[image.numpy().tobytes()] = float(noted[0][1][number])
+    assert torch.equal(across.first, same.first)
+    for number, image in enumerate(across.second):
+        assert not torch.equal(image, same.second[number])
+        worth = seen[image.numpy().tobytes()]
+        assert noted[1][1][number] == worth
+        assert across.difference[number] == pytest.approx(noted[1][0][number] - worth, abs=1e-5)
+    assert across.votes.sum() == same.votes.sum()
+
+
 def test_readers_mostly_prefer_the_higher_utility() -> None:
     apart = np.linspace(-6, 6, 200)
     votes = Readers()(apart, np.zeros(200), np.random.default_rng(0))

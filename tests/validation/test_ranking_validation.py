@@ -14,13 +14,14 @@ pytest.importorskip("torch")
 import torch
 
 from bidsqa.image import Volume
+from bidsqa.models.quality_loss import QualityLoss
 from bidsqa.training.ranker import Ranker
 from bidsqa.training.ranking import Readers
 from bidsqa.training.ranking_export import exported
 from bidsqa.training.ranking_pairs import RankedPairs, SyntheticPairs
 from bidsqa.training.ssim_pool import scan_slices
 from bidsqa.validation import quality_loss, ranking_learning
-from bidsqa.validation.ranking import LARGEST, TRUTH, Judged, accuracies, answers, tables
+from bidsqa.validation.ranking import LARGEST, TRUTH, Judged, ShippedScorer, accuracies, across_table, answers, tables
 from bidsqa.validation.ranking_scans import KINDS, STRENGTHS, Row, separation, table_of
 
 MEANING = {"version": "t", "zero": "0", "unit": "1", "tie": "0.5", "label_source": "synthetic"}
@@ -85,24 +86,38 @@ def test_tables_hold_each_ranker_once(judged: tuple[Judged, Judged]) -> None:
     names = [row[0] for row in made["ranking"].rows]
     assert sorted(names) == sorted(["knows", "guesses", TRUTH, LARGEST])
     assert all(len(row) == 5 for row in made["ranking_readers"].rows)
+    assert across_table(*judged, "note").rows == made["ranking"].rows
 
 
 def test_whole_scans_on_paper() -> None:
     rows = []
     for scan, own in (("a", 0.0), ("b", -2.0)):
-        rows.append(Row(scan, scan, "", 0.0, own))
+        rows.append(Row(scan, scan, "", 0.0, own, {"knows blur": 0.0, "knows nothing": 0.0}))
         # noise costs 1 at .3, 3 at .6; nothing else costs anything
         for kind in KINDS:
             for strength in STRENGTHS:
                 cost = {0.3: 1.0, 0.6: 3.0, 1.0: 9.0}[strength] if kind == "noise" else 0.0
-                rows.append(Row(scan, scan, kind, strength, own - cost))
+                measures = {"knows nothing": 0.0, "knows blur": float(kind == "blur")}
+                rows.append(Row(scan, scan, kind, strength, own - cost, measures))
     # against the other head alone: a's -1 lies above b's -2, b's -3 below a's 0
-    assert separation(rows, "noise", 0.3).startswith("0.50")
-    assert separation(rows, "noise", 0.6).startswith("1.00")
+    assert separation(rows, "noise", 0.3)[0] == 0.5
+    assert separation(rows, "noise", 0.6)[0] == 1.0
+    assert separation(rows, "blur", 0.6, "knows blur")[1].startswith("1.00")
+    assert separation(rows, "noise", 0.6, "knows blur")[1].startswith("0.50")
     table = {row[0]: row for row in table_of(rows, "0123456789abcdef").rows}
-    assert table["noise"][4].startswith("100 %")
-    assert table["noise"][5] == "9.0"
-    assert table["blur"][4].startswith("0 %")
+    assert table["blur"][4].endswith("knows blur")
+    assert table["noise"][5].startswith("100 %")
+    assert table["noise"][6] == "9.0"
+    assert table["blur"][5].startswith("0 %")
+
+
+def test_shipped_weights_are_judged_as_they_are_read(iq_net: Path) -> None:
+    torch.manual_seed(11)
+    ranker = Ranker("iq_net").eval()
+    images = torch.rand(2, 2, 64, 64)
+    scorer = ShippedScorer(iq_net)
+    assert scorer.input_names == ("difference",)
+    assert torch.allclose(scorer(images), ranker.scorer(images).detach(), rtol=1e-3)
 
 
 def test_a_site_s_network_starts_from_random_and_from_shipped_weights(
@@ -116,7 +131,9 @@ def test_a_site_s_network_starts_from_random_and_from_shipped_weights(
     assert list(made) == [
         "the shipped network, no answers", "6 answers, from random weights", "6 answers, from the shipped weights",
     ]  # fmt: skip
-    shipped, random, started = (torch.cat([value.flatten() for value in made[name].parameters()]) for name in made)
+    assert made["the shipped network, no answers"].input_names == ("difference",)
+    random, started = (torch.cat([value.flatten() for value in made[name].parameters()]) for name in list(made)[1:])
+    shipped = torch.cat([value.flatten() for value in QualityLoss(iq_net).network.parameters()])
     assert not torch.equal(shipped, started)
     assert (shipped - started).abs().mean() < 0.2 * (shipped - random).abs().mean()
 
