@@ -206,7 +206,8 @@ class SyntheticPairs:
             references.append(whole)
             images.append([part[0] for part in pair])
             found.append([(part[1].worth(self._costs), part[2]) for part in pair])
-        values, spoiled = np.array(found), np.array(images)
+        values: Array = np.array(found)
+        spoiled: Array = np.array(images)
         if self._across:
             rows = np.flatnonzero(chance.random(count) < self._across)
             values[rows, 1], spoiled[rows, 1] = values[np.roll(rows, 1), 1], spoiled[np.roll(rows, 1), 1]

@@ -225,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for place, slices in enumerate(sides)
         ]
         lone = [Judged(pairs, learned(pairs, {FREE: networks[FREE]})) for pairs in two]
-        made["ranking_across"] = across_table(*lone, note_of(two[1]))
+        made["ranking_across"] = across_table(lone[0], lone[1], note_of(two[1]))
     for name, table in made.items():
         table.write(chosen.tables / f"{name}.json")
         print(table.text())

@@ -17,6 +17,7 @@ from bidsqa.image import Volume
 from bidsqa.models.quality_loss import QualityLoss
 from bidsqa.training.ranker import Ranker
 from bidsqa.training.ranking import Readers
+from bidsqa.training.ranking_corruption import COSTS
 from bidsqa.training.ranking_export import exported
 from bidsqa.training.ranking_pairs import RankedPairs, SyntheticPairs
 from bidsqa.training.ssim_pool import scan_slices
@@ -152,8 +153,8 @@ def test_denoisers_are_compared_with_the_noise_they_began_with(iq_net: Path) -> 
 def test_other_costs_change_what_a_slice_is_worth(t1w: Volume) -> None:
     slices = scan_slices(t1w, ("p1", "phantom", "T1w"), 0.5, 3)
     plain, other = (
-        SyntheticPairs(slices, np.zeros(256, dtype=np.uint8), Readers(), **more).draw(5, 6)
-        for more in ({}, {"costs": ranking_learning.SITE})
+        SyntheticPairs(slices, np.zeros(256, dtype=np.uint8), Readers(), costs=costs).draw(5, 6)
+        for costs in (COSTS, ranking_learning.SITE)
     )
     assert torch.equal(plain.first, other.first)
     assert not torch.equal(plain.difference, other.difference)
