@@ -24,8 +24,12 @@ class Ranker(nn.Module):
         self.classifier = ThreeWay()
         self.reference = self.scorer.input_names == ("difference",)
 
+    def scores(self, batch: Inputs) -> tuple[Tensor, Tensor]:
+        """Scores (N, 1) of the first and the second image of each pair; lower is better."""
+        first, second = self.scorer(torch.cat([batch.first, batch.second])).chunk(2)
+        return first, second
+
     def forward(self, batch: Inputs) -> Tensor:
         """Logits (N, 3)."""
-        scores = self.scorer(torch.cat([batch.first, batch.second]))
-        logits: Tensor = self.classifier(*scores.chunk(2))
+        logits: Tensor = self.classifier(*self.scores(batch))
         return logits

@@ -2,7 +2,9 @@
 """Recipe of the ranking networks: ``python -m bidsqa.training.ranking --data ../shared/data --out checkpoints/rank``.
 
 Both images of a pair go through the same network; a small symmetric classifier turns its two scores into chances of
-"better", "similar" and "worse", and the cross-entropy to the readers' votes teaches both (Tang et al. 2025). This
+"better", "similar" and "worse", and the cross-entropy to the readers' votes teaches both (Tang et al. 2025). The
+classifier's sigmoids saturate, so that pairs a few units apart teach the scores nothing more, however wrong they are:
+the cross-entropy of Davidson's model, which doesn't saturate, stands beside it and gives the scores their unit. This
 recipe learns from synthetic readers, to compare networks where the best possible is known; ``bidsqa-train ranking``
 learns from people.
 """
@@ -10,6 +12,7 @@ learns from people.
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,6 +45,8 @@ from bidsqa.training.ssim_pool import (
 Array = np.ndarray[Any, Any]
 # second row of the table of ceilings: like the readers of Tang et al.
 TAU, TASTE = 0.25, 0.8
+# how readily such readers call two images similar, in Davidson's model
+TIE = 0.25
 READERS = 3
 NEW_SHARE = 0.25
 RESERVE = 60
@@ -117,6 +122,12 @@ def cross_entropy(logits: Tensor, votes: Tensor) -> Tensor:
     """Mean cross-entropy to the shares of votes."""
     shares = votes / votes.sum(dim=1, keepdim=True).clamp(min=1)
     return -(shares * torch.log_softmax(logits, dim=1)).sum(dim=1).mean()
+
+
+def davidson_logits(first: Tensor, second: Tensor) -> Tensor:
+    """Logits (N, 3) of Davidson's model (:mod:`bidsqa.models.preference`) from two scores (N, 1), lower is better."""
+    half = (first.float() - second.float()) / 2
+    return torch.cat([half, torch.full_like(half, math.log(TIE)), -half], dim=1)
 
 
 def agreement(logits: Tensor, votes: Tensor) -> Tensor:
@@ -202,6 +213,7 @@ class RankingTask:
     def network(self) -> nn.Module:
         """With random weights."""
         ranker = Ranker(self._architecture)
+        ranker.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self._dropout is not None:
             for part in ranker.modules():
                 if isinstance(part, ComplexDropout):
@@ -224,9 +236,12 @@ class RankingTask:
         return cut_out(inputs, CUT, np.random.default_rng((self._seed, step, 3)))
 
     def loss(self, network: nn.Module, batch: Inputs) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy, and the agreement with a reader."""
-        logits = network(batch)
-        return cross_entropy(logits, batch.votes), {"accuracy": agreement(logits, batch.votes).detach()}
+        """Cross-entropy of the classifier and of Davidson's model, and the agreement with a reader."""
+        assert isinstance(network, Ranker)
+        scores = network.scores(batch)
+        logits = network.classifier(*scores)
+        both = cross_entropy(logits, batch.votes) + cross_entropy(davidson_logits(*scores), batch.votes)
+        return both, {"accuracy": agreement(logits, batch.votes).detach()}
 
     def watch(self, network: nn.Module, batches: list[Any]) -> dict[str, float]:
         """Cross-entropy and agreement on the watched pairs."""
