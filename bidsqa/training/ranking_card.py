@@ -20,7 +20,7 @@ from bidsqa.models.table import MODELS
 from bidsqa.training.export import last_row, printed_tables, ship
 from bidsqa.training.pool import learned_from
 from bidsqa.training.ranker import Ranker
-from bidsqa.training.ranking import CUT, CUT_SHARES, RATES, READERS, TASTE, TAU, Readers, Recipe
+from bidsqa.training.ranking import ACROSS, CUT, CUT_SHARES, RATES, READERS, TASTE, TAU, Readers, Recipe
 from bidsqa.training.ranking_corruption import MOST_BLUR_PX, MOST_LINES, MOST_NOISE, MOST_POINTS, MOST_SHIFT_PX
 from bidsqa.training.ranking_export import exported, meaning_of, ranker_of
 from bidsqa.training.ranking_pairs import SyntheticPairs
@@ -43,12 +43,8 @@ USES = {
     LOSS: "`bidsqa.models.quality_loss.QualityLoss()`, an image against its reference; where a site's own training "
     "with `--architecture iq_net` starts",
 }
-# what a training began with
-STARTS = {
-    FREE: "from random weights",
-    LOSS: "from random weights 1,899 steps in 0.67 h, in which weights of norms could be negative (`--precision "
-    "bfloat16`, as after it); these were then set to 0.01 and the training went on with magnitudes alone (`--start`)",
-}
+# share of pairs of two heads in a training
+TWO_HEADS = {FREE: f"Of the pairs {ACROSS:.0%} are of two slices, mostly of two heads. ", LOSS: ""}
 CARD = """# {stem}: which of two images a reader would call better
 
 {says}
@@ -66,10 +62,10 @@ as whole scans; phantom heads, seeds 101 to 104. Sites never trained on: amsterd
 subjects never trained on: ljubljana04, ljubljana20. "Clean" means as published.
 
 ## Recipe
-`python -m bidsqa.training.ranking --architecture {architecture} --seconds {budget:.0f}`: {start}, {steps} steps of
-{batch} pairs in {hours:.2f} h on a shared CPU core; cut-outs of {cut} pixels in the first {cut_share:.0%} of
-the time; AdamW with a cosine, highest rate {rate:g} (from weights 0.3 of that), weights averaged (0.99). Each clean
-slice is spoiled twice after
+`python -m bidsqa.training.ranking --architecture {architecture} --seconds {budget:.0f}`: from random weights, {steps}
+steps of {batch} pairs in {hours:.2f} h on a shared CPU core; cut-outs of {cut} pixels in the first {cut_share:.0%} of
+the time; AdamW with a cosine, highest rate {rate:g}, weights averaged (0.99). Loss: the cross-entropy of the classifier
+and that of Davidson's model, whose chances don't saturate. {two_heads}Each clean slice is spoiled twice after
 Tang et al.: blur (to {blur:g} pixels), dropped lines (to {lines:.0%}) or points (to {points:.0%}) of k-space outside
 the centre, noise (to {noise:g} steps of 0.8 %), one jump of the head (to {shift} pixels), each with a chance of one
 half, such that both are about alike in SSIM. Utility: a sum of the kinds, noise by its loss in dB. Readers: uncertainty
@@ -135,7 +131,7 @@ def ship_one(architecture: str, checkpoints: Path, data: Path, tables: Path, car
         sha256=digest,
         use=USES[architecture],
         budget=last["seconds"],
-        start=STARTS[architecture],
+        two_heads=TWO_HEADS[architecture],
         steps=int(last["step"]),
         batch=Recipe.batch,
         hours=last["seconds"] / 3600,
