@@ -242,14 +242,19 @@ def check_weights(pairs: Sequence[str]) -> tuple[tuple[str, str], ...]:
 def check_used(names: Sequence[str], own: Sequence[tuple[str, str]]) -> None:
     """Own weights are of models that run.
 
+    Parameters
+    ----------
+    names : sequence of str
+        The models that run.
+    own : sequence of (str, str)
+        Model and file, as :func:`check_weights` gives them: of models with a score alone.
+
     Raises
     ------
     UsageError
     """
-    from bidsqa.models import MODELS
-
     for name, _ in own:
-        if name not in names and MODELS[name].kind != "internal":
+        if name not in names:
             asked = " ".join((*names, name))
             raise UsageError(
                 f"--weights {name}=...: the model {name} is not asked for.", f"Ask for it: --models {asked}"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -67,7 +68,7 @@ def consensus_on(ruler: Ruler, ratings: Path) -> Consensus:
     table = table[table["value"] != SKIP]
     own = table[table["sha256"] == ruler.sha256]
     if not len(own):
-        raise _no_answer(ruler, ratings, len(table))
+        raise _no_answer(ruler, ratings, set(table["item"]))
     medians = [median(float(value) for value in part["judgement"]) for _, part in own.groupby("rater")]
     return Consensus(
         value=math.floor(median(medians) / THRESHOLD_STEP + 0.5) * THRESHOLD_STEP,
@@ -79,16 +80,16 @@ def consensus_on(ruler: Ruler, ratings: Path) -> Consensus:
     )
 
 
-def _no_answer(ruler: Ruler, ratings: Path, others: int) -> UsageError:
+def _no_answer(ruler: Ruler, ratings: Path, answered: Collection[str]) -> UsageError:
     ask = f"Ask your readers: bidsqa-rate BIDS_DIR RATINGS --tasks {TASK}" + ("" if ruler.shipped else " --rulers DIR")
-    if not others:
+    if not answered:
         return UsageError(f"{ratings} holds no answer on the threshold of a ruler.", ask)
-    items = read_items(ratings).values()
-    asked = {item["series"].get("ruler") for item in items if item["task"] == TASK and "series" in item} - {None}
-    if ruler.name in asked:
+    items = [item for code, item in read_items(ratings).items() if code in answered]
+    others = {item["series"].get("ruler") for item in items if "series" in item} - {None}
+    if ruler.name in others:
         return UsageError(
             f"The answers in {ratings} on a ruler {ruler.name} are about other images than those it has now.",
             "A threshold holds for the images it was chosen on.",
         )
-    known = f"on {', '.join(sorted(map(str, asked)))}" if asked else "on rulers made from the scans"
+    known = f"on {', '.join(sorted(map(str, others)))}" if others else "on rulers made from the scans"
     return UsageError(f"{ratings} holds no answer on the ruler {ruler.name}, only {known}.", ask)

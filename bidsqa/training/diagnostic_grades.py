@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bidsqa.bids.writing import atomic_path
 from bidsqa.image import rough_head, take_slice
 from bidsqa.models.aggregation import choose_slices
 from bidsqa.models.diagnostic_inputs import prepare
@@ -231,12 +232,12 @@ def kept(path: Path, make: Callable[[], Simulated]) -> Simulated:
             )
             return Simulated(graded, content["utility"])
     made = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        path,
-        image=made.graded.image.numpy(),
-        votes=made.graded.votes.numpy(),
-        subject=np.array(made.graded.subject),
-        utility=made.utility,
-    )
+    with atomic_path(path) as unfinished:
+        np.savez(
+            unfinished,
+            image=made.graded.image.numpy(),
+            votes=made.graded.votes.numpy(),
+            subject=np.array(made.graded.subject),
+            utility=made.utility,
+        )
     return made

@@ -14,6 +14,7 @@ import torch
 
 import bidsqa
 from bidsqa.models import MODELS
+from bidsqa.settings import DEFAULT_MODELS
 from bidsqa.training.loop import Outcome
 from bidsqa.training.own_model import Finished
 from bidsqa.training.own_recipe import Recipe
@@ -93,7 +94,7 @@ def card(told: Told) -> str:
             f"# {recipe.model}: own weights\n",
             _wrapped(
                 f"{row.says} Trained with bidsqa {bidsqa.__version__}; file `{recipe.model}.onnx`, SHA-256 {digest}. "
-                f"Use: `bidsqa BIDS_DIR OUT_DIR participant --weights {recipe.model}={recipe.model}.onnx`."
+                f"Use: `{use_of(recipe.model, f'{recipe.model}.onnx')}`."
             ),
             "## Data\n",
             *_data(told),
@@ -110,6 +111,12 @@ def card(told: Told) -> str:
             _wrapped(licence),
         ]
     )
+
+
+def use_of(model: str, file: str) -> str:
+    """The command that judges scans by own weights of a model, asking for the model where it isn't a default one."""
+    asked = "" if model in DEFAULT_MODELS else f"--models {' '.join((*DEFAULT_MODELS, model))} "
+    return f"bidsqa BIDS_DIR OUT_DIR participant {asked}--weights {model}={file}"
 
 
 def _wrapped(text: str) -> str:

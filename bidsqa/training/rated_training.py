@@ -16,7 +16,8 @@ import numpy as np
 import bidsqa
 from bidsqa.bids.writing import write_atomic
 from bidsqa.errors import UsageError
-from bidsqa.models import MODELS
+from bidsqa.models import MODELS, load_network
+from bidsqa.models.ranking import LABELS_KEY
 from bidsqa.training.curve import Curve
 from bidsqa.training.export import printed_table
 from bidsqa.training.loop import Outcome, fit
@@ -42,13 +43,17 @@ CARD = """# {model}: {title}, learned from your readers
 then learned from all of it. Source of the method: {citation} ({source}).
 
 ## Judged on subjects that were not trained on
-{tables}
+{doubt}{tables}
 
 ## Limits
 * It repeats the opinion of these readers on this kind of images; another site or contrast needs its own ratings.
 * {limits}
 * {few}
 """
+DOUBT = (
+    "The weights that it started from had learned from readers already. Where these were the same ratings, the numbers "
+    "below are too good.\n\n"
+)
 
 
 @dataclass(frozen=True)
@@ -234,6 +239,9 @@ def _write(
     few = f"{len(examples)} examples" + (
         "" if len(examples) >= job.model.advised else f", fewer than the advised {job.model.advised}"
     )
+    doubt = (
+        job.start is not None and load_network(recipe.model, weights=job.start).settings.get(LABELS_KEY) == "readers"
+    )
     card = CARD.format(
         model=recipe.model, title=row.title.lower(), file=path.name, architecture=recipe.architecture,
         sha256=hashlib.sha256(result.content).hexdigest(), version=bidsqa.__version__, examples=len(examples),
@@ -241,6 +249,7 @@ def _write(
         use=result.use.replace("FILE", path.name), command=job.command, seed=recipe.seed,
         start="random weights" if job.start is None else f"`{job.start.name}` ({recipe.start}…)", steps=last.step,
         batch=recipe.batch, folds=count, citation=row.citation, source=row.source, limits=row.limits,
+        doubt=DOUBT if doubt else "",
         tables="\n\n".join(printed_table(table) for table in result.tables), few=few[0].upper() + few[1:],
     )  # fmt: skip
     write_atomic(job.out / f"{recipe.model}.md", card)

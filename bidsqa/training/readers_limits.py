@@ -34,7 +34,13 @@ Array = np.ndarray[Any, Any]
 LEAST_RISE = 1.0
 ADVISED = MIN_ACCEPTABLE.minimum
 # whose limit a slice takes, the nearest first
-NEAREST = ("its own scan, same plane", "its own scan", "its site and contrast", "its contrast", "nobody's: not moved")
+NEAREST = (
+    "its subject and contrast, same plane",
+    "its subject and contrast",
+    "its site and contrast",
+    "its contrast",
+    "nobody's: not moved",
+)
 
 
 @dataclass(frozen=True)

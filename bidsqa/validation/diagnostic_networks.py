@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bidsqa.bids.writing import write_atomic
+from bidsqa.bids.writing import atomic_path, write_atomic
 from bidsqa.models.ranking import LABELS_KEY
 from bidsqa.training.curve import Curve
 from bidsqa.training.diagnostic_grades import (
@@ -144,7 +144,8 @@ def train(study: Study, architecture: str, name: str, train_on: Graded, seconds:
         )
         predicted = model.predict(network, held)
         write_atomic(folder / f"{FOLDER}.onnx", model.finish(family, network, held, predicted, study.about).content)
-        np.savez(path, held=predicted, test=model.predict(network, test), steps=steps)
+        with atomic_path(path) as unfinished:
+            np.savez(unfinished, held=predicted, test=model.predict(network, test), steps=steps)
     with np.load(path, allow_pickle=False) as kept_logits:
         temperature = fit_temperature(kept_logits["held"], held.votes.numpy().astype(np.float64))
         return Trained(kept_logits["test"], temperature, int(kept_logits["steps"]))

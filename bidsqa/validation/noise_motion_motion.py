@@ -141,9 +141,8 @@ def motion_table(judged: Sequence[Judged], clean: Sequence[WholeScan], note: str
         "and maps not trained on, the subject at hand left out; the shipped weights' offset rests on all of them "
         f"({motion_offset(clean):.3f}). False alarms have Wilson intervals. "
     )
-    return Table(
-        "Motion: slices with simulated motion and without", ["data", "slices", *MOTION_COLUMNS], rows, told + note
-    )
+    columns = ["data", "slices", *MOTION_COLUMNS]
+    return Table("Motion: slices with simulated motion and without", columns, rows, told + note, COMMAND)
 
 
 def task_table(judged: Sequence[Judged], rulers: Rulers, note: str) -> Table:

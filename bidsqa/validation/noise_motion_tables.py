@@ -190,9 +190,8 @@ def threshold_table(judged: Sequence[Judged], rulers: Rulers, note: str) -> Tabl
         "slices. "
     )
     columns = ["score", "best single threshold, %", "thresholds on rulers, %"]
-    return Table(
-        "Accepted or not: one threshold for all contrasts against one on each ruler", columns, rows, told + note
-    )
+    title = "Accepted or not: one threshold for all contrasts against one on each ruler"
+    return Table(title, columns, rows, told + note, COMMAND)
 
 
 def unseen_table(judged: Sequence[Judged], rulers: Rulers, note: str) -> Table:

@@ -201,7 +201,8 @@ def test_between_two_half_steps_readers_get_the_stricter_one(folder: Path, tmp_p
 
 
 def test_readers_on_a_shipped_ruler(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ratings = rated(tmp_path / "ratings", {"Ann": {"T1w-3D": ["3"]}}, RulerImages())
+    # of a ruler that was shown, but skipped, nothing is known
+    ratings = rated(tmp_path / "ratings", {"Ann": {"T1w-3D": ["3"], "T2w-3D": ["skip"]}}, RulerImages())
     assert command.main(["set", "T1w-3D", "--from-ratings", str(ratings)]) == 2
     said = capsys.readouterr()
     assert f"bidsqa-ruler set T1w-3D --from-ratings {ratings} --into my-rulers" in said.err

@@ -59,9 +59,6 @@ def rate_series(root: Path, ratings: Path, answers: dict[str, dict[str, dict[str
     store.close()
 
 
-# ---------------------------------------------------------------- help
-
-
 def test_severity_from_scans_to_weights(
     study: Path,
     tmp_path: Path,
@@ -154,6 +151,7 @@ def test_noise_by_what_readers_accept(
     picks = {f"{number:02d}": str(2 + number % 3) for number in range(1, 6)}
     rate_series(study, ratings, {"min_acceptable": {"Ann": picks, "Ben": picks | {"01": "skip"}}})
     assert main(command) == 0
+    assert "--models severity ssim noise_motion --weights noise_motion=" in capsys.readouterr().out
     weights = load_network("noise_motion", weights=out / "noise_motion.onnx")
     assert weights.settings["label_source"] == "readers"
     card = " ".join((out / "noise_motion.md").read_text(encoding="utf-8").split())

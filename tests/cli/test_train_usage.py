@@ -163,6 +163,3 @@ def test_missing_packages_are_named(
     error = capsys.readouterr().err
     assert "not installed: onnx." in error
     assert "bidsqa[training]" in error
-
-
-# ---------------------------------------------------------------- training

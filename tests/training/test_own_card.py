@@ -9,11 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from bidsqa.cli.checks import check_models, check_used  # noqa: E402
+from bidsqa.cli.parser import parse  # noqa: E402
 from bidsqa.training.loop import Outcome  # noqa: E402
-from bidsqa.training.own_card import Told, card  # noqa: E402
+from bidsqa.training.own_card import Told, card, use_of  # noqa: E402
 from bidsqa.training.own_model import Finished  # noqa: E402
 from bidsqa.training.own_recipe import Recipe  # noqa: E402
 from bidsqa.training.own_scans import Reading, Split  # noqa: E402
+from bidsqa.training.own_training import OWN  # noqa: E402
 from bidsqa.validation.tables import Table  # noqa: E402
 
 SIDES = {"01": "train", "02": "train", "03": "train", "04": "watch", "05": "test"}
@@ -58,3 +61,15 @@ def test_random_weights_owe_nothing_to_the_shipped_ones() -> None:
     text = card(told(recipe=replace(told().recipe, start="none")))
     assert "under Apache-2.0" not in text
     assert "Start: none" in text
+
+
+@pytest.mark.parametrize("model", OWN)
+def test_the_command_of_the_card_asks_for_the_model(model: str) -> None:
+    words = use_of(model, "own.onnx").split()
+    given = parse(words[1:])
+    models = check_models(getattr(given, "models", ()))
+    check_used(models, ((model, "own.onnx"),))
+    assert {"severity", "ssim"} <= set(models)
+    assert given.weights == [f"{model}=own.onnx"]
+    text = card(told(recipe=replace(told().recipe, model=model)))
+    assert f"`{use_of(model, f'{model}.onnx')}`" in " ".join(text.split())

@@ -119,6 +119,11 @@ def test_iq_net_learns_from_ratings_and_serves_as_a_loss(rated: tuple[Path, Path
     assert main(command) == 0  # from its checkpoints: nothing is trained again
     after = read_tensors((out / "ranking.safetensors").read_bytes())
     assert all(torch.equal(after[name], value) for name, value in before.items())
+    # a subject that is judged may be one that these weights learned from, unlike the shipped ones
+    command[command.index(str(out))], command[command.index("--steps") + 1] = str(tmp_path / "further"), "6"
+    assert main([*command, "--start", str(out / "ranking.safetensors")]) == 0
+    assert "had learned from readers already" not in card
+    assert "had learned from readers already" in (tmp_path / "further" / "ranking.md").read_text(encoding="utf-8")
 
 
 def test_another_recipe_does_not_go_on_from_this_one(

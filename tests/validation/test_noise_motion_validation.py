@@ -30,6 +30,7 @@ from bidsqa.validation.noise_motion_cases import (
 )
 from bidsqa.validation.noise_motion_motion import WholeScan, motion_cells, motion_offset
 from bidsqa.validation.noise_motion_tables import (
+    COMMAND,
     NETWORK,
     Judged,
     best_cut,
@@ -134,6 +135,7 @@ def test_all_tables(judged: list[Judged], tmp_path: Path) -> None:
         for name in ("ruler", "alpha", "labels", "thresholds", "unseen", "motion", "tasks", "clean")
     }
     assert all("0123456789ab" in table["note"] for table in tables.values())
+    assert {table["command"] for table in tables.values()} == {COMMAND}
     ruler = {row[0]: row for row in tables["noise_motion_ruler"]["rows"]}
     assert ruler[f"{REAL}: T1w"][3] == "0.00"
     assert ruler[f"{REAL}: all"][3].startswith("0.44 [0.00, 0.88]")

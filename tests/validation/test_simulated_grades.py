@@ -112,7 +112,9 @@ def test_blanked_air_tells_nothing() -> None:
     assert spoiled(dim, [{"name": "noise", "strength": 1.0}], 1)[air].std() > 1, "air that was acquired is spoiled too"
 
 
-def test_the_same_seed_gives_the_same_grades_and_subjects_count_alike(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_grades_and_subjects_count_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, again = (simulate(clean(), 12, 5, Panel(5)) for _ in range(2))
     assert torch.equal(first.graded.image, again.graded.image)
     assert torch.equal(first.graded.votes, again.graded.votes)
@@ -124,6 +126,17 @@ def test_the_same_seed_gives_the_same_grades_and_subjects_count_alike(tmp_path: 
         assert torch.equal(one.graded.image, first.graded.image)
         assert one.graded.subject == first.graded.subject
         assert np.array_equal(one.utility, first.utility)
+    # what was stopped while it was written is made again
+
+    def half(path: Path, **_: object) -> None:
+        path.write_bytes(b"PK")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(np, "savez", half)
+        with pytest.raises(KeyboardInterrupt):
+            kept(tmp_path / "other.npz", lambda: first)
+    assert kept(tmp_path / "other.npz", lambda: again) is again
     assert first.some([1, 3]).utility.tolist() == first.utility[[1, 3]].tolist()
 
 

@@ -71,6 +71,16 @@ def test_a_study_may_make_it_a_failure(tmp_path: Path) -> None:
     assert decide(placed(), load_rules(rules))["decision"] == "fail"
 
 
+def test_the_moved_slices_are_those_of_the_probability_not_of_the_noise() -> None:
+    record = placed(5.0, p_motion=0.6)
+    places = list(range(40, 60))
+    record.scores["noise_motion"] |= {
+        "slices": [{"plane": "axial", "index": places, "value": [1.0] * 4 + [5.0] * 16}],
+        "p_motion_slices": [{"plane": "axial", "index": places, "value": [0.3] * 16 + [0.9] * 4}],
+    }
+    assert reasons(record)["ruler_motion"]["text"].endswith("axial slices 56-59 worst")
+
+
 def test_motion_by_its_probability() -> None:
     found = reasons(placed(5.0, p_motion=0.97))
     assert found["ruler_motion"]["text"] == "motion: probability 0.97 is above 0.50"
