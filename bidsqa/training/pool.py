@@ -67,9 +67,9 @@ def real_scans(data: Path, sides: tuple[str, ...] = ("train", "watch", "test")) 
             yield Clean(path.name.removesuffix(".nii.gz"), subject, row["site"], row["suffix"], side, load_volume(path))
 
 
-def learned_from(data: Path) -> dict[str, str]:
-    """Metadata for weights that were trained on the training side of the real scans in ``data``."""
-    return {LEARNED: " ".join(sorted(clean.volume.facts.sha256[:DIGEST] for clean in real_scans(data, ("train",))))}
+def learned_from(data: Path, sides: tuple[str, ...] = ("train",)) -> dict[str, str]:
+    """Metadata for weights that were trained, or set in any other way, on these sides of the real scans in ``data``."""
+    return {LEARNED: " ".join(sorted(clean.volume.facts.sha256[:DIGEST] for clean in real_scans(data, sides)))}
 
 
 def drawn_scans(

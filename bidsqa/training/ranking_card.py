@@ -35,7 +35,7 @@ TABLES = (
     "ranking_across.json",
     "ranking_readers.json",
     "ranking_scans.json",
-    "ranking_learning.json",
+    *(f"ranking_learning_{name}.json" for name in SHIPPED),
     "quality_loss.json",
 )
 USES = {
@@ -72,8 +72,8 @@ half, such that both are about alike in SSIM. Utility: a sum of the kinds, noise
 1, ties within {tau:g}, a taste with SD {taste:g} a pair. The length is a time budget: a repetition gives a network of
 the same kind, not the same bytes. Curve: `{curve}` (watch_*: pairs of the subjects never trained on).
 
-What the raw score means (zero {zero}, unit {unit}, tie {tie}) was found on {calibrated} pairs of the two watched
-subjects.
+What the raw score means (zero {zero}, unit {unit}, tie {tie}) was found on {calibrated} {pairs} of the two watched
+subjects, which count as seen for that (`learned_from`).
 
 ## Validation
 {validation}
@@ -94,10 +94,16 @@ Licence: Apache-2.0, as the code. Method: {citation}, {source}.
 def weights_of(ranker: Ranker, architecture: str, data: Path) -> bytes:
     """The file, with what its numbers mean."""
     classes = class_of_label(data / "labels" / "labels.json")
-    watched = SyntheticPairs(real_slices(data, ("watch",), 20), classes, Readers(), augment=False)
+    # a study compares scans, a loss the versions of one
+    across = 1.0 if architecture == FREE else 0.0
+    watched = SyntheticPairs(real_slices(data, ("watch",), 20), classes, Readers(), augment=False, across=across)
     pairs = watched.draw(CALIBRATION_SEED, CALIBRATED)
     meaning = meaning_of(ranker.scorer, pairs, pairs.votes.numpy().astype(float), "synthetic")
-    return exported(ranker, architecture, {"version": MODELS["ranking"].version, **meaning, **learned_from(data)})
+    return exported(
+        ranker,
+        architecture,
+        {"version": MODELS["ranking"].version, **meaning, **learned_from(data, ("train", "watch"))},
+    )
 
 
 def ship_one(architecture: str, checkpoints: Path, data: Path, tables: Path, card_alone: bool = False) -> str:
@@ -148,6 +154,7 @@ def ship_one(architecture: str, checkpoints: Path, data: Path, tables: Path, car
         taste=TASTE,
         curve=curve.name,
         calibrated=CALIBRATED,
+        pairs="pairs of two slices" if architecture == FREE else "pairs",
         validation=printed_tables([tables / name for name in TABLES], digest),
         limits=row.limits,
         citation=row.citation,

@@ -163,7 +163,8 @@ def tables(known: Judged, unseen: Judged, note: str) -> dict[str, Table]:
 def across_table(known: Judged, unseen: Judged, note: str) -> Table:
     """Accuracy by ranker on pairs of two slices."""
     title = "Two heads, nothing to compare with: share of pairs with the same answer"
-    return _table(title, accuracies(known, unseen, 1.0), unseen.pairs.subject, note)
+    told = "The second image is of another slice, mostly of another subject; the first's is the one that is drawn. "
+    return _table(title, accuracies(known, unseen, 1.0), unseen.pairs.subject, told + note)
 
 
 def _table(title: str, found: Mapping[str, tuple[Array, Array]], subjects: Sequence[str], note: str) -> Table:
