@@ -7,6 +7,7 @@ that a probability of 0.8 is right in about 8 of 10 slices like those.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from bidsqa.errors import WeightsError
 from bidsqa.image import Volume, rough_head, take_slice
 from bidsqa.models.aggregation import aggregate, choose_slices, plane_scores
 from bidsqa.models.diagnostic_inputs import prepare
-from bidsqa.models.diagnostic_maps import diagnostic_maps
+from bidsqa.models.diagnostic_maps import FIRST_KEY, diagnostic_maps
 from bidsqa.models.loading import Network
 from bidsqa.models.local_map import LocalMap
 from bidsqa.models.ranking import LABELS_KEY
@@ -47,17 +48,21 @@ class DiagnosticScorer:
     Raises
     ------
     WeightsError
-        The temperature is missing.
+        The temperature is missing or no positive number, or the place of the map is no number.
     """
 
     def __init__(self, network: Network) -> None:
         try:
             self._temperature = float(network.settings[TEMPERATURE_KEY])
+            place = float(network.settings.get(FIRST_KEY, 0.0))
         except (KeyError, ValueError):
+            self._temperature = place = math.nan
+        if not (0 < self._temperature < math.inf and math.isfinite(place)):
             raise WeightsError(
-                "the diagnostic weights don't say how far to trust their probabilities (temperature)",
+                "the diagnostic weights don't say how far to trust their probabilities (temperature), or where their "
+                f"map begins ({FIRST_KEY})",
                 "export them again",
-            ) from None
+            )
         self._network = network
 
     def provenance(self) -> dict[str, str]:

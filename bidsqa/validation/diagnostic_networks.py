@@ -55,7 +55,7 @@ from bidsqa.validation.temperature import fit_temperature
 Array = np.ndarray[Any, Any]
 # slices and seed of each side of the split
 SIDES = {"train": (1000, 11), "watch": (160, 12), "test": (320, 13)}
-RATED = (50, 100, 200, 400, 800)
+RATED = (50, 200, 800)
 LOOKS, LOOKED_AT, TIMED = 3, 48, 3
 MAIN, SEED = "convnet_3", 1
 FOLDER = "diagnostic"
@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with scans/ and labels/")
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints") / FOLDER)
     parser.add_argument("--tables", type=Path, default=Path("docs/validation_tables"))
-    parser.add_argument("--minutes", type=float, default=4.0, help="processor time of each training")
+    parser.add_argument("--minutes", type=float, default=5.0, help="processor time of each training")
     parser.add_argument("--rated", type=int, nargs="*", default=RATED, help="rated slices of the learning curve")
     parser.add_argument("--networks", nargs="+", choices=tuple(TITLES), default=tuple(TITLES))
     parser.add_argument("--precision", choices=PRECISIONS, default="auto")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from bidsqa.errors import WeightsError
 from bidsqa.image import PLANES, Volume, rough_head, scored_axes
 from bidsqa.models import MODELS, Score, SliceScores
 from bidsqa.models.diagnostic import DiagnosticScorer
@@ -195,3 +196,12 @@ def test_weights_without_a_map_give_none() -> None:
     older = Network(MODELS["diagnostic"], dark_is_good(CELL / 2), ("slices",), {"temperature": "1"}, "0" * 64, "test")
     assert DiagnosticScorer(older).local_maps(volume, head, score) == ()
     assert len(DiagnosticScorer(network(dark_is_good(CELL / 2))).local_maps(volume, head, score)) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": "0"}, {"temperature": "nan"}, {"temperature": "warm"}, {FIRST_KEY: "here"}, None]
+)
+def test_settings_that_mean_nothing_are_refused(wrong: dict[str, str] | None) -> None:
+    settings = {} if wrong is None else {"temperature": "2", FIRST_KEY: "8", **wrong}
+    with pytest.raises(WeightsError, match="temperature"):
+        DiagnosticScorer(Network(MODELS["diagnostic"], lambda arrays: [], ("slices",), settings, "0" * 64, "test"))
