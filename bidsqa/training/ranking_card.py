@@ -62,7 +62,7 @@ as whole scans; phantom heads, seeds 101 to 104. Sites never trained on: amsterd
 subjects never trained on: ljubljana04, ljubljana20. "Clean" means as published.
 
 ## Recipe
-`python -m bidsqa.training.ranking --architecture {architecture} --seconds {budget:.0f}`: from random weights, {steps}
+`python -m bidsqa.training.ranking --architecture {architecture} --seconds {budget:.0f}` (seed {seed}): from random weights, {steps}
 steps of {batch} pairs in {hours:.2f} h on a shared CPU core; cut-outs of {cut} pixels in the first {cut_share:.0%} of
 the time; AdamW with a cosine, highest rate {rate:g}, weights averaged (0.99). Loss: the cross-entropy of the classifier
 and that of Davidson's model, whose chances don't saturate. {two_heads}Each clean slice is spoiled twice after
@@ -137,6 +137,7 @@ def ship_one(architecture: str, checkpoints: Path, data: Path, tables: Path, car
         sha256=digest,
         use=USES[architecture],
         budget=last["seconds"],
+        seed=Recipe.seed,
         two_heads=TWO_HEADS[architecture],
         steps=int(last["step"]),
         batch=Recipe.batch,
