@@ -242,7 +242,7 @@ RANKING = Model(
         Reading("ranked lower", -4.0, -2.0, "Most readers would prefer a clean scan."),
         Reading("ranked far lower", float("-inf"), -4.0, "Nearly every reader would prefer a clean scan."),
     ),
-    version="1",
+    version="2",
     architecture="efficientnet_b0_free",
     weights="ranking.onnx",
     card="ranking.md",

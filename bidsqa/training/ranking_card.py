@@ -62,10 +62,11 @@ as whole scans; phantom heads, seeds 101 to 104. Sites never trained on: amsterd
 subjects never trained on: ljubljana04, ljubljana20. "Clean" means as published.
 
 ## Recipe
-`python -m bidsqa.training.ranking --architecture {architecture} --seconds {budget:.0f}` (seed {seed}): from random weights, {steps}
-steps of {batch} pairs in {hours:.2f} h on a shared CPU core; cut-outs of {cut} pixels in the first {cut_share:.0%} of
-the time; AdamW with a cosine, highest rate {rate:g}, weights averaged (0.99). Loss: the cross-entropy of the classifier
-and that of Davidson's model, whose chances don't saturate. {two_heads}Each clean slice is spoiled twice after
+`python -m bidsqa.training.ranking --architecture {architecture} --seconds {budget:.0f}` (seed {seed}): from random
+weights, {steps} steps of {batch} pairs in {hours:.2f} h on a shared CPU core; cut-outs of {cut} pixels in the first
+{cut_share:.0%} of the time; AdamW with a cosine, highest rate {rate:g}, weights averaged (0.99). Loss: the
+cross-entropy of the classifier and that of Davidson's model, whose chances don't saturate. {two_heads}Each clean
+slice is spoiled twice after
 Tang et al.: blur (to {blur:g} pixels), dropped lines (to {lines:.0%}) or points (to {points:.0%}) of k-space outside
 the centre, noise (to {noise:g} steps of 0.8 %), one jump of the head (to {shift} pixels), each with a chance of one
 half, such that both are about alike in SSIM. Utility: a sum of the kinds, noise by its loss in dB. Readers: uncertainty
