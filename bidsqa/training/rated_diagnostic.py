@@ -196,6 +196,9 @@ class RatedDiagnostic:
         """Rated slices."""
         return graded(ratings, root, skipped, reading)
 
+    def check_start(self, architecture: str, start: Path) -> None:
+        """No weights ship, and the command offers no start."""
+
     def task(
         self, architecture: str, train: Graded, watch: Graded, batch: int, seed: int, start: Path | None
     ) -> DiagnosticTask:

@@ -59,6 +59,9 @@ class RatedModel(Protocol):
     ) -> Any:
         """Examples with ``subject``, ``__len__`` and ``some(rows)``; UsageError where there are none."""
 
+    def check_start(self, architecture: str, start: Path) -> None:
+        """The weights can be gone on from; WeightsError where not."""
+
     def task(self, architecture: str, train: Any, watch: Any, batch: int, seed: int, start: Path | None) -> Task:
         """What the loop asks; ``start``: weights to go on from."""
 
