@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,7 @@ def test_tables_are_bids_tables(rated: Path, tmp_path: Path) -> None:
         columns = lines[0].split("\t")
         assert all(name in words or name.startswith("share_") for name in columns)
         assert all(text["Description"] for text in words.values())
+        assert not {"True", "False"} & {cell for line in lines for cell in line.split("\t")}, "as the dictionary has it"
     levels = json.loads((out / "desc-pairwise_ratings.json").read_text())["value"]["Levels"]
     assert set(levels) == {"left", "similar", "right", "skip"}
     assert "Example" not in "".join(path.read_text(encoding="utf-8") for path in out.iterdir())
@@ -187,6 +189,39 @@ def test_an_export_alone_is_enough_for_the_agreement(rated: Path, tmp_path: Path
     export_ratings(rated, tmp_path / "bids")
     from_store = report_agreement(rated, tmp_path / "one")
     assert report_agreement(tmp_path / "bids", tmp_path / "two") == from_store
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda text: "", "No columns"),
+        (lambda text: "bids_name\taccept\nsub-01_T1w\t1\n", "no column 'rater'"),
+        (lambda text: text.replace("\tlikert\t", "\tlikes\t"), "no task 'likes'"),
+        (lambda text: text.replace("\t[]\t", "\t[\t"), "Expecting"),
+        (lambda text: text.replace("\t5\t5\t", "\t9\t9\t"), "'9' is no answer of likert"),
+        (lambda text: text.encode("utf-16").decode("latin-1"), "can't be used"),
+    ],
+)
+def test_a_table_that_is_no_export_is_told(rated: Path, tmp_path: Path, change: Callable[[str], str], why: str) -> None:
+    export_ratings(rated, tmp_path / "bids")
+    path = tmp_path / "bids" / "desc-likert_ratings.tsv"
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="latin-1")
+    for place in (path, path.parent):
+        with pytest.raises(UsageError, match=why):
+            read_ratings(place)
+
+
+@pytest.mark.parametrize("content", [None, "{", "5"])
+def test_an_export_needs_its_items(rated: Path, tmp_path: Path, content: str | None) -> None:
+    export_ratings(rated, tmp_path / "bids")
+    path = tmp_path / "bids" / "desc-likert_items.json"
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    for place in (path.parent, path.with_name("desc-likert_ratings.tsv")):
+        with pytest.raises(UsageError, match=r"desc-likert_items\.json"):
+            read_items(place)
 
 
 def test_no_answers_are_told(tmp_path: Path) -> None:
