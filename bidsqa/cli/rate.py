@@ -349,7 +349,7 @@ def _export(given: list[str]) -> int:
 
 def _import(given: list[str]) -> int:
     from bidsqa.cli.progress import count, printable
-    from bidsqa.rating.importing import import_ratings
+    from bidsqa.rating.importing import Imported, add_ratings, read_files
     from bidsqa.rating.store import Store, store_path
 
     parser = _small_parser("import", "Takes in ratings (JSON) of MRIQC's widget and of the form on bidsqa's pages.")
@@ -357,11 +357,14 @@ def _import(given: list[str]) -> int:
     parser.add_argument("files", metavar="FILE", nargs="+", help="JSON files")
     parser.add_argument("--rater", metavar="NAME", help="who rated, where the files don't tell")
     asked = parser.parse_args(given)
-    store = Store(store_path(Path(asked.ratings).expanduser().absolute()), create=True)
-    try:
-        done = import_ratings(store, [Path(name).expanduser() for name in asked.files], asked.rater)
-    finally:
-        store.close()
+    ratings, refused = read_files([Path(name).expanduser() for name in asked.files], asked.rater)
+    done = Imported(refused=refused)
+    if ratings:
+        store = Store(store_path(Path(asked.ratings).expanduser().absolute()), create=True)
+        try:
+            done = add_ratings(store, ratings, refused)
+        finally:
+            store.close()
     print(f"{count(done.taken, 'rating')} imported, {done.known} known already.")
     for name, why in done.refused.items():
         print(printable(f"not imported  {name}: {why}"), file=sys.stderr)

@@ -275,6 +275,9 @@ def test_export_import_and_agreement(tmp_path: Path, capsys: pytest.CaptureFixtu
     file.write_text(json.dumps({"dataset": "d", "subject": "sub-01_T1w", "rating": "3", "artifacts": []}))
     rubbish.write_text("{")
     ratings = str(tmp_path / "ratings")
+    assert rate.main(["import", ratings, str(rubbish)]) == 1
+    assert "0 ratings imported" in capsys.readouterr().out
+    assert not Path(ratings).exists()
     assert rate.main(["import", ratings, str(file), "--rater", "Ann"]) == 0
     assert "1 rating imported" in capsys.readouterr().out
     assert rate.main(["import", ratings, str(file), str(rubbish)]) == 1

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -296,6 +297,26 @@ def test_ratings_of_pages_and_of_mriqcs_widget_come_in(tmp_path: Path) -> None:
     assert mriqc["subject"].tolist() == ["02", "02"]
     assert {reader.name for reader in store.readers()} == {"Ann", "Ben"}
     assert report_agreement(tmp_path, tmp_path / "agreement")
+
+
+def test_two_imports_at_once_mix_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [tmp_path / f"{number}.json" for number in (1, 2)]
+    for number, file in enumerate(files, start=1):
+        file.write_text(json.dumps({**MRIQC_RATING, "subject": f"sub-0{number}_T1w", "rating": number}))
+    issue, rival = Store.issue, Store(tmp_path / "ratings.sqlite", create=True)
+
+    def overtaken(store: Store, *given: Any) -> bool:
+        monkeypatch.setattr(Store, "issue", issue)
+        assert import_ratings(rival, files[1:], "Ben").taken == 1
+        return issue(store, *given)
+
+    monkeypatch.setattr(Store, "issue", overtaken)
+    store = Store(tmp_path / "ratings.sqlite")
+    assert import_ratings(store, files[:1], "Ben").taken == 1
+    table = read_ratings(tmp_path)
+    assert dict(zip(table["subject"], table["value"], strict=True)) == {"01": "1", "02": "2"}
+    store.close()
+    rival.close()
 
 
 @pytest.mark.parametrize(
