@@ -26,7 +26,7 @@ from bidsqa.models.ranking import LABELS_KEY
 from bidsqa.rating import read_items, read_ratings
 from bidsqa.rating.pictures import Gallery
 from bidsqa.training.export import half_rounded, to_onnx
-from bidsqa.training.rated_model import Result
+from bidsqa.training.rated_model import Result, check_unchanged
 from bidsqa.validation.diagnostic import accuracy_table, confusion_table
 from bidsqa.validation.temperature import calibration_error, fit_temperature
 
@@ -163,8 +163,9 @@ def graded(
         reading(number, len(told), code)
         content = items.get(code, {})
         try:
+            check_unchanged(content, gallery.look(content)["image"])
             stack = gallery.floats(content, 0)
-        except (InputError, OSError, KeyError) as error:
+        except (InputError, OSError, KeyError, IndexError) as error:
             skipped(str(content.get("path", code)), str(error))
             continue
         picture = prepare([stack[len(stack) // 2]])[0].astype(np.float16)
