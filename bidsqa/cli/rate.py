@@ -223,6 +223,7 @@ def _serve(given: list[str]) -> int:
     from bidsqa.cli.surroundings import prepare_environment, work_folder
     from bidsqa.rating.store import Store, store_path
 
+    options["raters"] = tuple(dict.fromkeys(_rater(name) for name in options["raters"]))
     settings, artifacts = settings_of(options), read_artifact_list(options["artifact_list"])
     scans = find_scans(root, options)
     store = Store(store_path(ratings), create=True)
@@ -233,6 +234,15 @@ def _serve(given: list[str]) -> int:
     finally:
         store.close()
     return FINE
+
+
+def _rater(told: str) -> str:
+    from bidsqa.rating.tasks import readers_name
+
+    try:
+        return readers_name(told)
+    except ValueError as error:
+        raise UsageError(f"--raters: {told!r} is no reader's name.", str(error)) from None
 
 
 def _run_app(
@@ -295,7 +305,10 @@ def _listen_for_enter(door: Door, place: Place, store: Store) -> None:
 
     def listen() -> None:
         for line in sys.stdin:
-            _invite(door, place, store, [line.strip()] if line.strip() else ())
+            try:
+                _invite(door, place, store, [_rater(line)] if line.strip() else ())
+            except UsageError as error:
+                print(error.hint, file=sys.stderr, flush=True)
 
     threading.Thread(target=listen, daemon=True, name="addresses").start()
 

@@ -28,6 +28,7 @@ from bidsqa.rating.tasks import (
     ArtifactChoice,
     Task,
     check_answer,
+    readers_name,
 )
 
 STATIC = {
@@ -122,12 +123,11 @@ class RatingApp:
 
     async def _set_reader(self, request: Request, visitor: Visitor) -> Response:
         try:
-            form = json.loads(await request.body())
-            name = " ".join(str(form["name"]).split())
-        except (ValueError, KeyError, TypeError, RecursionError):
+            name = readers_name(json.loads(await request.body())["name"])
+        except (KeyError, TypeError, RecursionError, json.JSONDecodeError):
             return JSONResponse({"error": "no name"}, status_code=400)
-        if not name or len(name) > LONGEST_NAME or not name.isprintable():
-            return JSONResponse({"error": f"Give 1 to {LONGEST_NAME} letters."}, status_code=400)
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, status_code=400)
         if visitor.reader is None:
             visitor.reader = (await run_in_threadpool(self.session.store.reader, name)).id
         return JSONResponse({"ok": True})

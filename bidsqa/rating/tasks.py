@@ -157,6 +157,20 @@ TASKS: dict[str, Task] = {
 }
 
 
+def readers_name(told: Any) -> str:
+    """A reader's name without needless blanks.
+
+    Raises
+    ------
+    ValueError
+        It is no name, in words.
+    """
+    name = " ".join(told.split()) if isinstance(told, str) else ""
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise ValueError(f"Give 1 to {LONGEST_NAME} letters.")
+    return name
+
+
 @dataclass(frozen=True)
 class ArtifactChoice:
     """An entry of the artifact list: its name in the file, the words, and the key that marks it."""

@@ -207,6 +207,8 @@ def test_the_shipped_rulers_are_asked_about_where_no_others_are_given(
         (["DATA", "OUT", "--rulers", "OUT"], "no ruler"),
         (["DATA", "OUT", "--rulers", "OUT", "--rulers-from-scans"], "both"),
         (["DATA", "OUT", "--artifact-list", "OUT/none.txt"], "can't be read"),
+        (["DATA", "OUT", "--raters", "Ann", " "], "no reader's name"),
+        (["DATA", "OUT", "--raters", "x" * 101], "1 to 100 letters"),
         (["DATA", "OUT", "--participant-label", "77"], "77"),
         (["DATA", "OUT", "--modalities", "PDw"], "no structural scan"),
         (["DATA", "DATA/ratings"], "inside the dataset"),

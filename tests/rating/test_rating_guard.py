@@ -141,6 +141,8 @@ def test_what_cant_be_written_or_understood_is_an_answer_not_a_crash() -> None:
     for body in ("[" * 100_000, "\ud800".encode("utf-16", "surrogatepass").decode("latin-1"), "5", "{}"):
         assert send("/api/likert/answer", body) == 400
         assert send("/reader", body) == 400
+    for name in ("", " \t", "x" * 101, "a\x07b", 5, None, ["Ann"]):
+        assert send("/reader", json.dumps({"name": name})) == 400
 
 
 async def reply_to(app: Any, path: str, body: bytes, headers: dict[str, str]) -> int:
