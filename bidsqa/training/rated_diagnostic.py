@@ -235,8 +235,8 @@ class RatedDiagnostic:
         content = to_onnx(WithMap(half_rounded(network)), example, WithMap.output_names, settings)
         before, after = (calibration_error(softmax(predicted, value), votes) for value in (1.0, temperature))
         note = (
-            f"Temperature {temperature:.2f}: the expected calibration error falls from {before:.2f} to {after:.2f} on "
-            "images of subjects not trained on."
+            f"Temperature {temperature:.2f}: the expected calibration error is {before:.2f} without it and {after:.2f} "
+            "with it, on images of subjects not trained on."
         )
         tables = [
             accuracy_table(softmax(predicted, temperature), votes, examples.subject, note),
