@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bidsqa.bids import names
 from bidsqa.bids.writing import write_atomic
-from bidsqa.group import cohort, protocols, sites, tables
+from bidsqa.group import cohort, preferred, protocols, sites, tables
 from bidsqa.group.rows import Row
 from bidsqa.plain_files import read_bytes
 from bidsqa.settings import RULER_MODEL
@@ -172,9 +172,22 @@ def _values(rows: Sequence[Row], rules: Rules | None) -> list[StudyValue]:
     found = []
     for key in [*chief, *(key for key in METRIC_KEYS if key in present and key not in chief)]:
         title, says, direction = _described(key)
+        if key == preferred.SCORE and preferred.CHANCE in present:
+            says = f"{says} {preferred.WHERE}"
         unit = SCORE_VALUES[key].unit if key in SCORE_VALUES else METRIC_KEYS[key].unit_of(key)
         found.append(StudyValue(key, title, says, direction, unit, key in chief, limits.get(key, ())))
+        if key == preferred.SCORE and preferred.CHANCE in present:
+            found.append(_chance_to_be_preferred())
     return found
+
+
+def _chance_to_be_preferred() -> StudyValue:
+    """Each scan beside the study's median scan, which only a study has."""
+    from bidsqa.models import SCORES
+    from bidsqa.report.study_scan import StudyValue
+
+    says = SCORES[preferred.SCORE].parts["p_better"].partition(";")[0]
+    return StudyValue(preferred.CHANCE, preferred.TITLE, f"{says}.", "higher is better", chief=False)
 
 
 def _limits(rows: Sequence[Row], rules: Rules | None) -> dict[str, list[Limit]]:

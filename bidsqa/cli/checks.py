@@ -185,6 +185,19 @@ def make_folder(folder: Path, what: str) -> None:
         raise UsageError(f"The {what} folder {folder} can't be written: {reason}.", "Give another folder.")
 
 
+def check_writable(folder: Path, what: str) -> None:
+    """A folder that is made later can be made and written, as far as its nearest parent tells.
+
+    Raises
+    ------
+    UsageError
+    """
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    reason = "no permission to write" if there.is_dir() else f"{there} is no folder"
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"The {what} folder {folder} can't be written: {reason}.", "Give another folder.")
+
+
 def check_models(names: Sequence[str]) -> tuple[str, ...]:
     """Names of models that give scores, without doubles; the default ones where none is named.
 

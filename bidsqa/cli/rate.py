@@ -223,6 +223,7 @@ def _serve(given: list[str]) -> int:
     from bidsqa.cli.surroundings import prepare_environment, work_folder
     from bidsqa.rating.store import Store, store_path
 
+    options["raters"] = tuple(dict.fromkeys(_rater(name) for name in options["raters"]))
     settings, artifacts = settings_of(options), read_artifact_list(options["artifact_list"])
     scans = find_scans(root, options)
     store = Store(store_path(ratings), create=True)
@@ -233,6 +234,15 @@ def _serve(given: list[str]) -> int:
     finally:
         store.close()
     return FINE
+
+
+def _rater(told: str) -> str:
+    from bidsqa.rating.tasks import readers_name
+
+    try:
+        return readers_name(told)
+    except ValueError as error:
+        raise UsageError(f"--raters: {told!r} is no reader's name.", str(error)) from None
 
 
 def _run_app(
@@ -295,7 +305,10 @@ def _listen_for_enter(door: Door, place: Place, store: Store) -> None:
 
     def listen() -> None:
         for line in sys.stdin:
-            _invite(door, place, store, [line.strip()] if line.strip() else ())
+            try:
+                _invite(door, place, store, [_rater(line)] if line.strip() else ())
+            except UsageError as error:
+                print(error.hint, file=sys.stderr, flush=True)
 
     threading.Thread(target=listen, daemon=True, name="addresses").start()
 
@@ -349,7 +362,7 @@ def _export(given: list[str]) -> int:
 
 def _import(given: list[str]) -> int:
     from bidsqa.cli.progress import count, printable
-    from bidsqa.rating.importing import import_ratings
+    from bidsqa.rating.importing import Imported, add_ratings, read_files
     from bidsqa.rating.store import Store, store_path
 
     parser = _small_parser("import", "Takes in ratings (JSON) of MRIQC's widget and of the form on bidsqa's pages.")
@@ -357,11 +370,14 @@ def _import(given: list[str]) -> int:
     parser.add_argument("files", metavar="FILE", nargs="+", help="JSON files")
     parser.add_argument("--rater", metavar="NAME", help="who rated, where the files don't tell")
     asked = parser.parse_args(given)
-    store = Store(store_path(Path(asked.ratings).expanduser().absolute()), create=True)
-    try:
-        done = import_ratings(store, [Path(name).expanduser() for name in asked.files], asked.rater)
-    finally:
-        store.close()
+    ratings, refused = read_files([Path(name).expanduser() for name in asked.files], asked.rater)
+    done = Imported(refused=refused)
+    if ratings:
+        store = Store(store_path(Path(asked.ratings).expanduser().absolute()), create=True)
+        try:
+            done = add_ratings(store, ratings, refused)
+        finally:
+            store.close()
     print(f"{count(done.taken, 'rating')} imported, {done.known} known already.")
     for name, why in done.refused.items():
         print(printable(f"not imported  {name}: {why}"), file=sys.stderr)

@@ -84,7 +84,8 @@ def build_parser() -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"bidsqa {bidsqa.__version__}", help="print the version")
-    tasks = parser.add_subparsers(title="tasks", metavar="TASK", dest="task", required=True)
+    # not "task", which is an option of one of them
+    tasks = parser.add_subparsers(title="tasks", metavar="TASK", dest="trained", required=True)
     for task, says in TASKS.items():
         own = tasks.add_parser(
             task,
@@ -126,12 +127,12 @@ def parse(arguments: Sequence[str]) -> Asked:
         raise UsageError("Task and folders are missing.", "Example: bidsqa-train severity BIDS_DIR OUT_DIR")
     parser = build_parser()
     given = vars(parser.parse_args(list(arguments)))
-    table = {option.key: option for option in OPTIONS_OF[given["task"]]}
+    table = {option.key: option for option in OPTIONS_OF[given["trained"]]}
     if "config_file" in given:
         from bidsqa.cli.config import config_arguments
 
         words = config_arguments(Path(given["config_file"]).expanduser(), table)
-        given = {**vars(parser.parse_args([given["task"], given["bids_dir"], given["output_dir"], *words])), **given}
+        given = {**vars(parser.parse_args([given["trained"], given["bids_dir"], given["output_dir"], *words])), **given}
     options: dict[str, Any] = {}
     for key, option in table.items():
         value = given.get(key, option.default)
@@ -141,7 +142,7 @@ def parse(arguments: Sequence[str]) -> Asked:
             value = Path(value).expanduser().absolute()
         options[key] = value
     root, out = (Path(given[name]).expanduser().absolute() for name in ("bids_dir", "output_dir"))
-    return Asked(given["task"], root, out, options, {key: options[key] for key in table if key in given})
+    return Asked(given["trained"], root, out, options, {key: options[key] for key in table if key in given})
 
 
 def command_of(asked: Asked) -> str:

@@ -37,12 +37,13 @@ def train_on_ratings(asked: Asked) -> int:
     Stopped
         By a signal; the same command goes on.
     """
-    from bidsqa.cli.checks import make_folder
+    from bidsqa.cli.checks import check_writable
     from bidsqa.cli.train_progress import TrainingProgress
     from bidsqa.training.rated_training import train_rated
 
     job = make_rated_job(asked)
-    make_folder(job.out, "output")
+    # made when the ratings turn out to be usable, which takes a while
+    check_writable(job.out, "output")
     progress = TrainingProgress(sys.stderr, live=sys.stderr.isatty())
     stop = GentleStop()
     try:
@@ -80,6 +81,8 @@ def make_rated_job(asked: Asked) -> RatedJob:
     minutes = DEFAULT_MINUTES if options["minutes"] is None and options["steps"] is None else options["minutes"]
     model, architecture = RATED[asked.task], options["architecture"]
     start = start_of(options.get("start"), model.starts.get(architecture))
+    if start is not None:
+        model.check_start(architecture, start)
     recipe = RatedRecipe(
         model=asked.task,
         architecture=architecture,
@@ -116,10 +119,9 @@ def start_of(asked: str | None, shipped: Path | None) -> Path | None:
         if shipped is not None and not shipped.is_file():
             raise WeightsError(f"This installation has no {shipped.name} to start from.", "Install bidsqa again.")
         return shipped
-    path = Path(asked).expanduser().absolute()
-    if not path.is_file():
-        raise UsageError(f"--start: the file {path} doesn't exist.", "Give shipped, none or the path of weights.")
-    return path
+    from bidsqa.training.own_recipe import start_file
+
+    return start_file(asked, "weights")
 
 
 def readers_picks(asked: Asked) -> list[Pick]:

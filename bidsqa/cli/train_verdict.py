@@ -32,12 +32,14 @@ def fit_from_ratings(asked: Asked) -> int:
     if find_spec("sklearn") is None:
         raise UsageError("Fitting a verdict needs scikit-learn.", "Install bidsqa with its extra: bidsqa[training]")
     from bidsqa.bids.writing import write_atomic
+    from bidsqa.cli.checks import check_writable
     from bidsqa.training.acceptance import acceptance
     from bidsqa.training.verdict_fit import fit_verdict
 
     out, options = asked.options["out"], asked.options
     if out.exists() and not options["force"]:
         raise UsageError(f"{out} exists.", "Give another --out, or --force to replace it.")
+    check_writable(out.parent, "output")
     table = read_group(asked.bids_dir)
     if not asked.output_dir.exists():
         raise UsageError(f"There are no ratings at {asked.output_dir}.", "Make them: bidsqa-rate BIDS_DIR RATINGS")

@@ -11,6 +11,11 @@ from bidsqa.group.rows import Row
 from bidsqa.models.preference import preference
 
 SCORE, TIE, CHANCE = "ranking", "ranking_tie", "ranking_p_better"
+TITLE = "Better than the median scan (chance)"
+WHERE = (
+    "How likely a reader is to prefer the scan to the study's median scan of its suffix stands in the tables "
+    f"({CHANCE}) and among the values of the plots."
+)
 DIGITS = 4
 
 

@@ -121,7 +121,8 @@ class EfficientNetRanker(nn.Module):
     Parameters
     ----------
     reference : bool
-        True: of the difference to a reference; False: of the slice alone.
+        True: of the difference to a reference, of which larger ones are resized to 224 x 224, as published; False: of
+        the slice alone, whose pixels keep their size.
     """
 
     output_names: ClassVar[tuple[str, ...]] = ("score",)
@@ -130,6 +131,7 @@ class EfficientNetRanker(nn.Module):
 
     def __init__(self, reference: bool = True) -> None:
         super().__init__()
+        self.reference = reference
         self.input_names: tuple[str, ...] = ("difference",) if reference else ("slices",)
         mean, deviation = (DIFFERENCE_MEAN, DIFFERENCE_SD) if reference else ((SLICE_MEAN,), (SLICE_SD,))
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
@@ -139,10 +141,11 @@ class EfficientNetRanker(nn.Module):
         self.output = nn.Linear(FEATURES, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 2 or 1, H, W), larger ones resized to 224 x 224, to scores (N, 1)."""
+        """(N, 2 or 1, H, W) to scores (N, 1)."""
         size = (INPUT_SIZE, INPUT_SIZE)
-        # smaller ones are cut-outs, whose pixels are to keep their size
-        if max(images.shape[-2:]) > INPUT_SIZE:
+        # smaller ones are cut-outs, whose pixels are to keep their size; slices come at 1 mm in windows of that size,
+        # and their network is exported, where a question about the size would become a constant
+        if self.reference and max(images.shape[-2:]) > INPUT_SIZE:
             images = nn.functional.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
         scores: Tensor = self.output(self.backbone(self.colours((images - self.mean) / self.deviation)))
         return scores

@@ -53,6 +53,12 @@ class QualityLoss(nn.Module):
         self.reduction = reduction
         self.network = _read(SHIPPED if weights is None else Path(weights))
 
+    def train(self, mode: bool = True) -> QualityLoss:
+        """The network stays as it is: in a model that is being trained its dropout would make the loss random."""
+        super().train(mode)
+        self.network.eval()
+        return self
+
     def forward(self, image: Tensor, reference: Tensor) -> Tensor:
         """The loss.
 
@@ -64,7 +70,8 @@ class QualityLoss(nn.Module):
         Returns
         -------
         Tensor
-            A scalar, or shape (N,) without reduction; 0 where both are the same, higher is worse.
+            A scalar, or shape (N,) without reduction; 0 where both are the same, higher is worse. It is computed in the
+            precision of the loss (float32; ``loss.double()``), whatever that of the images and of an autocast is.
 
         Raises
         ------
@@ -76,8 +83,14 @@ class QualityLoss(nn.Module):
                 f"image {tuple(image.shape)} and reference {tuple(reference.shape)} don't fit",
                 f"both must have the shape (N, 1, H, W) with sides of at least {SMALLEST} pixels",
             )
+        dtype = self.network.input_weight.dtype
+        # unsigned whole numbers have no negative differences
+        image, reference = (one if one.is_complex() else one.to(dtype) for one in (image, reference))
         scale = reference.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-        scores = self.network(parts((image - reference) / scale))[:, 0]
+        difference = parts((image - reference) / scale).to(dtype)
+        # sums of squares leave the range of float16
+        with torch.autocast(difference.device.type, enabled=False):
+            scores = self.network(difference)[:, 0]
         if self.reduction == "none":
             return scores
         return scores.mean() if self.reduction == "mean" else scores.sum()

@@ -85,7 +85,7 @@ def draw_jaccard(table: pd.DataFrame, codes: Sequence[str], levels: Sequence[str
         for axis, (one, two) in zip(axes.flat, pairs, strict=False):
             own = table[(table["rater_1"] == one) & (table["rater_2"] == two)]
             values = own["jaccard"].astype(float).to_numpy().reshape(len(levels), len(levels))
-            _matrix(axis, values, levels, levels, f"{title}: Jaccard")
+            _matrix(axis, values, levels, levels, f"{title}\nJaccard")
             axis.set_ylabel(one)
             axis.set_xlabel(two)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 from typing import Any
@@ -27,6 +28,7 @@ from bidsqa.rating.tasks import (
     ArtifactChoice,
     Task,
     check_answer,
+    readers_name,
 )
 
 STATIC = {
@@ -85,7 +87,12 @@ class RatingApp:
             task = request.path_params.get("task")
             if task is not None and task not in self.session.tasks:
                 return Response(status_code=404)
-            return await handler(request, visitor)
+            try:
+                return await handler(request, visitor)
+            except sqlite3.OperationalError as error:
+                # the disk is full, or another program holds the file: the browser keeps the answer and tries again
+                self.session.tell(f"The ratings can't be read or written: {error}.")
+                return JSONResponse({"error": "the ratings can't be read or written"}, status_code=503)
 
         return guarded
 
@@ -116,12 +123,11 @@ class RatingApp:
 
     async def _set_reader(self, request: Request, visitor: Visitor) -> Response:
         try:
-            form = json.loads(await request.body())
-            name = " ".join(str(form["name"]).split())
-        except (ValueError, KeyError, TypeError):
+            name = readers_name(json.loads(await request.body())["name"])
+        except (KeyError, TypeError, RecursionError, json.JSONDecodeError):
             return JSONResponse({"error": "no name"}, status_code=400)
-        if not name or len(name) > LONGEST_NAME or not name.isprintable():
-            return JSONResponse({"error": f"Give 1 to {LONGEST_NAME} letters."}, status_code=400)
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, status_code=400)
         if visitor.reader is None:
             visitor.reader = (await run_in_threadpool(self.session.store.reader, name)).id
         return JSONResponse({"ok": True})
@@ -160,7 +166,7 @@ class RatingApp:
             return JSONResponse({"error": "no such item"}, status_code=404)
         except ClientDisconnect:
             return Response(status_code=400)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return JSONResponse({"error": str(error)}, status_code=400)
         return JSONResponse({"saved": True})
 

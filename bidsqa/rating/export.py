@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import bidsqa
 from bidsqa.bids.writing import write_changed
 from bidsqa.rating.consensus import CONSENSUS_COLUMNS, consensus_of
@@ -114,7 +116,7 @@ def _cell(value: Any) -> str:
         return json.dumps(value)
     if value is None or value is pd.NA or value != value:
         return "n/a"
-    if isinstance(value, bool) or type(value).__name__ == "bool_":
+    if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"
     if isinstance(value, float):
         return f"{value:.6g}" if abs(value) < 1e6 else str(value)

@@ -112,8 +112,7 @@ def refuse(method: str, headers: Headers, hosts: tuple[str, ...] = LOOPBACK_NAME
     if _name(host) not in hosts:
         return "This app answers only to this machine's own address."
     origin = headers.get("origin")
-    same = origin is not None and urlsplit(origin).scheme == "http" and urlsplit(origin).netloc == host
-    if origin is not None and not same:
+    if origin is not None and not _same_place(origin, host):
         return "The request came from another site's page."
     if method not in ("GET", "HEAD"):
         if origin is None:
@@ -122,6 +121,14 @@ def refuse(method: str, headers: Headers, hosts: tuple[str, ...] = LOOPBACK_NAME
         if not size.isdigit() or int(size) > LARGEST_BODY:
             return "The request is too large."
     return None
+
+
+def _same_place(origin: str, host: str) -> bool:
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # no address at all
+        return False
+    return parts.scheme == "http" and parts.netloc == host
 
 
 def _name(host: str) -> str:

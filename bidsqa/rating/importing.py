@@ -60,21 +60,33 @@ def import_ratings(store: Store, files: Sequence[Path], rater: str | None = None
     rater : str, optional
         Who rated, where the files don't tell.
     """
-    done = Imported()
+    ratings, refused = read_files(files, rater)
+    return add_ratings(store, ratings, refused)
+
+
+def read_files(files: Sequence[Path], rater: str | None = None) -> tuple[list[Outside], dict[str, str]]:
+    """The ratings in files, and why a file holds none, by its name."""
+    found: list[Outside] = []
+    refused: dict[str, str] = {}
     for path in files:
         try:
             if path.stat().st_size > LARGEST_FILE:
                 raise ValueError("the file is far too large")
             content = json.loads(path.read_text(encoding="utf-8-sig"))
-            ratings = [read_outside(entry, rater) for entry in (content if isinstance(content, list) else [content])]
+            found += [read_outside(entry, rater) for entry in (content if isinstance(content, list) else [content])]
         except OSError as error:
-            done.refused[path.name] = error.strerror or "it can't be read"
+            refused[path.name] = error.strerror or "it can't be read"
         except (ValueError, RecursionError) as error:
-            done.refused[path.name] = "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
-        else:
-            for rating in ratings:
-                new = _add(store, rating)
-                done.taken, done.known = done.taken + new, done.known + (not new)
+            refused[path.name] = "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
+    return found, refused
+
+
+def add_ratings(store: Store, ratings: Sequence[Outside], refused: dict[str, str]) -> Imported:
+    """Put ratings into the store, each once."""
+    done = Imported(refused=refused)
+    for rating in ratings:
+        new = _add(store, rating)
+        done.taken, done.known = done.taken + new, done.known + (not new)
     return done
 
 
@@ -176,11 +188,11 @@ def _add(store: Store, rating: Outside) -> bool:
     reader = store.reader(rating.rater)
     item = store.add_items(rating.task, [{"path": rating.name, "subject": subject}])[0]
     shown = {"time": rating.about["time"]} if rating.about.get("time") else {}
-    history = store.trials(rating.task, reader.id)
-    store.issue(
-        reader.id, rating.task, len(history), Proposal(item, "imported", "fixed", 0), {**shown, "import": rating.about}
-    )
-    trial = store.trials(rating.task, reader.id)[-1]
+    proposal, shown = Proposal(item, "imported", "fixed", 0), {**shown, "import": rating.about}
+    place = len(store.trials(rating.task, reader.id))
+    while not store.issue(reader.id, rating.task, place, proposal, shown):
+        place += 1  # another import of this reader's ratings was faster
+    trial = next(one for one in store.trials(rating.task, reader.id) if one.position == place)
     try:
         store.answer(trial, rating.given)
     except AlreadyAnswered:  # the same file is being imported by another process

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsqa.errors import UsageError
+from bidsqa.rating.imported_tasks import IMPORTED
 from bidsqa.rating.store import Store, store_path
-from bidsqa.rating.tasks import TASKS
+from bidsqa.rating.tasks import SKIP, TASKS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COUNTED = ("main", "repeat", "imported")
 RATINGS_SUFFIX, ITEMS_SUFFIX = "_ratings.tsv", "_items.json"
+HINT = "Give what bidsqa-rate wrote, or its export: bidsqa-rate export RATINGS OUT"
 # name of a column to what it tells; the dictionary of an export is made from it
 COLUMNS: Mapping[str, str] = {
     "rater": "Code of the reader; the name is only in the store.",
@@ -92,11 +94,9 @@ def read_ratings(
     import pandas as pd
 
     place = Path(path)
-    exported = _exported(place, RATINGS_SUFFIX)
+    exported = _exported(place)
     if exported:
-        texts = dict.fromkeys(("rater", "subject", "item", "value", "judgement", "trial", "expected", "sha256"), str)
-        table = pd.concat([pd.read_csv(file, sep="\t", na_values="n/a", dtype=texts) for file in exported])
-        table["artifacts"] = [json.loads(text) for text in table["artifacts"]]
+        table = pd.concat([_read_export(file) for file in exported])
     else:
         store = Store(store_path(place))
         try:
@@ -111,6 +111,40 @@ def read_ratings(
     return table[kept].reset_index(drop=True).convert_dtypes()
 
 
+def _read_export(file: Path) -> pd.DataFrame:
+    """One table of an export.
+
+    Raises
+    ------
+    UsageError
+        It isn't one.
+    """
+    import pandas as pd
+
+    if not file.is_file():
+        raise UsageError(f"There are no ratings in {file}.", HINT)
+    texts = dict.fromkeys(("rater", "subject", "item", "value", "judgement", "trial", "expected", "sha256"), str)
+    try:
+        table = pd.read_csv(file, sep="\t", na_values="n/a", dtype=texts)
+        missing = [name for name in COLUMNS if name not in table.columns]
+        if missing:
+            raise ValueError(f"it has no column {missing[0]!r}")
+        table["artifacts"] = [json.loads(text) for text in table["artifacts"]]
+        for task, value in {*zip(table["task"], table["value"], strict=True)}:
+            _check_known(str(task), value)
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{file} can't be used as ratings: {' '.join(str(error).split())[:120]}.", HINT) from error
+    return table
+
+
+def _check_known(task: str, value: Any) -> None:
+    """The task is one of ours and the answer, where it isn't missing, one of the task's; ValueError if not."""
+    if task not in TASKS and task not in IMPORTED:
+        raise ValueError(f"there is no task {task!r}")
+    if isinstance(value, str) and value != SKIP and task in TASKS and value not in TASKS[task].values:
+        raise ValueError(f"{value!r} is no answer of {task}")
+
+
 def read_items(path: str | Path) -> dict[str, dict[str, Any]]:
     """How the pictures of each item are made: code to its content with ``task`` and what was ``shown``.
 
@@ -123,13 +157,24 @@ def read_items(path: str | Path) -> dict[str, dict[str, Any]]:
     -------
     dict
         See :mod:`bidsqa.rating.items`; :class:`bidsqa.rating.pictures.Gallery` makes the pictures.
+
+    Raises
+    ------
+    UsageError
+        There are no ratings, or the items are missing beside an export of them.
     """
     place = Path(path)
-    exported = _exported(place, ITEMS_SUFFIX)
+    exported = _exported(place)
     if exported:
         items: dict[str, dict[str, Any]] = {}
-        for file in exported:
-            items.update(json.loads(file.read_text(encoding="utf-8")))
+        for table in exported:
+            file = table.with_name(table.name.removesuffix(RATINGS_SUFFIX) + ITEMS_SUFFIX)
+            try:
+                items.update(json.loads(file.read_text(encoding="utf-8")))
+            except FileNotFoundError:
+                raise UsageError(f"Beside {table} there is no {file.name}.", HINT) from None
+            except (OSError, ValueError, TypeError) as error:
+                raise UsageError(f"{file} can't be read: {error}.", HINT) from error
         return items
     store = Store(store_path(place))
     try:
@@ -145,11 +190,11 @@ def read_items(path: str | Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _exported(place: Path, suffix: str) -> list[Path]:
-    """The files of an export, none where the place is a store."""
+def _exported(place: Path) -> list[Path]:
+    """The tables of an export, none where the place is a store."""
     if place.name.endswith(RATINGS_SUFFIX):
-        return [place.with_name(place.name.removesuffix(RATINGS_SUFFIX) + suffix)]
-    return sorted(place.glob(f"*{suffix}")) if place.is_dir() and not store_path(place).is_file() else []
+        return [place]
+    return sorted(place.glob(f"*{RATINGS_SUFFIX}")) if place.is_dir() and not store_path(place).is_file() else []
 
 
 def _merge_shown(kept: dict[str, Any], shown: Mapping[str, Any]) -> None:

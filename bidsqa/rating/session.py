@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ from bidsqa.errors import InputError
 from bidsqa.rating.items import Settings
 from bidsqa.rating.pictures import CLEAN, SERIES, Gallery
 from bidsqa.rating.planning import Planner, Pool
-from bidsqa.rating.store import AlreadyAnswered, Proposal, Store, Trial
+from bidsqa.rating.store import AlreadyAnswered, Item, Proposal, Store, Trial
 from bidsqa.rating.tasks import Given, Task
 
 LEFT, RIGHT, REFERENCE, IMAGE = "left", "right", "reference", "image"
@@ -36,7 +36,7 @@ class Session:
     def __init__(
         self, store: Store, gallery: Gallery, pools: Mapping[str, Pool], settings: Settings, tell: Callable[[str], None]
     ) -> None:
-        self.store, self.gallery, self.settings, self._tell = store, gallery, settings, tell
+        self.store, self.gallery, self.settings, self.tell = store, gallery, settings, tell
         self._unusable: set[int] = set()
         self._planners = {
             task: Planner(store, task, pool, settings.seed, self._unusable) for task, pool in pools.items()
@@ -63,24 +63,27 @@ class Session:
         with self._planning:
             while True:
                 history = self.store.trials(task, reader)
-                waiting = [trial for trial in history if trial.value is None]
+                waiting = [trial for trial in history if trial.value is None and trial.item not in self._unusable]
                 if waiting:
-                    return waiting[0]
-                proposal = self._planners[task].propose(reader, history)
+                    # its scan may be gone since it was issued
+                    if self._look(self.store.item(waiting[0].item), _versions(waiting[0])) is not None:
+                        return waiting[0]
+                    continue
+                shown_before = [trial for trial in history if trial.value is not None]
+                proposal = self._planners[task].propose(reader, shown_before)
                 if proposal is None:
                     return None
-                shown = self._look(proposal)
+                shown = self._look(proposal.item, _versions(proposal))
                 if shown is not None:
                     self.store.issue(reader, task, len(history), proposal, shown)
 
-    def _look(self, proposal: Proposal) -> dict[str, Any] | None:
+    def _look(self, item: Item, versions: Sequence[int]) -> dict[str, Any] | None:
         """What the pictures will show; None, and the item is passed over from now on, where they can't be made."""
-        item = proposal.item
         try:
-            return self.gallery.look(item.content, _versions(proposal))
+            return self.gallery.look(item.content, versions)
         except InputError as error:
             self._unusable.add(item.id)
-            self._tell(f"{item.content.get('path', item.code)} is left out: {error}")
+            self.tell(f"{item.content.get('path', item.code)} is left out: {error}")
             return None
 
     def payload(self, reader: int, task: str) -> dict[str, Any]:
@@ -133,10 +136,10 @@ class Session:
                 if slot not in self._single_slots(trial) or version is None:
                     return None
                 return self.gallery.png(content, trial.shown, "image", version, index)
-            if not (SERIES in content and slot.startswith("v") and slot[1:].isdigit()):
+            if not (SERIES in content and slot.startswith("v") and slot[1:].isdecimal()):
                 return None
             return self.gallery.png(content, trial.shown, SERIES, int(slot[1:]), index)
-        except IndexError:
+        except (IndexError, ValueError, InputError):
             return None
 
     def answer(self, reader: int, task: str, code: str, given: Given) -> None:
@@ -183,8 +186,8 @@ class Session:
             return  # told when its turn comes
 
 
-def _versions(proposal: Proposal) -> list[int]:
-    return [version for version in (proposal.left_item, proposal.right_item) if version is not None]
+def _versions(shown: Proposal | Trial) -> list[int]:
+    return [version for version in (shown.left_item, shown.right_item) if version is not None]
 
 
 def _slot(name: str, about: Mapping[str, Any]) -> dict[str, Any]:

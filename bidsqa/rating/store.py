@@ -7,12 +7,12 @@ back is a new row without a value. Of each trial the newest row counts.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -186,8 +186,12 @@ class Store:
 
     def _prepare(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
+        found = _columns(self._connection)
+        if version > SCHEMA_VERSION and set(TABLES) <= set(found):
             raise UsageError(f"{self.path} was written by a later version of bidsqa.", "Use that version.")
+        # before anything is written: another program's file must stay as it is
+        if not _is_store(version, found):
+            raise sqlite3.DatabaseError("it is another program's database")
         self._connection.execute("PRAGMA journal_mode = WAL")
         # a commit returns only when the answer is on the disk
         self._connection.execute("PRAGMA synchronous = FULL")
@@ -208,7 +212,7 @@ class Store:
         with self._lock:
             self._connection.close()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that no other process can come between."""
         with self._lock:
@@ -345,6 +349,26 @@ class Store:
                  json.dumps(list(view)), bidsqa.__version__, supersedes, now()),
             )  # fmt: skip
         return int(made.lastrowid or 0)
+
+
+def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    """Names of the columns by table."""
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    return {
+        str(table["name"]): {str(row[0]) for row in connection.execute("SELECT name FROM pragma_table_info(?)", table)}
+        for table in tables.fetchall()
+    }
+
+
+def _is_store(version: int, found: Mapping[str, set[str]]) -> bool:
+    """Whether these are the columns of a store; of one that is just being made some tables are missing yet."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as model:
+        model.row_factory = sqlite3.Row
+        model.executescript(_SCHEMA)
+        wanted = _columns(model)
+    if version == 0:
+        return all(wanted.get(table) == columns for table, columns in found.items())
+    return version == SCHEMA_VERSION and all(columns <= found.get(table, set()) for table, columns in wanted.items())
 
 
 def _item(row: sqlite3.Row) -> Item:

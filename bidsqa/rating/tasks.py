@@ -157,6 +157,20 @@ TASKS: dict[str, Task] = {
 }
 
 
+def readers_name(told: Any) -> str:
+    """A reader's name without needless blanks.
+
+    Raises
+    ------
+    ValueError
+        It is no name, in words.
+    """
+    name = " ".join(told.split()) if isinstance(told, str) else ""
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise ValueError(f"Give 1 to {LONGEST_NAME} letters.")
+    return name
+
+
 @dataclass(frozen=True)
 class ArtifactChoice:
     """An entry of the artifact list: its name in the file, the words, and the key that marks it."""
@@ -271,16 +285,21 @@ def check_answer(task: Task, given: Mapping[str, Any], artifacts: tuple[str, ...
         rt_ms=_time(given.get("rt_ms")),
         idle=given.get("idle") is True,
         confidence=confidence,
-        comment=comment,
+        # a browser may cut a letter of two halves in the middle; no file takes the half
+        comment=comment.encode("utf-8", "replace").decode("utf-8"),
         view=_events(given.get("view")),
         supersedes=supersedes,
     )
 
 
 def _time(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value)
+    try:
+        found = float(value)
+    except OverflowError:  # JSON's whole numbers have any length
+        return None
+    return found if math.isfinite(found) and found >= 0 else None
 
 
 def _events(given: Any) -> tuple[dict[str, Any], ...]:

@@ -7,6 +7,7 @@ Colours come from the page's style sheet by class; a mark's shape tells the same
 from __future__ import annotations
 
 import statistics
+import textwrap
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 360, 150
 LEFT, RIGHT, TOP, BOTTOM = 34, 62, 8, 26
+# of a band's name in the margin at the right
+NAME_LETTERS, LINE_HEIGHT = 10, 12
 STRIP_WIDTH, ROW_HEIGHT = 460, 26
 # longer names of groups get a line of their own above their row
 SIDE_NAME, SIDE_WIDTH, NAME_HEIGHT = 14, 96, 18
@@ -136,12 +139,22 @@ def _bands(readings: Sequence[tuple[str, float, float]], bottom: float, top: flo
             f'width="{WIDTH - LEFT - RIGHT}" height="{span:.1f}"/>'
         )
         if span > 9:
-            parts.append(
-                f'<text class="tick" x="{WIDTH - RIGHT + 5}" y="{(y(upper) + span / 2 + 4):.1f}">{escape(name)}</text>'
-            )
+            parts += _band_name(name, y(upper) + span / 2, span)
         if bottom < low < top:
             parts.append(f'<text class="tick" x="{LEFT - 4}" y="{y(low) + 4:.1f}" text-anchor="end">{low:g}</text>')
     return "".join(parts)
+
+
+def _band_name(name: str, middle: float, span: float) -> list[str]:
+    """A band's name at the right, in as many lines as the margin and the band's height ask for."""
+    lines = textwrap.wrap(name, NAME_LETTERS, break_long_words=False) or [""]
+    room = max(int(span // LINE_HEIGHT), 1)
+    shown = [*lines[: room - 1], f"{lines[room - 1]}…"] if len(lines) > room else lines
+    first = middle + 4 - LINE_HEIGHT * (len(shown) - 1) / 2
+    return [
+        f'<text class="tick" x="{WIDTH - RIGHT + 5}" y="{first + LINE_HEIGHT * at:.1f}">{escape(line)}</text>'
+        for at, line in enumerate(shown)
+    ]
 
 
 def _grade(place: int, count: int) -> str:

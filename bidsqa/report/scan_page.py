@@ -37,7 +37,15 @@ EXTRAS = {
     "cause": "likely cause",
     "p_motion": "probability of motion (median of the slices)",
     "moved_share": "share of slices that look moved",
+    "p_better_than_clean": "chance that a reader calls it better than a typical clean scan",
+    "share_non_diagnostic": "share of slices that are more likely non-diagnostic than not",
+    "label_source": "whose opinion was learned",
     **{f"families {name}": f"severity by {name}" for name in ("noise", "motion", "ghosting", "bias", "blur")},
+}
+# of words that stand for more than they say
+IN_WORDS = {
+    ("label_source", "synthetic"): "synthetic readers: a formula, no person",
+    ("label_source", "readers"): "readers of the site that trained it",
 }
 EXTRA_DIGITS = 3  # as the score itself has
 STUDY_PAGE = "group.html"
@@ -169,7 +177,7 @@ def _score(name: str, record: Record, ready: Mapping[str, Any]) -> dict[str, Any
         "version": str(used.get("version", "")) if isinstance(used, dict) else "",
         "charts": _slice_charts(row, name, score),
         "warnings": [str(text) for text in entries(score.get("outside_domain"))],
-        "extras": [(EXTRAS[key], text) for key, text in _extras(score) if key in EXTRAS],
+        "extras": [(EXTRAS[key], IN_WORDS.get((key, text), text)) for key, text in _extras(score) if key in EXTRAS],
         "details": [(key.replace("_", " "), text) for key, text in _extras(score) if key not in EXTRAS],
     }
 

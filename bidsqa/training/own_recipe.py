@@ -16,6 +16,28 @@ FOLDER = "training"
 FILE = "recipe.json"
 
 
+def start_file(asked: str, what: str) -> Path:
+    """The file of a user's ``--start``.
+
+    Parameters
+    ----------
+    asked : str
+        As the user wrote it.
+    what : str
+        What is wanted, for the hint.
+
+    Raises
+    ------
+    UsageError
+        It is missing or a folder.
+    """
+    path = Path(asked).expanduser().absolute()
+    if path.is_file():
+        return path
+    problem = f"{path} is a folder" if path.is_dir() else f"the file {path} doesn't exist"
+    raise UsageError(f"--start: {problem}.", f"Give shipped, none or the path of {what}.")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What decides the weights besides the length; a training goes on only where all of it is the same.

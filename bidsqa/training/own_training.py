@@ -22,7 +22,7 @@ from bidsqa.training.machine import Machine
 from bidsqa.training.own_card import Told, write_card
 from bidsqa.training.own_model import OwnModel
 from bidsqa.training.own_noise_motion import OwnNoiseMotion
-from bidsqa.training.own_recipe import FOLDER, Budget, Kept, Recipe, check_same, read_kept
+from bidsqa.training.own_recipe import FOLDER, Budget, Kept, Recipe, check_same, read_kept, start_file
 from bidsqa.training.own_scans import MINIMUM_SUBJECTS, Reading, Split, evenly, of_side, read_clean
 from bidsqa.training.own_severity import OwnSeverity
 from bidsqa.training.own_ssim import OwnSsim
@@ -125,9 +125,7 @@ def start_weights(model: str, start: str) -> Path | None:
     """
     if start == "none":
         return None
-    path = MODELS[model].path if start == "shipped" else Path(start).expanduser().absolute()
-    if start != "shipped" and not path.is_file():
-        raise UsageError(f"--start: the file {path} doesn't exist.", "Give shipped, none or the path of an .onnx file.")
+    path = MODELS[model].path if start == "shipped" else start_file(start, "an .onnx file")
     if path.suffix != ".onnx":
         raise UsageError(f"--start: {path.name} is no .onnx file.", "Give weights that bidsqa-train wrote.")
     network = load_network(model, weights=None if start == "shipped" else path)

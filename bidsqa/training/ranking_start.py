@@ -27,6 +27,33 @@ SHIPPED: Mapping[str, Path] = MappingProxyType(
 OTHERS = "give other weights to start from"
 
 
+def check_start(architecture: str, path: Path) -> dict[str, Tensor]:
+    """The classifier's tensors of weights that can be gone on from.
+
+    Parameters
+    ----------
+    architecture : str
+    path : Path
+        ``.onnx`` or ``.safetensors`` that bidsqa wrote.
+
+    Raises
+    ------
+    WeightsError
+        No weights of this model, of another architecture, or without their classifier.
+    """
+    settings = load_network("ranking", weights=path).settings
+    found = settings.get("architecture", "of no name")
+    if found != architecture:
+        raise WeightsError(f"{path.name} holds the architecture {found}, not {architecture}", OTHERS)
+    try:
+        values = json.loads(settings[CLASSIFIER_KEY])
+        tensors = {name: torch.tensor(value) for name, value in values.items()}
+        Ranker(architecture).classifier.load_state_dict(tensors)
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise WeightsError(f"{path.name} lacks the classifier of two scores", OTHERS) from error
+    return tensors
+
+
 def start_tensors(architecture: str, path: Path, inputs: Inputs) -> dict[str, Tensor]:
     """Tensors of a :class:`bidsqa.training.ranking.Ranker` that says what the weights say, and can be trained.
 
@@ -41,26 +68,22 @@ def start_tensors(architecture: str, path: Path, inputs: Inputs) -> dict[str, Te
     Raises
     ------
     WeightsError
-        Weights of another architecture, or without their classifier.
+        As `check_start`, or tensors that aren't those of the architecture.
     """
-    settings = load_network("ranking", weights=path).settings
-    found = settings.get("architecture", "of no name")
-    if found != architecture:
-        raise WeightsError(f"{path.name} holds the architecture {found}, not {architecture}", OTHERS)
+    classifier = check_start(architecture, path)
     ranker = Ranker(architecture)
+    ranker.classifier.load_state_dict(classifier)
     if path.suffix == ".onnx":
 
         def run(scorer: nn.Module) -> None:
             scorer(torch.cat([inputs.first, inputs.second]))
 
-        warm_start(ranker.scorer, path, run)
+        try:
+            warm_start(ranker.scorer, path, run)
+        except ValueError as error:
+            raise WeightsError(str(error), OTHERS) from error
     else:
         from safetensors.torch import load_file
 
         ranker.scorer.load_state_dict(load_file(path))
-    try:
-        values = json.loads(settings[CLASSIFIER_KEY])
-        ranker.classifier.load_state_dict({name: torch.tensor(value) for name, value in values.items()})
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise WeightsError(f"{path.name} lacks the classifier of two scores", OTHERS) from error
     return {name: value.detach().clone() for name, value in ranker.state_dict().items()}

@@ -26,7 +26,7 @@ from bidsqa.models.ranking import LABELS_KEY
 from bidsqa.rating import read_items, read_ratings
 from bidsqa.rating.pictures import Gallery
 from bidsqa.training.export import half_rounded, to_onnx
-from bidsqa.training.rated_model import Result
+from bidsqa.training.rated_model import Result, check_unchanged
 from bidsqa.validation.diagnostic import accuracy_table, confusion_table
 from bidsqa.validation.temperature import calibration_error, fit_temperature
 
@@ -163,8 +163,9 @@ def graded(
         reading(number, len(told), code)
         content = items.get(code, {})
         try:
+            check_unchanged(content, gallery.look(content)["image"])
             stack = gallery.floats(content, 0)
-        except (InputError, OSError, KeyError) as error:
+        except (InputError, OSError, KeyError, IndexError) as error:
             skipped(str(content.get("path", code)), str(error))
             continue
         picture = prepare([stack[len(stack) // 2]])[0].astype(np.float16)
@@ -195,6 +196,9 @@ class RatedDiagnostic:
     ) -> Graded:
         """Rated slices."""
         return graded(ratings, root, skipped, reading)
+
+    def check_start(self, architecture: str, start: Path) -> None:
+        """No weights ship, and the command offers no start."""
 
     def task(
         self, architecture: str, train: Graded, watch: Graded, batch: int, seed: int, start: Path | None
@@ -231,8 +235,8 @@ class RatedDiagnostic:
         content = to_onnx(WithMap(half_rounded(network)), example, WithMap.output_names, settings)
         before, after = (calibration_error(softmax(predicted, value), votes) for value in (1.0, temperature))
         note = (
-            f"Temperature {temperature:.2f}: the expected calibration error falls from {before:.2f} to {after:.2f} on "
-            "images of subjects not trained on."
+            f"Temperature {temperature:.2f}: the expected calibration error is {before:.2f} without it and {after:.2f} "
+            "with it, on images of subjects not trained on."
         )
         tables = [
             accuracy_table(softmax(predicted, temperature), votes, examples.subject, note),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from bidsqa.errors import UsageError
+from bidsqa.errors import InputError, UsageError
 from bidsqa.training.loop import Task
 from bidsqa.validation.tables import Table
 
@@ -59,6 +59,9 @@ class RatedModel(Protocol):
     ) -> Any:
         """Examples with ``subject``, ``__len__`` and ``some(rows)``; UsageError where there are none."""
 
+    def check_start(self, architecture: str, start: Path) -> None:
+        """The weights can be gone on from; WeightsError where not."""
+
     def task(self, architecture: str, train: Any, watch: Any, batch: int, seed: int, start: Path | None) -> Task:
         """What the loop asks; ``start``: weights to go on from."""
 
@@ -69,6 +72,25 @@ class RatedModel(Protocol):
         self, architecture: str, network: Any, examples: Any, predicted: Any, about: Mapping[str, str]
     ) -> Result:
         """Export with what the numbers mean, fitted on ``predicted``: each example by a network not trained on it."""
+
+
+def check_unchanged(content: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """The scan is the one that was rated, as far as checksums tell.
+
+    Parameters
+    ----------
+    content : mapping
+        Of the item, with what was ``shown``.
+    found : mapping
+        What its pictures show now (:meth:`bidsqa.rating.pictures.Gallery.look`).
+
+    Raises
+    ------
+    InputError
+    """
+    rated = content.get("shown", {}).get("image", {}).get("sha256")
+    if rated is not None and rated != found["sha256"]:
+        raise InputError("the scan's data are others than those that were rated", "rate it again")
 
 
 def folds(subjects: Sequence[str], seed: int, count: int = FOLDS) -> list[list[int]]:

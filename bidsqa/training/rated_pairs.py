@@ -18,6 +18,7 @@ from bidsqa.rating import read_items, read_ratings
 from bidsqa.rating.pictures import CLEAN, Gallery
 from bidsqa.simulation.visible_damage import damage_batch
 from bidsqa.training.ranking_pairs import CLASSES, FIRST_BETTER, SECOND_BETTER, SIMILAR, RankedPairs
+from bidsqa.training.rated_model import check_unchanged
 
 Array = np.ndarray[Any, Any]
 JUDGEMENTS = {"second": SECOND_BETTER, "similar": SIMILAR, "first": FIRST_BETTER}
@@ -112,7 +113,7 @@ def rated_pairs(
             continue
         try:
             rows += _item_rows(gallery, content, own, votes)
-        except (InputError, OSError) as error:
+        except (InputError, OSError, KeyError, IndexError) as error:
             skipped(str(content["path"]), str(error))
     if not rows:
         raise UsageError(
@@ -127,6 +128,7 @@ def _item_rows(
 ) -> list[tuple[Any, ...]]:
     """One row a pair: first, second, reference, votes, subject."""
     about = gallery.look(content)["image"]
+    check_unchanged(content, about)
     versions = {name: tuple(int(part) for part in name.rsplit(":", 2)[1:]) for name in rated}
     middle = len(about["slices"]) // 2
     numbers = sorted({number for pair in versions.values() for number in pair} - {CLEAN})

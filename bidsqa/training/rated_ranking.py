@@ -17,7 +17,7 @@ from bidsqa.training.ranker import Ranker
 from bidsqa.training.ranking import LEARNING, RATES, RankingTask
 from bidsqa.training.ranking_export import exported, meaning_of, oriented
 from bidsqa.training.ranking_pairs import RankedPairs, RatedPairs, inputs_of, majority
-from bidsqa.training.ranking_start import SHIPPED, start_tensors
+from bidsqa.training.ranking_start import SHIPPED, check_start, start_tensors
 from bidsqa.training.rated_model import Result
 from bidsqa.training.rated_pairs import rated_pairs
 from bidsqa.validation.ranking import answers, classical
@@ -46,6 +46,10 @@ class RatedRanking:
     ) -> RankedPairs:
         """Rated pairs with their votes."""
         return rated_pairs(ratings, root, skipped, reading)
+
+    def check_start(self, architecture: str, start: Path) -> None:
+        """The weights can be gone on from; WeightsError where not."""
+        check_start(architecture, start)
 
     def task(
         self, architecture: str, train: RankedPairs, watch: RankedPairs, batch: int, seed: int, start: Path | None

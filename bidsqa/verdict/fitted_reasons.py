@@ -43,7 +43,9 @@ def judge(rule: FittedRule, record: Record) -> dict[str, Any] | None:
 
 def _against(rule: FittedRule, record: Record, parts: Mapping[str, float | None]) -> str:
     """What weighs most against the scan, in words."""
-    worst = sorted((part, place) for place, part in parts.items() if part is not None and part < -LEAST_NAMED)
+    against = sorted((part, place) for place, part in parts.items() if part is not None and part < 0)
+    # many small parts make a verdict too: then the largest of them
+    worst = [(part, place) for part, place in against if part < -LEAST_NAMED] or against[:1]
     middles = {term.place: term.middle for term in rule.terms}
     told = [
         f"{_name(place)} {words.plain(float(look_up(record, place)))} (usual {words.plain(middles[place])})"

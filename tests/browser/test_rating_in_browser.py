@@ -27,7 +27,7 @@ KEYS: dict[str, tuple[tuple[str, ...], str]] = {
     "likert": (("g", "2"), "2"),
 }
 Starter = Callable[..., AbstractContextManager[Any]]
-READERS = (*KEYS, "reload", "undo", "first", "second", "hostile", "phone", "idle", "zoom")
+READERS = (*KEYS, "reload", "undo", "first", "second", "hostile", "phone", "idle", "zoom", "full")
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +201,27 @@ def test_an_answer_that_cant_be_saved_is_not_passed_over(
         again.goto(f"http://127.0.0.1:{port}/rate/likert")
         assert ready(again) == before, "the item comes again"
     context.close()
+
+
+def test_a_store_that_cant_be_written_for_a_while_costs_no_answer(browser: Browser, app: Any) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(app.addresses["full"])
+    page.goto(page.url.rstrip("/") + "/rate/likert")
+    before = ready(page)
+    page.route("**/answer", lambda route: route.fulfill(status=503, body="disk full"))
+    page.keyboard.press("4")
+    page.wait_for_selector("#status.wrong")
+    assert "Not saved yet" in page.inner_text("#status")
+    assert ready(page) == before
+    page.unroute("**/answer")
+    ready(page, before)
+    page.route("**/undo", lambda route: route.fulfill(status=500, body="Internal Server Error"))
+    page.keyboard.press("u")
+    page.wait_for_selector("#status.wrong")
+    assert "taken back" not in page.inner_text("#status")
+    context.close()
+    assert app.answers("full", "likert")["value"].tolist() == ["4"]
 
 
 def test_two_readers_at_once(browser: Browser, app: Any) -> None:

@@ -207,6 +207,8 @@ def test_the_shipped_rulers_are_asked_about_where_no_others_are_given(
         (["DATA", "OUT", "--rulers", "OUT"], "no ruler"),
         (["DATA", "OUT", "--rulers", "OUT", "--rulers-from-scans"], "both"),
         (["DATA", "OUT", "--artifact-list", "OUT/none.txt"], "can't be read"),
+        (["DATA", "OUT", "--raters", "Ann", " "], "no reader's name"),
+        (["DATA", "OUT", "--raters", "x" * 101], "1 to 100 letters"),
         (["DATA", "OUT", "--participant-label", "77"], "77"),
         (["DATA", "OUT", "--modalities", "PDw"], "no structural scan"),
         (["DATA", "DATA/ratings"], "inside the dataset"),
@@ -275,6 +277,9 @@ def test_export_import_and_agreement(tmp_path: Path, capsys: pytest.CaptureFixtu
     file.write_text(json.dumps({"dataset": "d", "subject": "sub-01_T1w", "rating": "3", "artifacts": []}))
     rubbish.write_text("{")
     ratings = str(tmp_path / "ratings")
+    assert rate.main(["import", ratings, str(rubbish)]) == 1
+    assert "0 ratings imported" in capsys.readouterr().out
+    assert not Path(ratings).exists()
     assert rate.main(["import", ratings, str(file), "--rater", "Ann"]) == 0
     assert "1 rating imported" in capsys.readouterr().out
     assert rate.main(["import", ratings, str(file), str(rubbish)]) == 1

@@ -78,6 +78,17 @@ def test_the_artifacts_are_those_that_are_trained_on() -> None:
         (["noise_motion", "DATA", "OUT", "--ratings", "TMP/none"], "no ratings", "bidsqa-rate"),
         (["noise_motion", "DATA", "OUT", "--ratings", "TMP", "--eta", "1.5"], "out of range", "help"),
         (["severity", "DATA", "OUT", "--start", "TMP/none.onnx"], "doesn't exist", "shipped"),
+        (["severity", "DATA", "OUT", "--start", "TMP"], "is a folder", "shipped"),
+        (["ranking", "DATA", "OUT", "--ratings", "TMP"], "no ratings", "bidsqa-rate"),
+        # before the ratings, of which there are none, are read
+        (["ranking", "DATA", "OUT", "--ratings", "TMP", "--start", "TMP"], "is a folder", "shipped"),
+        (["ranking", "DATA", "OUT", "--ratings", "TMP", "--start", "TMP/none.onnx"], "doesn't exist", "shipped"),
+        (["ranking", "DATA", "OUT", "--ratings", "TMP", "--start", "SSIM"], "'ssim'", "bidsqa_model=ranking"),
+        (
+            ["ranking", "DATA", "OUT", "--ratings", "TMP", "--start", "FREE", "--architecture", "iq_net"],
+            "efficientnet_b0_free, not iq_net",
+            "other weights",
+        ),
         (["severity", "DATA", "OUT", "--start", "DATA/README"], "no .onnx file", "bidsqa-train"),
         (["severity", "DATA", "OUT", "--start", "SSIM"], "'ssim'", "bidsqa_model=severity"),
         (["severity", "DATA", "OUT", "--config-file", "TMP/none.toml"], "can't be read", "path"),
@@ -94,6 +105,7 @@ def test_wrong_usage_is_one_sentence_and_a_hint(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     places = {"DATA": str(study), "OUT": str(tmp_path / "out"), "TMP": str(tmp_path), "SSIM": str(MODELS["ssim"].path)}
+    places["FREE"] = str(MODELS["ranking"].path)
     given = []
     for word in words:
         for name, place in places.items():

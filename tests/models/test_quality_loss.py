@@ -77,6 +77,29 @@ def test_reductions(weights: Path, pair: tuple[torch.Tensor, torch.Tensor], redu
     assert torch.allclose(QualityLoss(weights, reduction)(*pair), expected)
 
 
+def test_it_is_the_same_while_a_model_around_it_is_trained(
+    weights: Path, pair: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    loss = QualityLoss(weights)
+    expected = loss(*pair)
+    around = torch.nn.ModuleDict({"network": torch.nn.Conv2d(1, 1, 3), "loss": loss}).train()
+    assert around["network"].training
+    assert all(torch.equal(loss(*pair), expected) for _ in range(3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.uint8])
+def test_images_of_any_type_are_taken(
+    weights: Path, pair: tuple[torch.Tensor, torch.Tensor], dtype: torch.dtype
+) -> None:
+    loss = QualityLoss(weights)
+    image, clean = ((100 * part).clamp(0, 255).to(dtype) for part in pair)
+    expected = loss(image.float(), clean.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = loss(image, clean)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
 @pytest.mark.parametrize("shape", [(1, 2, 40, 40), (1, 40, 40), (1, 1, 16, 40)])
 def test_shapes_that_do_not_fit_are_refused(weights: Path, shape: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="don't fit"):

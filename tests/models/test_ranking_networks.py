@@ -141,12 +141,17 @@ def test_every_network_takes_its_named_input(name: str) -> None:
         assert network(torch.rand(2, channels, SIZE, SIZE)).shape == (2, 1)
 
 
-def test_large_slices_are_resized_and_cut_outs_keep_their_pixels() -> None:
+@pytest.mark.parametrize(
+    ("reference", "sizes"), [(True, [(96, 96), (224, 224), (224, 224)]), (False, [(96, 96), (224, 224), (300, 300)])]
+)
+def test_large_differences_are_resized_and_slices_keep_their_pixels(
+    reference: bool, sizes: list[tuple[int, int]]
+) -> None:
     torch.manual_seed(2)
-    network = EfficientNetRanker(reference=False).eval()
+    network = EfficientNetRanker(reference=reference).eval()
     seen: list[tuple[int, ...]] = []
     network.backbone.register_forward_hook(lambda _, inputs, __: seen.append(tuple(inputs[0].shape[-2:])))
     with torch.no_grad():
         for size in (96, 224, 300):
-            network(torch.rand(1, 1, size, size))
-    assert seen == [(96, 96), (224, 224), (224, 224)]
+            network(torch.rand(1, 2 if reference else 1, size, size))
+    assert seen == sizes

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -110,6 +112,7 @@ def test_tables_are_bids_tables(rated: Path, tmp_path: Path) -> None:
         columns = lines[0].split("\t")
         assert all(name in words or name.startswith("share_") for name in columns)
         assert all(text["Description"] for text in words.values())
+        assert not {"True", "False"} & {cell for line in lines for cell in line.split("\t")}, "as the dictionary has it"
     levels = json.loads((out / "desc-pairwise_ratings.json").read_text())["value"]["Levels"]
     assert set(levels) == {"left", "similar", "right", "skip"}
     assert "Example" not in "".join(path.read_text(encoding="utf-8") for path in out.iterdir())
@@ -189,6 +192,39 @@ def test_an_export_alone_is_enough_for_the_agreement(rated: Path, tmp_path: Path
     assert report_agreement(tmp_path / "bids", tmp_path / "two") == from_store
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda text: "", "No columns"),
+        (lambda text: "bids_name\taccept\nsub-01_T1w\t1\n", "no column 'rater'"),
+        (lambda text: text.replace("\tlikert\t", "\tlikes\t"), "no task 'likes'"),
+        (lambda text: text.replace("\t[]\t", "\t[\t"), "Expecting"),
+        (lambda text: text.replace("\t5\t5\t", "\t9\t9\t"), "'9' is no answer of likert"),
+        (lambda text: text.encode("utf-16").decode("latin-1"), "can't be used"),
+    ],
+)
+def test_a_table_that_is_no_export_is_told(rated: Path, tmp_path: Path, change: Callable[[str], str], why: str) -> None:
+    export_ratings(rated, tmp_path / "bids")
+    path = tmp_path / "bids" / "desc-likert_ratings.tsv"
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="latin-1")
+    for place in (path, path.parent):
+        with pytest.raises(UsageError, match=why):
+            read_ratings(place)
+
+
+@pytest.mark.parametrize("content", [None, "{", "5"])
+def test_an_export_needs_its_items(rated: Path, tmp_path: Path, content: str | None) -> None:
+    export_ratings(rated, tmp_path / "bids")
+    path = tmp_path / "bids" / "desc-likert_items.json"
+    if content is None:
+        path.unlink()
+    else:
+        path.write_text(content)
+    for place in (path.parent, path.with_name("desc-likert_ratings.tsv")):
+        with pytest.raises(UsageError, match=r"desc-likert_items\.json"):
+            read_items(place)
+
+
 def test_no_answers_are_told(tmp_path: Path) -> None:
     Store(tmp_path / "ratings.sqlite", create=True).close()
     with pytest.raises(UsageError, match="no answer"):
@@ -261,6 +297,26 @@ def test_ratings_of_pages_and_of_mriqcs_widget_come_in(tmp_path: Path) -> None:
     assert mriqc["subject"].tolist() == ["02", "02"]
     assert {reader.name for reader in store.readers()} == {"Ann", "Ben"}
     assert report_agreement(tmp_path, tmp_path / "agreement")
+
+
+def test_two_imports_at_once_mix_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [tmp_path / f"{number}.json" for number in (1, 2)]
+    for number, file in enumerate(files, start=1):
+        file.write_text(json.dumps({**MRIQC_RATING, "subject": f"sub-0{number}_T1w", "rating": number}))
+    issue, rival = Store.issue, Store(tmp_path / "ratings.sqlite", create=True)
+
+    def overtaken(store: Store, *given: Any) -> bool:
+        monkeypatch.setattr(Store, "issue", issue)
+        assert import_ratings(rival, files[1:], "Ben").taken == 1
+        return issue(store, *given)
+
+    monkeypatch.setattr(Store, "issue", overtaken)
+    store = Store(tmp_path / "ratings.sqlite")
+    assert import_ratings(store, files[:1], "Ben").taken == 1
+    table = read_ratings(tmp_path)
+    assert dict(zip(table["subject"], table["value"], strict=True)) == {"01": "1", "02": "2"}
+    store.close()
+    rival.close()
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import sqlite3
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from starlette.datastructures import Headers
 
+from bidsqa.rating.app import RatingApp
 from bidsqa.rating.guarding import Door, refuse
 from bidsqa.rating.tasks import LIKERT, PAIRWISE, RULER_SCORE, artifact_choices, check_answer
 from bidsqa.report.rating_form import ARTIFACTS
@@ -53,7 +60,14 @@ def test_other_names_are_refused(host: str) -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://evil.example", "https://127.0.0.1:4711", "http://127.0.0.1:9", "null", "http://127.0.0.1:4711.evil"],
+    [
+        "http://evil.example",
+        "https://127.0.0.1:4711",
+        "http://127.0.0.1:9",
+        "null",
+        "http://127.0.0.1:4711.evil",
+        "http://[bad",
+    ],
 )
 def test_other_sites_pages_are_refused(origin: str) -> None:
     assert "another site" in str(asked("POST", origin=origin, content_length="2"))
@@ -103,6 +117,49 @@ def test_an_answer_is_taken_and_a_broken_log_costs_nothing() -> None:
     assert given.rt_ms is None
     assert not given.idle
     assert given.view == ({"ms": 5, "what": "zoom", "value": 2.0},)
+    odd = check_answer(LIKERT, {"value": "3", "nonce": NONCE, "rt_ms": 10**400, "comment": "half \ud83d"}, ())
+    assert odd.rt_ms is None
+    assert odd.comment == "half ?"
+
+
+def test_what_cant_be_written_or_understood_is_an_answer_not_a_crash() -> None:
+    def refuse(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    told: list[str] = []
+    door = Door("cookie")
+    session = SimpleNamespace(tasks={"likert": LIKERT}, answer=refuse, tell=told.append)
+    app = RatingApp(session, door, ()).asgi()  # type: ignore[arg-type]
+    headers = {"host": HOST, "origin": f"http://{HOST}", "cookie": f"cookie={door.swap(door.new_token(1))}"}
+
+    def send(path: str, body: str) -> int:
+        return asyncio.run(reply_to(app, path, body.encode(), headers))
+
+    answer = json.dumps({"trial": "x", "value": "3", "nonce": NONCE})
+    assert send("/api/likert/answer", answer) == 503, "the browser tries again"
+    assert told == ["The ratings can't be read or written: database or disk is full."]
+    for body in ("[" * 100_000, "\ud800".encode("utf-16", "surrogatepass").decode("latin-1"), "5", "{}"):
+        assert send("/api/likert/answer", body) == 400
+        assert send("/reader", body) == 400
+    for name in ("", " \t", "x" * 101, "a\x07b", 5, None, ["Ann"]):
+        assert send("/reader", json.dumps({"name": name})) == 400
+
+
+async def reply_to(app: Any, path: str, body: bytes, headers: dict[str, str]) -> int:
+    """Status of the reply to one request."""
+    sent: list[Any] = []
+    given = [(name.encode(), value.encode()) for name, value in {**headers, "content-length": str(len(body))}.items()]
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+             "headers": given, "scheme": "http", "http_version": "1.1"}  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return int(sent[0]["status"])
 
 
 def test_artifacts_get_keys_of_their_own_that_nothing_else_uses() -> None:

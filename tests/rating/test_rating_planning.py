@@ -141,7 +141,7 @@ def test_a_scan_that_cant_be_read_costs_only_itself(make_session: SessionMaker, 
     scans[1].path.write_bytes(b"no image")
     told: list[str] = []
     session = make_session(tasks=("likert",), per_scan=1, practice=0)
-    session._tell = told.append
+    session.tell = told.append
     reader = session.store.reader("Ann").id
     shown = []
     while (trial := drive.answer_one(session, reader, "likert", "3")) is not None:
@@ -149,6 +149,23 @@ def test_a_scan_that_cant_be_read_costs_only_itself(make_session: SessionMaker, 
     assert len([trial for trial in shown if trial.kind == "main"]) == 3
     assert len(told) == 1
     assert "sub-01_T2w" in told[0]
+
+
+def test_a_scan_that_is_gone_while_its_item_waits_holds_nobody_up(make_session: SessionMaker, scans, drive) -> None:
+    session = make_session(tasks=("likert",), practice=0)
+    reader = session.store.reader("Ann").id
+    waiting = session.open_trial(reader, "likert")
+    (scans[0].root / session.store.item(waiting.item).content["path"]).unlink()
+    told: list[str] = []
+    again = make_session(tasks=("likert",), practice=0)
+    again.tell = told.append
+    shown = []
+    while (trial := drive.answer_one(again, reader, "likert", "3")) is not None:
+        shown.append(trial)
+    assert waiting.code not in {trial.code for trial in shown}
+    assert len([trial for trial in shown if trial.kind == "main"]) == 3
+    assert len(told) == 1
+    assert again.picture(reader, waiting.code, "image", 0) is None, "not an error of the app either"
 
 
 def test_scans_that_come_later_change_nothing_of_the_others(make_session: SessionMaker, scans) -> None:

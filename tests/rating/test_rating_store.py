@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -100,12 +101,36 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.sqlite").write_text("not a database, but long enough to look at" * 30)
     with pytest.raises(UsageError, match="can't be used"):
         Store(tmp_path / "other.sqlite")
-    later = sqlite3.connect(tmp_path / "later.sqlite")
-    later.execute("PRAGMA user_version = 99")
-    later.commit()
-    later.close()
+    Store(tmp_path / "later.sqlite", create=True).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "later.sqlite")) as later:
+        later.execute("PRAGMA user_version = 99")
     with pytest.raises(UsageError, match="later version"):
         Store(tmp_path / "later.sqlite")
+
+
+@pytest.mark.parametrize("version", [0, 1, 99])
+@pytest.mark.parametrize("table", ["places(url)", "readers(books)"])
+def test_another_programs_database_stays_as_it_is(tmp_path: Path, table: str, version: int) -> None:
+    path = tmp_path / "places.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute(f"CREATE TABLE {table}")
+        other.execute(f"PRAGMA user_version = {version}")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="another program's database"):
+        Store(path, create=True)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_store_that_was_being_made_is_finished(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.sqlite"
+    Store(path, create=True).close()
+    with contextlib.closing(sqlite3.connect(path)) as half:
+        half.execute("DROP TABLE answers")
+        half.execute("PRAGMA user_version = 0")
+    store = Store(path)
+    assert store.rows("SELECT * FROM answers") == []
+    store.close()
 
 
 def test_a_folder_or_the_file_itself(tmp_path: Path) -> None:

@@ -219,3 +219,20 @@ def test_a_picture_that_claims_to_be_huge_is_left_out() -> None:
     bomb = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
     with pytest.raises(ValueError, match="damaged picture"):
         picture(bomb)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("synthetic", "synthetic readers: a formula, no person"),
+        ("readers", "readers of the site that trained it"),
+        ("<b>", "<b>"),
+    ],
+)
+def test_the_page_tells_whose_opinion_a_ranking_is(source: str, told: str) -> None:
+    record = example_record("sub-01_T1w")
+    record.scores["ranking"] = {"value": -1.5, "uncertainty": 0.3, "slices": [], "p_better_than_clean": 0.1673406}
+    record.scores["ranking"]["label_source"] = source
+    text = visible(render_scan(record, {}))
+    assert f"whose opinion was learned {told}" in text
+    assert "chance that a reader calls it better than a typical clean scan 0.167" in text

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import re
 from dataclasses import replace
@@ -11,6 +12,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from bidsqa.models import SCORES
 from bidsqa.report import charts, render_study, study_plots
 from bidsqa.report.study_scan import Limit, StudyScan, StudyValue, worst_first
 
@@ -187,6 +189,28 @@ def test_charts_stay_inside_their_frame(values: list[float]) -> None:
         assert 0 <= float(x) <= charts.WIDTH
         assert 0 <= float(y) <= charts.HEIGHT
     assert "nan" not in drawn
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_the_names_of_bands_fit_the_margin(name: str) -> None:
+    row = SCORES[name]
+    edges = [edge for reading in row.readings for edge in (reading.low, reading.high) if abs(edge) < 1e6]
+    values = [min(edges) - 1, *edges, max(edges) + 1]
+    readings = [(reading.name, reading.low, reading.high) for reading in row.readings]
+    drawn = str(charts.slice_chart("axial", list(range(len(values))), values, readings, "x"))
+    found = re.findall(rf'<text class="tick" x="{charts.WIDTH - charts.RIGHT + 5}" y="([\d.]+)">([^<]*)<', drawn)
+    assert found
+    # a letter of 11 pixels is 5.7 wide in the mean
+    assert all(5.7 * len(text) <= charts.RIGHT - 5 for _, text in found)
+    heights = sorted(float(y) for y, _ in found)
+    assert all(below - above >= charts.LINE_HEIGHT - 1 for above, below in itertools.pairwise(heights))
+
+
+def test_a_band_too_narrow_for_its_name_shows_the_beginning() -> None:
+    readings = [("like clean scans", -2.0, 90.0), ("ranked lower", -4.0, -2.0), ("worse", -90.0, -4.0)]
+    drawn = str(charts.slice_chart("axial", [1, 2], [-10.0, 2.0], readings, "x"))
+    assert ">ranked…</text>" in drawn
+    assert ">lower</text>" not in drawn
 
 
 def test_marks_follow_the_readings() -> None:

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from bidsqa.errors import WeightsError
 from bidsqa.models.networks_ranking import FIRST_BETTER, SECOND_BETTER
+from bidsqa.models.ssim_inputs import WINDOW
+from bidsqa.training.export import half_rounded
 from bidsqa.training.ranker import Ranker
 from bidsqa.training.ranking_export import exported, oriented
 from bidsqa.training.ranking_pairs import Inputs
@@ -78,6 +82,25 @@ def test_lower_scores_are_made_the_better_ones_without_changing_an_answer(archit
         assert float((logits[:, SECOND_BETTER] - logits[:, FIRST_BETTER]).mean()) >= 0
         again = oriented(copy.deepcopy(right)).state_dict()
         assert all(torch.equal(again[name], value) for name, value in right.state_dict().items())
+
+
+def test_an_exported_graph_computes_what_the_network_does_for_any_batch() -> None:
+    """No value of the example is baked in: exporting asks nothing of it, which torch would warn of."""
+    ort = pytest.importorskip("onnxruntime")
+    ranker = learned("efficientnet_b0_free", batch(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", torch.jit.TracerWarning)
+        content = exported(ranker, "efficientnet_b0_free", MEANING)
+    session = ort.InferenceSession(content)
+    (told,) = session.get_inputs()
+    assert told.shape[1:] == [1, WINDOW, WINDOW], "windows of another size are refused"
+    exact = half_rounded(ranker.scorer)
+    for count in (1, 2, 5):
+        slices = np.random.default_rng(count).random((count, 1, WINDOW, WINDOW), dtype=np.float32)
+        with torch.no_grad():
+            expected = exact(torch.from_numpy(slices)).numpy()
+        (found,) = session.run(None, {"slices": slices})
+        assert np.allclose(found, expected, atol=1e-3 * np.abs(expected).max())
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:

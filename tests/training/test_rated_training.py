@@ -8,7 +8,9 @@ import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -215,3 +217,18 @@ def test_scans_that_are_gone_are_named(rated: tuple[Path, Path]) -> None:
     pairs = rated_pairs(ratings, root, lambda name, why: told.append(name), lambda *_: None)
     assert "03" not in pairs.subject
     assert any("sub-03" in name for name in told)
+
+
+@pytest.mark.parametrize("read", [rated_pairs, graded])
+def test_a_scan_that_was_changed_since_is_no_longer_what_was_rated(
+    rated: tuple[Path, Path], read: Callable[..., Any]
+) -> None:
+    root, ratings = rated
+    scan = next((root / "sub-03").rglob("*.nii.gz"))
+    image = nib.load(scan)
+    nib.Nifti1Image(np.flip(np.asanyarray(image.dataobj), 0).copy(), image.affine).to_filename(scan)
+    told: dict[str, str] = {}
+    examples = read(ratings, root, told.__setitem__, lambda *_: None)
+    assert set(examples.subject) == {"00", "01", "02", "04"}
+    assert [why for name, why in told.items() if "sub-03" in name]
+    assert all("others than those that were rated" in why for why in told.values())

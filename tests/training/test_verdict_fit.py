@@ -142,6 +142,36 @@ def test_from_table_and_ratings_to_decisions_with_reasons(tmp_path: Path, capsys
     assert main([*command, "--force"]) == 0
 
 
+def test_from_a_store_of_ratings_by_the_task_that_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bidsqa.rating.store import Proposal, Store
+    from bidsqa.rating.tasks import Given
+
+    table, accepted = study()
+    table.to_csv(tmp_path / "group_T1w.tsv", sep="\t", index=False, na_rep="n/a")
+    store = Store(tmp_path / "ratings" / "ratings.sqlite", create=True)
+    reader = store.reader("Ann").id
+    answers = {"page": ("fail", "pass"), "likert": ("1", "4")}
+    for task, words in answers.items():
+        contents = [{"path": f"sub/anat/{name}.nii.gz", "subject": name} for name in table["bids_name"]]
+        for place, (item, good) in enumerate(zip(store.add_items(task, contents), accepted, strict=True)):
+            store.issue(reader, task, place, Proposal(item, "imported", "fixed", 0), {})
+            trial = store.trials(task, reader)[-1]
+            store.answer(trial, Given(words[int(good > 0)], f"{task}{place:08d}"))
+    store.close()
+    command = ["verdict", str(tmp_path / "group_T1w.tsv"), str(tmp_path / "ratings"), "--force"]
+    for more, task in (([], "page"), (["--task", "likert"], "likert")):
+        assert main([*command, "--out", str(tmp_path / f"{task}.toml"), *more]) == 0
+        assert f"{len(table)} of the {len(table)} scans in group_T1w.tsv are rated; answers: {task}." in (
+            capsys.readouterr().out
+        )
+    pages, likert = (load_rules(tmp_path / f"{task}.toml").fitted_for("T1w")[0] for task in answers)
+    assert pages.terms == likert.terms
+    assert main([*command, "--out", str(tmp_path / "group_T1w.tsv" / "x.toml")]) == 2
+    assert "can't be written" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [("bids_name\tx\nsub-1_T1w\t1\n", "accept"), ("bids_name\taccept\nsub-1_T1w\tmaybe\n", "maybe")],

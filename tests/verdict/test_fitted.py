@@ -68,6 +68,15 @@ def test_chance_is_the_logistic_of_the_sum(thresholds: Path) -> None:
     assert "2 % chance" in told["text"]
 
 
+def test_of_small_parts_the_largest_is_named(thresholds: Path) -> None:
+    told = reason_of(record(cjv=0.405, ssim=0.9485), thresholds)  # log-odds of -0.10 and -0.03
+    assert told is not None
+    assert told["text"].endswith("; most against it: cjv 0.405 (usual 0.400)")
+    bare = reason_of(record(cjv=0.4), thresholds)
+    assert bare is not None
+    assert "most against it" not in bare["text"], "nothing is"
+
+
 def test_between_the_limits_is_a_review(thresholds: Path) -> None:
     told = reason_of(record(cjv=0.45), thresholds)
     assert told is not None

@@ -226,6 +226,11 @@ async function send() {
       continue;
     }
     if (reply.status === 403) return closed();
+    if (reply.status >= 500) {
+      say("Not saved yet: the ratings can't be written; look at the terminal. Trying again; leave this page open.", true);
+      await pause();
+      continue;
+    }
     const wrong = reply.ok || reply.status === 409 ? "" : `Not saved: ${(await reply.json()).error}`;
     state.pending = null;
     if (wrong) {
@@ -246,6 +251,7 @@ async function undo() {
   try {
     const reply = await post("undo", {});
     if (reply.status === 403) return closed();
+    if (!reply.ok) throw new Error(String(reply.status));
     await next("The last answer is taken back. Give it anew.");
   } catch {
     say("bidsqa-rate doesn't answer. Is it still running?", true);
