@@ -217,9 +217,7 @@ def _serve(given: list[str]) -> int:
     root, ratings, options = parse(given)
     check_packages()
     if ratings.resolve().is_relative_to(root.resolve()) and "derivatives" not in ratings.resolve().parts:
-        raise UsageError(
-            "The ratings lie inside the dataset.", f"Give another folder, e.g. {root}/derivatives/ratings."
-        )
+        raise UsageError("The ratings lie inside the dataset.", f"Give another folder, e.g. {root}/derivatives/ratings")
     from bidsqa.cli.surroundings import prepare_environment, work_folder
     from bidsqa.rating.store import Store, store_path
 

@@ -125,7 +125,7 @@ def make_pool(store: Store, task: str, scans: Sequence[Scan], settings: Settings
     if not main:
         raise UsageError(
             "None of the rulers is of a kind of image that is to be rated.",
-            "Give others with --rulers DIR, or make them of the scans: --rulers-from-scans.",
+            "Give others with --rulers DIR, or make them of the scans: --rulers-from-scans",
         )
     kinds = {content["suffix"] for content in main if "suffix" in content}
     sources = [source for source in sources if not kinds or source["suffix"] in kinds]
