@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bidsqa.cli.console import complain
+from bidsqa.errors import UsageError
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("bidsqa", "workflows")
 COMMAND = r"(bidsqa-[\w-]+ |bidsqa [A-Z]|pip install |docker |apptainer |datalad |git )"
@@ -67,3 +70,29 @@ def test_no_command_of_a_hint_ends_with_a_full_stop() -> None:
 )
 def test_what_counts_as_a_copied_stop(text: str, copied: bool) -> None:
     assert ends_with_a_command_and_a_stop(text) is copied
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
+        ("Build it again: bidsqa-ruler build SCAN OUT", "Build it again: bidsqa-ruler build SCAN OUT"),
+        ("See: bidsqa --help", "See: bidsqa --help"),
+        ("To begin with: bidsqa-ruler build SCAN OUT, or bidsqa-ruler --help", None),
+        ("say it: --suffix T1w", "Say it: --suffix T1w"),
+        ("install a build with CUDA, or: --device cpu", "Install a build with CUDA, or: --device cpu"),
+        ("TensorBoard isn't needed; or: pip install tensorboard", None),
+        ("give another folder, e.g. /data/derivatives/ratings", "Give another folder, e.g. /data/derivatives/ratings"),
+        ("copy or convert the scan again", "Copy or convert the scan again."),
+        ("give a new folder, or leave it to bidsqa", "Give a new folder, or leave it to bidsqa."),
+        ("give a text file", "Give a text file."),
+        (
+            "repair or leave out these scans (--participant-label)",
+            "Repair or leave out these scans (--participant-label).",
+        ),
+    ],
+)
+def test_the_terminal_adds_no_stop_to_a_command(
+    capsys: pytest.CaptureFixture[str], hint: str, shown: str | None
+) -> None:
+    assert complain(UsageError("it went wrong", hint), "bidsqa") == 2
+    assert capsys.readouterr().err.splitlines() == ["bidsqa: It went wrong.", f"  {shown or hint}"]
