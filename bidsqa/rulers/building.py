@@ -139,7 +139,7 @@ def build_ruler(
     ruler = Ruler(
         name=name,
         versions=stored(versions, bits),
-        kind=kind_of_scan(suffix, acquisition or {}, volume),
+        kind=kind_of_scan(suffix, acquisition or {}, volume.spacing),
         threshold=automatic_threshold(snr),
         snr_db=tuple(round(float(level), 3) for level in snr),
         provenance=notes,
