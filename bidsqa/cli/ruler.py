@@ -139,7 +139,8 @@ def _build(given: argparse.Namespace) -> int:
 
     scan, out = Path(given.scan).expanduser(), Path(given.out).expanduser().absolute()
     if not scan.is_file():
-        raise UsageError(f"The scan {scan} doesn't exist.", "Check the path.")
+        problem = "is a folder; a ruler is made of one image" if scan.is_dir() else "doesn't exist"
+        raise UsageError(f"The scan {scan} {problem}.", "Give the path of a .nii or .nii.gz file.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already and isn't empty.", "Give a new folder; rulers are not overwritten.")
     suffix = _suffix_of(scan, given.suffix)
