@@ -244,6 +244,7 @@ def _say_end(job: Job, outcome: Outcome | None) -> None:
         print(f"Nothing left to do: {job.weights} is finished. A longer training goes on from it; --force starts anew.")
         return
     from bidsqa.cli.progress import count, say_duration
+    from bidsqa.training.own_card import use_of
 
     why = "; the watched loss had stopped falling" if outcome.ended == "patience" else ""
     best = f", best at step {outcome.best[0]}" if outcome.best else ""
@@ -251,7 +252,7 @@ def _say_end(job: Job, outcome: Outcome | None) -> None:
     if outcome.best and not outcome.best[0]:
         print("Nothing was better on the watched subjects than the start; the result is the start.", file=sys.stderr)
     print(f"Weights: {job.weights}\nCard: {job.card}\nCurve: {job.out / 'curve.csv'}")
-    print(f"Next: bidsqa BIDS_DIR OUT_DIR participant --weights {job.recipe.model}={job.weights}")
+    print(f"Next: {use_of(job.recipe.model, str(job.weights))}")
 
 
 def _evaluate(asked: Asked) -> int:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import textwrap
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ import torch
 
 import bidsqa
 from bidsqa.models import MODELS
+from bidsqa.settings import DEFAULT_MODELS
 from bidsqa.training.loop import Outcome
 from bidsqa.training.own_model import Finished
 from bidsqa.training.own_recipe import Recipe
@@ -70,6 +72,12 @@ class Told:
     dataset: str
 
 
+def use_of(model: str, weights: str) -> str:
+    """The command that judges scans with a user's own weights; models that aren't run by default are asked for."""
+    asked = "" if model in DEFAULT_MODELS else f" --models {' '.join([*DEFAULT_MODELS, model])}"
+    return f"bidsqa BIDS_DIR OUT_DIR participant{asked} --weights {shlex.quote(f'{model}={weights}')}"
+
+
 def write_card(path: Path, told: Told) -> None:
     """Write the card as Markdown."""
     from bidsqa.bids.writing import write_atomic
@@ -93,8 +101,9 @@ def card(told: Told) -> str:
             f"# {recipe.model}: own weights\n",
             _wrapped(
                 f"{row.says} Trained with bidsqa {bidsqa.__version__}; file `{recipe.model}.onnx`, SHA-256 {digest}. "
-                f"Use: `bidsqa BIDS_DIR OUT_DIR participant --weights {recipe.model}={recipe.model}.onnx`."
+                "Use:"
             ),
+            f"```\n{use_of(recipe.model, f'{recipe.model}.onnx')}\n```\n",
             "## Data\n",
             *_data(told),
             "## Recipe\n",
