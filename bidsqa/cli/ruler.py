@@ -335,11 +335,11 @@ def _list(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> int:
     from bidsqa.rulers import ruler_levels
 
-    ruler, _ = _find(given.ruler)
-    print(f"{ruler.name}: the files are whole.")
     try:
+        ruler, _ = _find(given.ruler)
+        print(f"{ruler.name}: the files are whole.")
         levels = ruler_levels(_scorer(), ruler)
-    except InputError as error:
+    except InputError as error:  # what is asked is answered: no wrong usage
         print(f"{error.cause}\n  {error.hint}")
         return SOME_FAILED
     told = ", ".join(f"{level:.2f}" for level in levels)

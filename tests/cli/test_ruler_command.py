@@ -140,6 +140,11 @@ def test_check(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.setattr(Grain, "sign", 20.0)
     assert command.main(["check", str(folder)]) == 1
     assert "no better than" in capsys.readouterr().out
+    with (folder / "versions.npz").open("ab") as stream:
+        stream.write(b"\0")
+    assert command.main(["check", str(folder)]) == 1
+    assert "the checksum differs" in capsys.readouterr().out
+    assert command.main(["check", str(folder / "nowhere")]) == 2
 
 
 def test_a_shipped_ruler_is_set_in_a_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
