@@ -145,7 +145,7 @@ def _on_ruler(found: Score, scorer: Any, volume: Volume, settings: Settings, sou
     """The place on the scan's ruler of what the network found."""
     from bidsqa import rulers
 
-    kind = rulers.kind_of_scan(source.suffix, source.acquisition or {}, volume)
+    kind = rulers.kind_of_scan(source.suffix, source.acquisition or {}, volume.spacing)
     return rulers.place_scan(found, scorer, kind, _rulers(settings.rulers))
 
 

@@ -49,6 +49,7 @@ SIDE_HOUSES = {"rating": 6, "training": 6, "validation": 7}
 SIDE_DOORS = ("bidsqa.cli.rate", "bidsqa.cli.train")
 # rooms behind a door, which it alone opens
 BEHIND = {
+    "bidsqa.cli.rate_plan": "bidsqa.cli.rate",
     "bidsqa.cli.train_rated": "bidsqa.cli.train",
     "bidsqa.cli.train_verdict": "bidsqa.cli.train",
     "bidsqa.cli.ruler_ratings": "bidsqa.cli.ruler",

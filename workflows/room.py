@@ -58,7 +58,7 @@ def folder_with_room(
     short = f"The folder for intermediate files, {work}, has {free / 1e6:.0f} MB, the scans need {needed / 1e6:.0f} MB"
     made = _make_spare(spare, free) if spare is not None else None
     if made is None:
-        tell(f"{short}; give one with more room: --work-dir DIR.")
+        tell(f"{short}; give one with more room: --work-dir DIR")
         yield work
         return
     tell(f"{short}; {made} is used instead. Faster: --work-dir DIR on a local disk.")

@@ -94,7 +94,7 @@ def open_database(root: Path, folder: Path) -> Any:
         ) from error
     if Path(layout.root) != root:
         raise UsageError(
-            f"The BIDS index in {folder} belongs to the dataset {layout.root}.", "Give another --bids-database-dir."
+            f"The BIDS index in {folder} belongs to the dataset {layout.root}.", "Give another: --bids-database-dir DIR"
         )
     return layout
 

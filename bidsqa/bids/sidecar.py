@@ -62,6 +62,8 @@ ACQUISITION_KEYS = (
     "ConversionSoftwareVersion",
     DATE_KEY,
 )
+# what converters call a key of BIDS: dcm2niix has written DICOM's name of this one
+OTHER_NAMES = {"BodyPart": "BodyPartExamined"}
 # as BIDS has them
 UNITS = {
     "MagneticFieldStrength": "T",
@@ -264,11 +266,13 @@ def acquisition(sidecar: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         Keys of `ACQUISITION_KEYS` in that order; values are finite numbers, booleans, texts of at most
-        300 characters or flat lists of these; anything else is left out. ``AcquisitionDateTime`` is ISO 8601.
+        300 characters or flat lists of these; anything else is left out. ``AcquisitionDateTime`` is ISO 8601. Where
+        BIDS's key is absent, the converters' name for it is taken.
     """
     kept = {}
     for key in ACQUISITION_KEYS:
-        value = _plain(sidecar.get(key)) if key != DATE_KEY else settle_date(sidecar)[0] or None
+        told = sidecar.get(key, sidecar.get(OTHER_NAMES.get(key, key)))
+        value = _plain(told) if key != DATE_KEY else settle_date(sidecar)[0] or None
         if value is not None:
             kept[key] = value
     return kept

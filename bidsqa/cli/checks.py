@@ -324,5 +324,6 @@ def check_device(device: str) -> None:
 
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
             raise UsageError(
-                "--device cuda: this installation has no CUDA.", "Use --device auto, or install onnxruntime-gpu."
+                "--device cuda: this installation has no CUDA.",
+                "Install the package onnxruntime-gpu, or: --device auto",
             )

@@ -29,6 +29,12 @@ DISK_FAULTS = {
     errno.EXDEV: "Give a folder on another file system.",
 }
 _PLAIN_WORD = re.compile(r"[a-z]+[ ,]")
+# what users copy from the end of a sentence, with a stop that stands behind it
+_COPIED = re.compile(
+    r"((^|: |\b(or|with|see) )((bidsqa[\w-]*|pip|git|docker|apptainer|datalad) \S.*|--[a-z].*)"
+    r"|--[a-z][\w-]* \S+|\be\.g\. \S*/\S*|\b(?-i:FILE))$",
+    re.IGNORECASE,
+)
 log = logging.getLogger("bidsqa")
 
 
@@ -84,8 +90,8 @@ def complain(error: BidsqaError, command: str) -> int:
 
 
 def _sentence(text: str) -> str:
-    """The text as a sentence; what begins with the name of a file or a label keeps its letters."""
+    """The text as a sentence; names of files and labels keep their letters, commands get no full stop at their end."""
     text = text.strip()
-    end = "" if text.endswith((".", "?", "!", "}", "FILE")) else "."
+    end = "" if text.endswith((".", "?", "!", "}")) or _COPIED.search(text) else "."
     start = text[:1].upper() if _PLAIN_WORD.match(text) else text[:1]
     return f"{start}{text[1:]}{end}" if text else ""

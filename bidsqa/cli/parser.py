@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Turn argparse's message into a sentence with a hint."""
         words = message.rstrip(".").split()
-        hint = f"See {self.prog} --help."
+        hint = f"See: {self.prog} --help"
         if message.startswith("unrecognized arguments:"):
             wrong = words[2]
             close = difflib.get_close_matches(wrong.split("=")[0], self._option_string_actions, n=1)

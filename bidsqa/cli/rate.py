@@ -14,13 +14,15 @@ import bidsqa
 from bidsqa.cli.console import FINE, SOME_FAILED, run_command
 from bidsqa.cli.options import LIST, PATH
 from bidsqa.cli.parser import Formatter, Parser, add_option
-from bidsqa.cli.rate_options import ARTIFACTS, GROUPS, RATE_OPTIONS, RULER_TASKS
+from bidsqa.cli.rate_options import ARTIFACTS, GROUPS, RATE_OPTIONS
 from bidsqa.errors import UsageError
 
 if TYPE_CHECKING:
     from bidsqa.bids import Scan
     from bidsqa.rating.guarding import Door
     from bidsqa.rating.items import Settings
+    from bidsqa.rating.pictures import Gallery
+    from bidsqa.rating.planning import Pool
     from bidsqa.rating.serving import Place
     from bidsqa.rating.store import Store
     from bidsqa.rating.tasks import ArtifactChoice
@@ -217,20 +219,27 @@ def _serve(given: list[str]) -> int:
     root, ratings, options = parse(given)
     check_packages()
     if ratings.resolve().is_relative_to(root.resolve()) and "derivatives" not in ratings.resolve().parts:
-        raise UsageError(
-            "The ratings lie inside the dataset.", f"Give another folder, e.g. {root}/derivatives/ratings."
-        )
+        raise UsageError("The ratings lie inside the dataset.", f"Give another folder, e.g. {root}/derivatives/ratings")
+    from bidsqa.cli.progress import count, printable
+    from bidsqa.cli.rate_plan import check_ruler_options, plan_rating
     from bidsqa.cli.surroundings import prepare_environment, work_folder
+    from bidsqa.rating.items import stored_pool
+    from bidsqa.rating.pictures import Gallery
     from bidsqa.rating.store import Store, store_path
 
     options["raters"] = tuple(dict.fromkeys(_rater(name) for name in options["raters"]))
     settings, artifacts = settings_of(options), read_artifact_list(options["artifact_list"])
+    check_ruler_options(settings.tasks, options)
     scans = find_scans(root, options)
+    rulers, plans = plan_rating(scans, settings, options)
     store = Store(store_path(ratings), create=True)
     try:
         with work_folder(None, keep=False, spare=store.path.parent) as work:
             prepare_environment(work)
-            _run_app(root, store, scans, settings, artifacts, options)
+            pools = {task: stored_pool(store, task, plan, settings) for task, plan in plans.items()}
+            gallery = Gallery(root, rulers, bool(options["radiological"]))
+            print(f"{count(len(scans), 'scan')}; answers go to {printable(str(store.path))}", flush=True)
+            _run_app(store, gallery, pools, settings, artifacts, options)
     finally:
         store.close()
     return FINE
@@ -246,30 +255,19 @@ def _rater(told: str) -> str:
 
 
 def _run_app(
-    root: Path,
     store: Store,
-    scans: Sequence[Scan],
+    gallery: Gallery,
+    pools: dict[str, Pool],
     settings: Settings,
     artifacts: tuple[ArtifactChoice, ...],
     options: dict[str, Any],
 ) -> None:
-    from bidsqa.cli.progress import count, printable
+    from bidsqa.cli.progress import printable
     from bidsqa.rating.app import RatingApp
     from bidsqa.rating.guarding import Door
-    from bidsqa.rating.items import make_pool
-    from bidsqa.rating.pictures import Gallery
-    from bidsqa.rating.ruler_images import RulerImages
     from bidsqa.rating.serving import Place, serve
     from bidsqa.rating.session import Session
 
-    if options["rulers"] and options["rulers_from_scans"]:
-        raise UsageError("--rulers and --rulers-from-scans can't both tell the rulers.", "Give one of them.")
-    rulers = None
-    if options["rulers"] or (set(settings.tasks) & set(RULER_TASKS) and not options["rulers_from_scans"]):
-        rulers = RulerImages(options["rulers"], {scan.suffix for scan in scans})
-    gallery = Gallery(root, rulers, bool(options["radiological"]))
-    kinds = rulers.suffixes if rulers else {}
-    pools = {task: make_pool(store, task, scans, settings, kinds) for task in settings.tasks}
     place = Place(options["port"])
     door = Door(f"bidsqa_rate_{place.port}")
 
@@ -278,7 +276,6 @@ def _run_app(
 
     session = Session(store, gallery, pools, settings, tell)
     try:
-        print(f"{count(len(scans), 'scan')}; answers go to {printable(str(store.path))}", flush=True)
         _invite(door, place, store, options["raters"])
         _listen_for_enter(door, place, store)
         serve(RatingApp(session, door, artifacts).asgi(), place)

@@ -139,7 +139,8 @@ def _build(given: argparse.Namespace) -> int:
 
     scan, out = Path(given.scan).expanduser(), Path(given.out).expanduser().absolute()
     if not scan.is_file():
-        raise UsageError(f"The scan {scan} doesn't exist.", "Check the path.")
+        problem = "is a folder; a ruler is made of one image" if scan.is_dir() else "doesn't exist"
+        raise UsageError(f"The scan {scan} {problem}.", "Give the path of a .nii or .nii.gz file.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already and isn't empty.", "Give a new folder; rulers are not overwritten.")
     suffix = _suffix_of(scan, given.suffix)
@@ -334,11 +335,11 @@ def _list(given: argparse.Namespace) -> int:
 def _check(given: argparse.Namespace) -> int:
     from bidsqa.rulers import ruler_levels
 
-    ruler, _ = _find(given.ruler)
-    print(f"{ruler.name}: the files are whole.")
     try:
+        ruler, _ = _find(given.ruler)
+        print(f"{ruler.name}: the files are whole.")
         levels = ruler_levels(_scorer(), ruler)
-    except InputError as error:
+    except InputError as error:  # what is asked is answered: no wrong usage
         print(f"{error.cause}\n  {error.hint}")
         return SOME_FAILED
     told = ", ".join(f"{level:.2f}" for level in levels)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from bidsqa.group import protocols
-from bidsqa.group.rows import UNKNOWN_SITE, Row
+from bidsqa.group.rows import UNKNOWN_SITE, Row, on_one_scale
 from bidsqa.group.sites import direction_of, robust_spread
-from bidsqa.models import SCORES
+from bidsqa.models import SCORE_VALUES
 from bidsqa.verdict import RANK, OutlierRule, ProtocolRule, Rules
 from bidsqa.verdict.reading import number
 from bidsqa.verdict.reasons import is_missing, plain, reason
@@ -84,19 +84,25 @@ def _add_outliers(rows: Sequence[Row], rules: Rules, added: dict[str, list[dict[
         rule = rules.outlier_rule(suffix)
         for key in rule.values if rule else ():
             assert rule is not None
-            known = [row for row in members if isinstance(row.values.get(key), float)]
-            if len(known) < rule.smallest_group:
-                continue
-            values = [float(row.values[key]) for row in known]
-            middle, spread = statistics.median(values), robust_spread(values, key in SCORES)
-            limit = outlier_limit(rule, len(known))
-            for row, value in zip(known, values, strict=True):
-                z = (value - middle) / spread if spread > 0 else 0.0
-                if _is_outlier(z, limit, rule.sides, direction_of(key)):
-                    row.outliers.append(key)
-                    group = f"{len(known)} {suffix} scans {_at(site)}"
-                    entry = _outlier(rule, key, value, middle, z, middle + (limit if z > 0 else -limit) * spread, group)
-                    added[row.name].append(entry)
+            for places in on_one_scale(members, key):
+                known = [members[place] for place in places]
+                if len(known) >= rule.smallest_group:
+                    _add_outliers_in(rule, key, known, f"{len(known)} {suffix} scans {_at(site)}", added)
+
+
+def _add_outliers_in(
+    rule: OutlierRule, key: str, rows: Sequence[Row], group: str, added: dict[str, list[dict[str, Any]]]
+) -> None:
+    """The outliers in one value of scans that compare."""
+    values = [float(row.values[key]) for row in rows]
+    middle, spread = statistics.median(values), robust_spread(values, key in SCORE_VALUES)
+    limit = outlier_limit(rule, len(rows))
+    for row, value in zip(rows, values, strict=True):
+        z = (value - middle) / spread if spread > 0 else 0.0
+        if _is_outlier(z, limit, rule.sides, direction_of(key)):
+            row.outliers.append(key)
+            bound = middle + (limit if z > 0 else -limit) * spread
+            added[row.name].append(_outlier(rule, key, value, middle, z, bound, group))
 
 
 def _is_outlier(z: float, limit: float, sides: str, direction: str) -> bool:
@@ -112,12 +118,12 @@ def _outlier(
         f"{rule.about}: {_title(key)} {plain(value)} is far {side} {plain(middle)}, the median of {group} "
         f"({abs(z):.1f} robust standard deviations)"
     )
-    place = f"scores.{key}.value" if key in SCORES else f"metrics.{key}"
+    place = SCORE_VALUES[key].reads if key in SCORE_VALUES else f"metrics.{key}"
     return reason(OUTLIER, place, value, bound, text, rule.advice, rule.level)
 
 
 def _title(key: str) -> str:
-    return SCORES[key].title if key in SCORES else key
+    return SCORE_VALUES[key].title if key in SCORE_VALUES else key
 
 
 def _at(site: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bidsqa.group.rows import Row
+from bidsqa.group.rows import Row, scale_of
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import SCORES
 
@@ -58,16 +58,22 @@ def places(rows: Sequence[Row]) -> list[dict[str, list[int]]]:
     list of dict
         For each row, key to ``[below, equal, count]`` among the scans of its suffix with that value, followed by the
         same among those of its site where these are at least eight and not all. Scores come first; nothing for a value
-        that no other scan has.
+        that no other scan has; places on a ruler are compared with those on the same ruler.
     """
-    keys = [*SCORES, *METRIC_KEYS]
     found: list[dict[str, list[int]]] = [{} for _ in rows]
     suffixes: dict[str, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
         if row.status == "ok":
             suffixes[row.suffix].append(place)
     for members in suffixes.values():
-        table = np.array([[_number(rows[place].values.get(key)) for key in keys] for place in members])
+        # a column for each scale that a value is read on
+        columns = [
+            (key, scale)
+            for key in (*SCORES, *METRIC_KEYS)
+            for scale in sorted({scale_of(rows[place], key) for place in members} if key in SCORES else {""})
+        ]
+        keys = [key for key, _ in columns]
+        table = np.array([[_number(rows[place], key, scale) for key, scale in columns] for place in members])
         below, equal, count = ranks(table)
         sites: dict[str, list[int]] = defaultdict(list)
         for line, place in enumerate(members):
@@ -113,5 +119,6 @@ def told_to_pages(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def _number(value: Any) -> float:
+def _number(row: Row, key: str, scale: str) -> float:
+    value = row.values.get(key) if key not in SCORES or scale_of(row, key) == scale else None
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else float("nan")

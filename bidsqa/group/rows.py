@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,6 +144,23 @@ def row_of(record: Record, verdict: Mapping[str, Any] | None = None) -> Row:
         source=_source(record),
         origin=origin_of(record),
     )
+
+
+def scale_of(row: Row, key: str) -> str:
+    """What a value is read on; numbers on another scale don't compare.
+
+    Empty for all values but the place on a ruler, which is told by the checksum of the ruler's images.
+    """
+    return str(row.values.get(f"{RULER_MODEL}_ruler_sha256") or "") if key == RULER_MODEL else ""
+
+
+def on_one_scale(rows: Sequence[Row], key: str) -> list[list[int]]:
+    """Places of the rows that have a number of that name, those together whose numbers compare."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        if isinstance(row.values.get(key), float):
+            found[scale_of(row, key)].append(place)
+    return list(found.values())
 
 
 def origin_of(record: Record) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bidsqa.group.rows import Row
+from bidsqa.group.rows import Row, on_one_scale
 from bidsqa.group.sites import MAD_TO_SD, robust_z
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import SCORE_VALUES
@@ -123,7 +123,7 @@ def compared_values(rows: Sequence[Row]) -> list[str]:
 
 
 def site_effects(rows: Sequence[Row]) -> list[SiteEffect]:
-    """Every site's place in every score and metric, by suffix."""
+    """Every site's place in every score and metric, by suffix; not where scans were read on more than one ruler."""
     by_suffix: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row.status == "ok":
@@ -131,7 +131,8 @@ def site_effects(rows: Sequence[Row]) -> list[SiteEffect]:
     found: list[SiteEffect] = []
     for suffix, members in sorted(by_suffix.items()):
         for key in compared_values(members):
-            found += _effects(suffix, key, members)
+            if len(on_one_scale(members, key)) == 1:
+                found += _effects(suffix, key, members)
     return found
 
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from bidsqa.group.rows import SITE_KEYS, UNKNOWN_SITE, Row
+from bidsqa.group.rows import SITE_KEYS, UNKNOWN_SITE, Row, on_one_scale
 from bidsqa.metrics import METRIC_KEYS
 from bidsqa.models import SCORE_VALUES
 from bidsqa.settings import DEFAULT_MODELS
@@ -87,15 +87,16 @@ def distances(rows: Sequence[Row]) -> list[float]:
     for members in groups.values():
         for key in chief_values():
             sign = {"higher": -1.0, "lower": 1.0}.get(direction_of(key), 0.0)
-            known = [at for at in members if isinstance(rows[at].values.get(key), float)]
-            values = [float(rows[at].values[key]) for at in known]
-            for at, z in zip(known, robust_z(values, key in SCORE_VALUES) if values else [], strict=True):
-                found[at] = max(found[at], sign * z)
+            for places in on_one_scale([rows[at] for at in members], key):
+                known = [members[place] for place in places]
+                values = [float(rows[at].values[key]) for at in known]
+                for at, z in zip(known, robust_z(values, key in SCORE_VALUES), strict=True):
+                    found[at] = max(found[at], sign * z)
     return found
 
 
 def site_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Counts and medians for each suffix and site, sorted."""
+    """Counts and medians for each suffix and site, sorted; no median of places on more than one ruler."""
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         groups[row.suffix, row.site].append(row)
@@ -110,7 +111,8 @@ def site_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
         entry["not_assessed"] = sum(row.status == "failed" for row in members)
         entry["outliers"] = sum(bool(row.outliers) for row in members)
         for key in compared:
-            values = [float(row.values[key]) for row in members if isinstance(row.values.get(key), float)]
+            scales = on_one_scale(members, key)
+            values = [float(members[place].values[key]) for place in scales[0]] if len(scales) == 1 else []
             entry[f"{key}_median"] = float(f"{statistics.median(values):.6g}") if values else None
         found.append(entry)
     return found

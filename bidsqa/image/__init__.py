@@ -2,7 +2,7 @@
 """Scans in memory: reading and checking them, their slices and intensities."""
 
 from bidsqa.image.intensity import clipped_fraction, robust_range, rough_head
-from bidsqa.image.loading import fetch_command, load_volume, usable_affine
+from bidsqa.image.loading import fetch_command, load_volume, read_spacing, usable_affine
 from bidsqa.image.padding import measured_block
 from bidsqa.image.slices import (
     PLANES,
@@ -11,6 +11,7 @@ from bidsqa.image.slices import (
     middle_indices,
     scored_axes,
     take_slice,
+    thick_axis,
 )
 from bidsqa.image.volume import ImageFacts, Volume
 
@@ -25,9 +26,11 @@ __all__ = [
     "load_volume",
     "measured_block",
     "middle_indices",
+    "read_spacing",
     "robust_range",
     "rough_head",
     "scored_axes",
     "take_slice",
+    "thick_axis",
     "usable_affine",
 ]

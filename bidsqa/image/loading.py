@@ -75,6 +75,23 @@ def load_volume(source: str | os.PathLike[str] | nibabel.spatialimages.SpatialIm
     return _volume(data, affine, dtype, (slope, intercept), orientation, oblique, nonfinite, digest, warnings)
 
 
+def read_spacing(path: Path) -> tuple[float, float, float]:
+    """Voxel edges of a scan in RAS+ order, from its header alone.
+
+    Raises
+    ------
+    InputError
+        As :func:`load_volume`, as far as the header tells.
+    """
+    image = _open(path)
+    _check_kind(image)
+    affine = usable_affine(image, [])
+    edges = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    across = _orientation(affine)[:, 0].astype(int)
+    first, second, third = (float(edges[list(across).index(axis)]) for axis in range(3))
+    return first, second, third
+
+
 def _volume(
     data: FloatArray,
     affine: Array,
@@ -307,16 +324,24 @@ def _scaled(stored: Array, slope: float, intercept: float) -> tuple[FloatArray, 
 
 def _to_ras(data: FloatArray, affine: Array) -> tuple[FloatArray, Array, str, float]:
     """Permute and flip the axes to RAS+; also the stored axis codes and the obliqueness in degrees."""
-    from nibabel.orientations import aff2axcodes, apply_orientation, inv_ornt_aff, io_orientation
+    from nibabel.orientations import aff2axcodes, apply_orientation, inv_ornt_aff
 
     directions = affine[:3, :3] / np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     oblique = float(np.degrees(np.arccos(np.clip(np.abs(directions).max(axis=0).min(), 0, 1))))
-    orientation = io_orientation(affine)
-    if np.isnan(orientation).any():
-        raise InputError("the orientation of the axes can't be told from the header", "repair the header's sform")
+    orientation = _orientation(affine)
     codes = "".join(str(code) for code in aff2axcodes(affine))
     turned = np.ascontiguousarray(apply_orientation(data, orientation))
     return turned, affine @ inv_ornt_aff(orientation, data.shape), codes, oblique
+
+
+def _orientation(affine: Array) -> Array:
+    """For each stored axis the axis of RAS+ that it runs along, and its direction."""
+    from nibabel.orientations import io_orientation
+
+    orientation = io_orientation(affine)
+    if np.isnan(orientation).any():
+        raise InputError("the orientation of the axes can't be told from the header", "repair the header's sform")
+    return orientation
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,12 @@ def acquisition_axis(volume: Volume) -> int:
         The axis of the largest voxel edge where it is at least 1.5 times the smallest (a scan with thick slices),
         else 2: near-isotropic scans are read in axial slices.
     """
-    if volume.anisotropy >= THICK_SLICE_RATIO:
-        return int(np.argmax(volume.spacing))
-    return 2
+    return thick_axis(volume.spacing)
+
+
+def thick_axis(spacing: Sequence[float]) -> int:
+    """As :func:`acquisition_axis`, from the voxel edges alone."""
+    return int(np.argmax(spacing)) if max(spacing) >= THICK_SLICE_RATIO * min(spacing) else 2
 
 
 def scored_axes(volume: Volume) -> tuple[int, ...]:

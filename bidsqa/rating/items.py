@@ -99,19 +99,52 @@ Content = dict[str, Any]
 
 Rulers = Mapping[str, str]
 NO_RULERS: Rulers = {}
+Nearest = Mapping[str, Sequence[str]]
+NO_NEAREST: Nearest = {}
 
 
-def make_pool(store: Store, task: str, scans: Sequence[Scan], settings: Settings, rulers: Rulers = NO_RULERS) -> Pool:
-    """The items of a task, made where the store doesn't have them.
+@dataclass(frozen=True)
+class Plan:
+    """What a task will ask: the recipes of its items, by what they are for."""
+
+    main: tuple[Content, ...]
+    practice: tuple[Content, ...]
+    catch: tuple[Content, ...]
+
+
+def make_pool(
+    store: Store,
+    task: str,
+    scans: Sequence[Scan],
+    settings: Settings,
+    rulers: Rulers = NO_RULERS,
+    nearest: Nearest = NO_NEAREST,
+) -> Pool:
+    """The items of a task, made where the store doesn't have them; the arguments are those of :func:`plan_items`."""
+    return stored_pool(store, task, plan_items(task, scans, settings, rulers, nearest), settings)
+
+
+def stored_pool(store: Store, task: str, plan: Plan, settings: Settings) -> Pool:
+    """The items of a plan, made where the store doesn't have them."""
+    items = [tuple(store.add_items(task, contents)) for contents in (plan.main, plan.practice, plan.catch)]
+    return Pool(items[0], items[1], items[2], _goal(task, plan.main, settings))
+
+
+def plan_items(
+    task: str, scans: Sequence[Scan], settings: Settings, rulers: Rulers = NO_RULERS, nearest: Nearest = NO_NEAREST
+) -> Plan:
+    """What a task will ask; nothing is written.
 
     Parameters
     ----------
-    store : Store
     task : str
     scans : sequence of Scan
     settings : Settings
     rulers : mapping of str to str
         Suffix of each ruler by its name, empty where not known; where there are none, rulers are made of the scans.
+    nearest : mapping of str to sequence of str
+        Names of the rulers that a scan may be read against, by the scan's path in the dataset; for scans that aren't
+        in it, the rulers of its suffix.
 
     Raises
     ------
@@ -121,21 +154,35 @@ def make_pool(store: Store, task: str, scans: Sequence[Scan], settings: Settings
     if not scans and not (rulers and task == "ruler_threshold"):
         raise UsageError("There is no structural scan to be rated.", "T1w, T2w, FLAIR and PDw images are looked for.")
     sources = [source for scan in scans for source in _sources(scan, settings)]
-    main = list(_CONTENTS[task](sources, settings, rulers))
+
+    def contents(wanted: Sequence[Content]) -> Iterable[Content]:
+        if task != "ruler_score" or not rulers:
+            return _CONTENTS[task](wanted, settings, rulers)
+        each = ((one, _at_hand(one, rulers, nearest)) for one in wanted)
+        return (item for one, own in each if own for item in _CONTENTS[task]([one], settings, own))
+
+    main = list(contents(sources))
     if not main:
         raise UsageError(
             "None of the rulers is of a kind of image that is to be rated.",
-            "Give others with --rulers DIR, or make them of the scans: --rulers-from-scans.",
+            "Give others with --rulers DIR, or make them of the scans: --rulers-from-scans",
         )
-    kinds = {content["suffix"] for content in main if "suffix" in content}
-    sources = [source for source in sources if not kinds or source["suffix"] in kinds]
+    shown = {content["path"] for content in main if "path" in content}
+    sources = [source for source in sources if not shown or source["path"] in shown]
     practice = [
-        _practice(task, source, settings, rulers, PRACTICE_STRENGTHS[number % len(PRACTICE_STRENGTHS)])
+        _spoilt(task, source, settings, "practice", PRACTICE_STRENGTHS[number % len(PRACTICE_STRENGTHS)])
+        if task in WITH_CATCH
+        else {**next(iter(contents([source]))), "purpose": "practice"}
         for number, source in enumerate(sources[: settings.practice])
     ]
     catch = [_catch(task, source, settings) for source in sources[:20]] if task in WITH_CATCH else []
-    items = [tuple(store.add_items(task, contents)) for contents in (main, practice, catch)]
-    return Pool(items[0], items[1], items[2], _goal(task, main, settings))
+    return Plan(tuple(main), tuple(practice), tuple(catch))
+
+
+def _at_hand(source: Content, rulers: Rulers, nearest: Nearest) -> Rulers:
+    """The rulers that an image of a scan may be shown with."""
+    fitting = nearest.get(source["path"], tuple(rulers))
+    return {name: rulers[name] for name in fitting if rulers[name] in ("", source["suffix"])}
 
 
 def _goal(task: str, main: Sequence[Content], settings: Settings) -> int:
@@ -233,10 +280,7 @@ def _ruler_score(sources: Sequence[Content], settings: Settings, rulers: Rulers)
         strength = round(float(chance.uniform(0.02, 0.6)), 3)
         recipe = [{"name": "coil_noise", "strength": strength, "seed": _seed(chance)}]
         if rulers:
-            fitting = [name for name, suffix in rulers.items() if suffix in ("", source["suffix"])]
-            if not fitting:
-                continue
-            series: Content = {"ruler": str(chance.choice(np.array(fitting)))}
+            series: Content = {"ruler": str(chance.choice(np.array(list(rulers))))}
         else:
             others = [other for other in sources if other["suffix"] == source["suffix"]]
             strangers = [other for other in others if other["subject"] != source["subject"]] or others
@@ -254,14 +298,6 @@ _CONTENTS: Mapping[str, Any] = {
     "diagnostic": _single("diagnostic"),
     "likert": _single("likert"),
 }
-
-
-def _practice(task: str, source: Content, settings: Settings, rulers: Rulers, strength: float) -> Content:
-    """An item to warm up with, of a given damage where the task shows damaged images."""
-    if task not in WITH_CATCH:
-        content = next(iter(_CONTENTS[task]([source], settings, rulers)))
-        return {**content, "purpose": "practice"}
-    return _spoilt(task, source, settings, "practice", strength)
 
 
 def _catch(task: str, source: Content, settings: Settings) -> Content:

@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from bidsqa.bids import Scan, acquisition
 from bidsqa.errors import InputError, UsageError
+from bidsqa.image import read_spacing
 from bidsqa.rating.tasks import RULER_VERSIONS
-from bidsqa.rulers import Ruler, read_ruler, shipped_rulers
+from bidsqa.rulers import Ruler, kind_of_scan, match_ruler, read_ruler, shipped_rulers
 from bidsqa.settings import RULER_FACTS
 
 ARRAYS, MEMBER = "versions.npz", "versions"
@@ -67,6 +69,21 @@ class RulerImages:
     def names(self) -> list[str]:
         """In order."""
         return list(self.suffixes)
+
+    def nearest(self, scan: Scan) -> list[str]:
+        """Rulers that a scan may be read against: the one that the main job takes, else those that tell no kind.
+
+        Parameters
+        ----------
+        scan : Scan
+            Its sidecar and the voxels of its header tell its kind; where the header can't be read, its suffix alone.
+        """
+        try:
+            spacing = read_spacing(scan.path)
+        except InputError:  # told when its picture is made
+            return [name for name, suffix in self.suffixes.items() if suffix in ("", scan.suffix)]
+        match = match_ruler(kind_of_scan(scan.suffix, acquisition(scan.sidecar), spacing), list(self._known.values()))
+        return [name for name in self.suffixes if self._known.get(name) is (match and match.ruler)]
 
     def sha256(self, name: str) -> str:
         """Checksum that ``ruler.json`` knows a ruler's images by; empty for a ruler without that file."""

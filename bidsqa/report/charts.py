@@ -37,6 +37,7 @@ MARKS = {
 # the same where many are one path: relative to the point that the path has moved to
 SMALL_MARKS = {"review": "m0-4l4 7h-8z", "fail": "m-3-3l6 6m0-6l-6 6"}
 MOST_LINKS = 20  # in a group
+NO_LIMITS: Mapping[str, Sequence[float]] = {}
 WILD_SHARE = 0.02  # not more may be drawn at the border
 
 
@@ -169,7 +170,12 @@ def kind_of(value: float, readings: Sequence[tuple[str, float, float]]) -> str:
     return next((_grade(place, len(readings)) for place, row in enumerate(readings) if value == row[2]), "pass")
 
 
-def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, limits: Sequence[float] = ()) -> Markup:
+def strip_chart(
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    title: str,
+    limits: Sequence[float] = (),
+    own: Mapping[str, Sequence[float]] = NO_LIMITS,
+) -> Markup:
     """Every scan of a study as one mark, a row for each group.
 
     Parameters
@@ -180,6 +186,8 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
         For screen readers.
     limits : sequence of float
         Drawn as upright lines.
+    own : mapping of str to sequence of float
+        Limits of one group, drawn in its row alone.
 
     Notes
     -----
@@ -193,7 +201,8 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
     if not values:
         return Markup("")
     low, high = _view(values)
-    low, high = min(low, *limits, high), max(high, *limits, low)
+    told = sorted({*limits, *(limit for name in rows for limit in own.get(name, ()))})
+    low, high = min(low, *told, high), max(high, *told, low)
     pad = 0.03 * ((high - low) or 1.0)
     low, high = low - pad, high + pad
     above = NAME_HEIGHT if any(len(name) > SIDE_NAME for name in rows) else 0
@@ -204,11 +213,13 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
 
     height = (above + ROW_HEIGHT) * len(rows) + 24
     parts = [f'<svg class="chart strip" viewBox="0 0 {STRIP_WIDTH} {height}" role="img" aria-label="{escape(title)}">']
+
+    def draw(limit: float, top: float, bottom: float) -> None:
+        shape = f"M{x(limit):.1f} {top:g}V{bottom:g}"
+        parts.append(f'<path class="limit" d="{shape}"><title>limit {limit:g}</title></path>')
+
     for limit in limits:
-        if low <= limit <= high:
-            parts.append(
-                f'<path class="limit" d="M{x(limit):.1f} 0V{height - 20}"><title>limit {limit:g}</title></path>'
-            )
+        draw(limit, 0, height - 20)
     for place, (name, scans) in enumerate(rows.items()):
         y = (above + ROW_HEIGHT) * place + above + ROW_HEIGHT / 2
         if above and place:
@@ -216,10 +227,12 @@ def strip_chart(rows: Mapping[str, Sequence[Mapping[str, Any]]], title: str, lim
         at = f'x="0" y="{y - ROW_HEIGHT / 2 - 4:.1f}"' if above else f'x="{left - 8}" y="{y + 4:.1f}" text-anchor="end"'
         short = _shortened(name, STRIP_WIDTH if above else left - 8)
         parts.append(f'<text class="tick group" {at}>{escape(short)}<title>{escape(name)}</title></text>')
+        for limit in own.get(name, ()):
+            draw(limit, y - ROW_HEIGHT / 2, y + ROW_HEIGHT / 2)
         parts.append(_strip_row(scans, y, x))
     ends = [(low + pad, "start"), (high - pad, "end")]
     room = (x(low + pad) + TICK_ROOM, x(high - pad) - TICK_ROOM)
-    for value, anchor in [*ends, *((limit, "middle") for limit in limits if room[0] < x(limit) < room[1])]:
+    for value, anchor in [*ends, *((limit, "middle") for limit in told if room[0] < x(limit) < room[1])]:
         parts.append(
             f'<text class="tick" x="{x(value):.0f}" y="{height - 6}" text-anchor="{anchor}">{plain(value)}</text>'
         )

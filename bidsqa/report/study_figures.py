@@ -169,8 +169,11 @@ def _by_rows(scans: Sequence[StudyScan], values: Sequence[StudyValue]) -> Figure
     figure, axes = _figure(len(rows), len(values))
     for axis, value in zip(axes, values, strict=True):
         _points(axis, rows, value, len(scans) > MANY_POINTS)
-        for limit in sorted({limit.value for limit in value.drawn_limits}):
-            axis.axvline(limit, color="0.35", linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
+        for limit in value.drawn_limits:
+            places = [at for at, own in enumerate(rows.values()) if limit.suffix in ("", own[0].suffix)]
+            edges = [(at - 0.5, at + 0.5) for at in places] if limit.suffix else [(-0.5, len(rows) - 0.5)]
+            for edge in edges:
+                axis.plot([limit.value] * 2, edge, color="0.35", linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
         unit = f" ({value.unit})" if value.unit else ""
         axis.set_xlabel("\n".join(part for part in (f"{value.title}{unit}", value.direction) if part))
         _name_rows(axis, list(rows))

@@ -137,6 +137,7 @@ def _distributions(scans: Sequence[StudyScan], values: Sequence[StudyValue]) -> 
     found = []
     for value in values:
         rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        own: dict[str, list[float]] = {}
         for scan in scans:
             number = finite(scan.values.get(value.key))
             if number is None:
@@ -145,12 +146,13 @@ def _distributions(scans: Sequence[StudyScan], values: Sequence[StudyValue]) -> 
             if len(sites) > 1 and len(sites) * len(suffixes) <= MOST_GROUPS:
                 parts.append(scan.site)
             group = " · ".join(parts) or scan.suffix
+            own[group] = [limit.value for limit in value.drawn_limits if limit.suffix == scan.suffix]
             rows[group].append({"value": number, "decision": scan.decision, "name": scan.name, "page": scan.page})
         if not rows:
             continue
         counted = sum(len(entries) for entries in rows.values())
         title = f"{value.title} of {counted} scans"
-        limits = sorted({limit.value for limit in value.drawn_limits})
-        chart = charts.strip_chart(dict(sorted(rows.items())), title, limits)
+        limits = sorted({limit.value for limit in value.drawn_limits if not limit.suffix})
+        chart = charts.strip_chart(dict(sorted(rows.items())), title, limits, own)
         found.append({"value": value, "chart": chart, "missing": len(scans) - counted})
     return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bidsqa.models import SCORE_VALUES
+from bidsqa.settings import RULER_MODEL
 from bidsqa.verdict.reading import number as finite
 
 DECISIONS = ("fail", "review", "pass")
@@ -59,8 +60,11 @@ class StudyValue:
 
     @property
     def drawn_limits(self) -> Sequence[Limit]:
-        """The limits to draw: those of the rules, else where one reading of a score ends and the next begins."""
-        if self.limits or self.key not in SCORE_VALUES:
+        """The limits to draw: those of the rules, else where one reading of a score ends and the next begins.
+
+        None on rulers where no person has set a standard: what their readings say of the versions is no limit.
+        """
+        if self.limits or self.key not in SCORE_VALUES or self.key == RULER_MODEL:
             return self.limits
         low, high = SCORE_VALUES[self.key].bounds
         readings = SCORE_VALUES[self.key].readings

@@ -25,6 +25,7 @@ ACCEPTED_DB = 24.0
 # where in the head the slice is taken, from its low to its high end, by the slices' axis: where there is much brain
 PLACE = (0.45, 0.5, 0.7)
 MOST_COILS = 64
+MOST_SEED = 2**32 - 1
 
 Array = np.ndarray[Any, Any]
 
@@ -121,6 +122,8 @@ def build_ruler(
         raise InputError(f"The scan has no {PLANES[axis]} slice {chosen}.", f"Its slices are 0 to {last}.")
     if not 1 <= coils <= MOST_COILS:
         raise InputError(f"A ruler can't be made with {coils} coils.", f"Give 1 to {MOST_COILS}.")
+    if not 0 <= seed <= MOST_SEED:
+        raise InputError(f"A ruler can't be made with the seed {seed}.", f"Give 0 to {MOST_SEED}.")
     image = np.clip(np.ascontiguousarray(take_slice(volume.data, axis, chosen)), 0, None)
     _check_image(image, axis, chosen)
     notes: dict[str, Any] = {
@@ -139,7 +142,7 @@ def build_ruler(
     ruler = Ruler(
         name=name,
         versions=stored(versions, bits),
-        kind=kind_of_scan(suffix, acquisition or {}, volume),
+        kind=kind_of_scan(suffix, acquisition or {}, volume.spacing),
         threshold=automatic_threshold(snr),
         snr_db=tuple(round(float(level), 3) for level in snr),
         provenance=notes,

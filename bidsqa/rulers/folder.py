@@ -23,7 +23,7 @@ import numpy as np
 from bidsqa.bids.writing import write_atomic
 from bidsqa.errors import InputError
 from bidsqa.rulers.picture import contact_sheet
-from bidsqa.rulers.ruler import AUTOMATIC, SIDES, Kind, Ruler, Threshold, check_ruler
+from bidsqa.rulers.ruler import AUTOMATIC, NAME, SIDES, Kind, Ruler, Threshold, check_ruler
 from bidsqa.rulers.scale import VERSIONS
 from bidsqa.settings import RULER_FACTS
 
@@ -171,6 +171,8 @@ def read_ruler(folder: Path, *, shipped: bool = False) -> Ruler:
         sha256=digest,
         shipped=shipped,
     )
+    if not NAME.fullmatch(ruler.name):
+        raise _odd(folder, f"it can't have the name {ruler.name[:80]!r}")
     return check_ruler(ruler)
 
 

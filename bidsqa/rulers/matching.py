@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bidsqa.image import Volume, acquisition_axis
+from bidsqa.image import thick_axis
 from bidsqa.image.slices import THICK_SLICE_RATIO
 from bidsqa.rulers.ruler import DIMENSIONS, Kind, Ruler
 
@@ -34,7 +34,7 @@ class Match:
     why: tuple[str, ...]
 
 
-def kind_of_scan(suffix: str, acquisition: Mapping[str, Any], volume: Volume) -> Kind:
+def kind_of_scan(suffix: str, acquisition: Mapping[str, Any], spacing: Sequence[float]) -> Kind:
     """The kind of a scan, from its suffix, the sidecar's keys that the record keeps, and its voxels.
 
     Parameters
@@ -42,12 +42,13 @@ def kind_of_scan(suffix: str, acquisition: Mapping[str, Any], volume: Volume) ->
     suffix : str
     acquisition : mapping
         As :func:`bidsqa.bids.acquisition` gives it; of any content.
-    volume : Volume
+    spacing : sequence of float
+        Voxel edges in mm, RAS+ order.
     """
-    axis = acquisition_axis(volume)
-    edges = [edge for place, edge in enumerate(volume.spacing) if place != axis]
+    axis = thick_axis(spacing)
+    edges = [edge for place, edge in enumerate(spacing) if place != axis]
     said = acquisition.get("MRAcquisitionType")
-    thick = "2D" if volume.anisotropy >= THICK_SLICE_RATIO else "3D"
+    thick = "2D" if max(spacing) >= THICK_SLICE_RATIO * min(spacing) else "3D"
     return Kind(
         suffix=suffix,
         dimension=said if said in DIMENSIONS else thick,

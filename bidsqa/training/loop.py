@@ -253,7 +253,7 @@ class Training:
         if not math.isfinite(value):
             raise BidsqaError(
                 f"The loss of step {state.step + 1} is no number any more.",
-                "Start anew with a lower --rate, or with --precision float32.",
+                "Start anew with a lower --rate, or: --precision float32",
             )
         self._optimiser.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()

@@ -79,7 +79,7 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
     if device == "cuda" and not cuda:
         raise UsageError(
             "--device cuda: torch finds no CUDA device here.",
-            "Use --device cpu, or install a torch build that fits the graphics driver.",
+            "Install a torch build that fits the graphics driver, or: --device cpu",
         )
     kind = "cuda" if cuda and device != "cpu" else "cpu"
     if precision == "auto":
@@ -87,5 +87,5 @@ def choose_machine(device: str = "auto", precision: str = "auto") -> Machine:
         if kind == "cuda":
             precision = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     if precision == "float16" and kind == "cpu":
-        raise UsageError("--precision float16 needs CUDA.", "Use --precision bfloat16 or float32 on a CPU.")
+        raise UsageError("--precision float16 needs CUDA.", "On a CPU: --precision bfloat16, or float32")
     return Machine(torch.device(kind), precision)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import textwrap
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -71,6 +72,12 @@ class Told:
     dataset: str
 
 
+def use_of(model: str, weights: str) -> str:
+    """The command that judges scans with a user's own weights; models that aren't run by default are asked for."""
+    asked = "" if model in DEFAULT_MODELS else f" --models {' '.join([*DEFAULT_MODELS, model])}"
+    return f"bidsqa BIDS_DIR OUT_DIR participant{asked} --weights {shlex.quote(f'{model}={weights}')}"
+
+
 def write_card(path: Path, told: Told) -> None:
     """Write the card as Markdown."""
     from bidsqa.bids.writing import write_atomic
@@ -94,8 +101,9 @@ def card(told: Told) -> str:
             f"# {recipe.model}: own weights\n",
             _wrapped(
                 f"{row.says} Trained with bidsqa {bidsqa.__version__}; file `{recipe.model}.onnx`, SHA-256 {digest}. "
-                f"Use: `{use_of(recipe.model, f'{recipe.model}.onnx')}`."
+                "Use:"
             ),
+            f"```\n{use_of(recipe.model, f'{recipe.model}.onnx')}\n```\n",
             "## Data\n",
             *_data(told),
             "## Recipe\n",
@@ -111,12 +119,6 @@ def card(told: Told) -> str:
             _wrapped(licence),
         ]
     )
-
-
-def use_of(model: str, file: str) -> str:
-    """The command that judges scans by own weights of a model, asking for the model where it isn't a default one."""
-    asked = "" if model in DEFAULT_MODELS else f"--models {' '.join((*DEFAULT_MODELS, model))} "
-    return f"bidsqa BIDS_DIR OUT_DIR participant {asked}--weights {model}={file}"
 
 
 def _wrapped(text: str) -> str:

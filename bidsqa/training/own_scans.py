@@ -130,7 +130,7 @@ def split_subjects(subjects: Sequence[str], sites: Mapping[str, str], seed: int,
         without = f" beside the site {site!r}" if site else ""
         raise UsageError(
             f"Training needs scans of at least {MINIMUM_SUBJECTS} subjects{without}; there are {len(own)}.",
-            "Hold out another site, or none: --hold-out-site none." if site else "Add subjects to the dataset.",
+            "Hold out another site, or none: --hold-out-site none" if site else "Add subjects to the dataset.",
         )
     watched = set(_watched(own, named, seed))
     sides = {

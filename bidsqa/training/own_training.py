@@ -133,7 +133,7 @@ def start_weights(model: str, start: str) -> Path | None:
     if found != OWN[model].architecture:
         raise WeightsError(
             f"--start: {path.name} holds the architecture {found or 'of no name'}, not {OWN[model].architecture}.",
-            "Give weights that bidsqa-train wrote, or --start none.",
+            "Give weights that bidsqa-train wrote, or begin from random ones: --start none",
         )
     return path
 

@@ -170,7 +170,7 @@ def _known_names(key: str) -> set[str]:
     """The names that a list may hold; empty where any may stand."""
     if key == "values":
         from bidsqa.metrics import METRIC_KEYS
-        from bidsqa.models import SCORES
+        from bidsqa.models import SCORE_VALUES
 
-        return {*SCORES, *METRIC_KEYS}
+        return {*SCORE_VALUES, *METRIC_KEYS}
     return {*ACQUISITION_KEYS, *IMAGE_KEYS} if key == "keys" else set()

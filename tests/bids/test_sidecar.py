@@ -130,6 +130,11 @@ def test_acquisition_keeps_the_scanner_and_not_the_person() -> None:
     assert json.dumps(kept, ensure_ascii=False).encode()
 
 
+def test_a_converters_name_of_a_key_is_understood() -> None:
+    assert acquisition({"BodyPartExamined": "CSPINE"}) == {"BodyPart": "CSPINE"}
+    assert acquisition({"BodyPartExamined": "CSPINE", "BodyPart": "HEAD"}) == {"BodyPart": "HEAD"}
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),

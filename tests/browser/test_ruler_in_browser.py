@@ -14,7 +14,8 @@ import pytest
 from bidsqa.image import Volume
 from bidsqa.models import Score, SliceScores
 from bidsqa.report import draw_ruler_strip, render_ruler, render_scan
-from bidsqa.rulers import Kind, Ruler, Threshold, write_ruler
+from bidsqa.rulers import Kind, Ruler, Threshold, read_ruler, write_ruler
+from bidsqa.rulers.ruler import PERSON
 from bidsqa.validation.example_records import example_record
 
 if TYPE_CHECKING:
@@ -83,7 +84,6 @@ def test_what_is_saved_is_what_the_command_takes(
     page: Page, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from bidsqa.cli import ruler as command
-    from bidsqa.rulers import read_ruler
 
     page.fill("#set-by", "A. s+1 'B'")  # letters that are keys elsewhere
     assert page.inner_text("#choice-value") == "3"
@@ -101,11 +101,19 @@ def test_what_is_saved_is_what_the_command_takes(
     assert (found.value, found.set_by, found.by_person) == (3.5, "A. s+1 'B'", True)
 
 
-def test_the_choice_is_kept_over_a_reload(page: Page) -> None:
+def test_the_choice_is_kept_over_a_reload(page: Page, folder: Path) -> None:
     page.keyboard.press("+")
     page.reload()
     assert page.inner_text("#choice-value") == "3.5"
     assert "isn't in the ruler" in page.inner_text("#saved")
+    file = folder.parent / "page.html"
+    before = file.read_text(encoding="utf-8")
+    changed = read_ruler(folder).with_threshold(Threshold(3.5, PERSON))
+    file.write_text(render_ruler(changed, str(folder)), encoding="utf-8")
+    page.reload()
+    assert page.inner_text("#choice-value") == "3.5"
+    assert page.inner_text("#saved") == "", "it was set meanwhile"
+    file.write_text(before, encoding="utf-8")
 
 
 @pytest.mark.parametrize("width", [360, 1200])

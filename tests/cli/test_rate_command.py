@@ -23,7 +23,7 @@ from bidsqa.errors import UsageError
 from bidsqa.rating import items, read_items, read_ratings
 from bidsqa.rating import tasks as rating_tasks
 from bidsqa.rating.store import Store
-from bidsqa.rulers import shipped_rulers
+from bidsqa.rulers import shipped_rulers, write_ruler
 
 
 @contextmanager
@@ -204,7 +204,11 @@ def test_the_shipped_rulers_are_asked_about_where_no_others_are_given(
         (["DATA", "OUT", "--versions", "1"], "--versions"),
         (["DATA", "OUT", "--artifacts", "moton"], "Did you mean 'motion'?"),
         (["DATA", "OUT", "--artifacts", "slice_motion"], "for slices"),
-        (["DATA", "OUT", "--rulers", "OUT"], "no ruler"),
+        (["DATA", "OUT", "--tasks", "ruler_threshold", "--rulers", "OUT"], "there is no ruler"),
+        (["DATA", "OUT", "--rulers", "OUT"], "--rulers would do nothing"),
+        (["DATA", "OUT", "--rulers-from-scans"], "--rulers-from-scans would do nothing"),
+        (["DATA", "OUT", "--tasks", "likert", "--rulers-from-scans"], "--tasks likert ruler_threshold"),
+        (["DATA", "OUT", "--tasks", "ruler_score", "--rulers", "FLAIR"], "None of the rulers is of a kind"),
         (["DATA", "OUT", "--rulers", "OUT", "--rulers-from-scans"], "both"),
         (["DATA", "OUT", "--artifact-list", "OUT/none.txt"], "can't be read"),
         (["DATA", "OUT", "--raters", "Ann", " "], "no reader's name"),
@@ -226,10 +230,13 @@ def test_wrong_usage_is_told(
     told: str,
 ) -> None:
     places = {"DATA": bids_dataset("sub-01_T1w"), "OUT": tmp_path / "out", "NOWHERE": tmp_path / "nowhere"}
+    places["FLAIR"] = tmp_path / "rulers"
+    write_ruler(next(one for one in shipped_rulers() if one.kind.suffix == "FLAIR"), tmp_path / "rulers" / "ours")
     (tmp_path / "out").mkdir()
-    filled = [re.sub(r"^(DATA|OUT|NOWHERE)", lambda match: str(places[match[0]]), word) for word in arguments]
+    filled = [re.sub(r"^(DATA|OUT|NOWHERE|FLAIR)", lambda match: str(places[match[0]]), word) for word in arguments]
     assert rate.main(filled) == 2
     assert told in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

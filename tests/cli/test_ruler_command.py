@@ -140,6 +140,11 @@ def test_check(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     monkeypatch.setattr(Grain, "sign", 20.0)
     assert command.main(["check", str(folder)]) == 1
     assert "no better than" in capsys.readouterr().out
+    with (folder / "versions.npz").open("ab") as stream:
+        stream.write(b"\0")
+    assert command.main(["check", str(folder)]) == 1
+    assert "the checksum differs" in capsys.readouterr().out
+    assert command.main(["check", str(folder / "nowhere")]) == 2
 
 
 def test_a_shipped_ruler_is_set_in_a_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -291,7 +296,11 @@ def test_other_files(
         (["build", "{scan}", "{tmp}"], "isn't empty"),
         (["build", "{scan}", "{tmp}/a b c"], "can't have the name"),
         (["build", "{scan}", "{tmp}/out", "--slice", "900"], "no axial slice 900"),
+        (["build", "{tmp}", "{tmp}/out"], "is a folder"),
         (["build", "{scan}", "{tmp}/out", "--worst", "50"], "can't reach"),
+        (["build", "{scan}", "{tmp}/out", "--coils", "0"], "with 0 coils"),
+        (["build", "{scan}", "{tmp}/out", "--seed", "-1"], "with the seed -1"),
+        (["build", "{scan}", "{tmp}/out", "--seed", "9999999999999999"], "with the seed 9999999999999999"),
         (["build", "{scan}", "{tmp}/out", "--kspace", "{scan}"], "can't be read"),
         ([], "What to do is missing"),
         (["paint"], "paint"),

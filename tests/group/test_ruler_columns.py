@@ -10,14 +10,18 @@ from typing import Any
 import pytest
 
 from bidsqa.bids import names
+from bidsqa.group.cohort import judge_cohort
 from bidsqa.group.dictionaries import dictionary, known_columns
-from bidsqa.group.rows import row_of
+from bidsqa.group.places import places
+from bidsqa.group.rows import Row, row_of
+from bidsqa.group.site_effects import site_effects
+from bidsqa.group.sites import distances, site_rows
 from bidsqa.models import SCORE_VALUES, SCORES
 from bidsqa.record import Record
 from bidsqa.settings import RULER_MODEL
 from bidsqa.study import run_group
 from bidsqa.validation.example_records import example_record
-from bidsqa.verdict import decide, load_rules
+from bidsqa.verdict import Rules, decide, load_rules
 
 
 def placed(**other: Any) -> Record:
@@ -128,6 +132,57 @@ def test_the_probability_of_motion_is_compared_as_the_scores_are(tmp_path: Path)
     assert words["noise_motion_p_motion_median"]["Description"].startswith("Median of noise_motion_p_motion")
     effects = (tmp_path / "group_site_effects.tsv").read_text(encoding="utf-8")
     assert "\tnoise_motion_p_motion\t" in effects
+
+
+def placed_rows(count: int, **other: Any) -> list[Row]:
+    """Rows of one site that were read on a ruler."""
+    rows = []
+    for at in range(count):
+        record = placed(**other)
+        record.bids_name = f"sub-{other.get('name', 'T1w-3D')[-2:]}{at:02d}_T1w"
+        record.scores[RULER_MODEL] |= {"p_motion": 0.02 + 0.001 * at}
+        rows.append(row_of(record))
+    return rows
+
+
+def own_rules(folder: Path, values: str) -> Rules:
+    (folder / "mine.toml").write_text(f"[cohort.outlier]\nvalues = [{values}]\n", encoding="utf-8")
+    return load_rules(folder / "mine.toml")
+
+
+def test_places_on_other_rulers_are_no_outliers_and_have_no_median(tmp_path: Path) -> None:
+    thick = placed_rows(5, name="T1w-2D", sha256="cd" * 32)
+    for row in thick:
+        row.values["noise_motion"] = 0.5
+    rows = [*placed_rows(12), *thick]
+    rules = own_rules(tmp_path, '"noise_motion"')
+    judge_cohort(rows, rules)
+    assert not any(row.outliers for row in rows)
+    assert max(distances(rows)) < 6
+    (entry,) = site_rows(rows)
+    assert entry["noise_motion_median"] is None
+    assert entry["noise_motion_p_motion_median"] == 0.024
+    assert not [effect for effect in site_effects(rows) if effect.value == "noise_motion"]
+    assert [effect for effect in site_effects(rows[:12]) if effect.value == "noise_motion"]
+    told = places(rows)
+    assert (told[0]["noise_motion"], told[-1]["noise_motion"]) == ([0, 11, 12], [0, 4, 5])
+    rows[3].values["noise_motion"] = 0.5
+    judge_cohort(rows, rules)
+    assert [row.name for row in rows if row.outliers] == [rows[3].name]
+    assert "the median of 12 T1w scans" in rows[3].reasons[-1]["text"]
+
+
+def test_the_probability_of_motion_may_be_an_outlier(tmp_path: Path) -> None:
+    rows = placed_rows(12)
+    rows[4].values["noise_motion_p_motion"] = 0.45
+    judge_cohort(rows, load_rules())
+    assert not rows[4].outliers, "only where it is asked for"
+    judge_cohort(rows, own_rules(tmp_path, '"noise_motion_p_motion"'))
+    assert rows[4].outliers == ["noise_motion_p_motion"]
+    (entry,) = [entry for entry in rows[4].reasons if entry["rule"] == "cohort.outlier"]
+    assert entry["name"] == "scores.noise_motion.p_motion"
+    assert "Motion (probability) 0.450 is far above 0.0265" in entry["text"]
+    assert not any(row.outliers for row in rows[:4] + rows[5:])
 
 
 def test_what_is_compared_reads_as_the_rules_do() -> None:

@@ -13,7 +13,7 @@ import pytest
 from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
 from bidsqa.errors import InputError
-from bidsqa.image import fetch_command, load_volume
+from bidsqa.image import fetch_command, load_volume, read_spacing
 from bidsqa.image.nifti import open_nifti
 
 
@@ -69,6 +69,7 @@ def test_orientation_is_undone_without_resampling(tmp_path: Path, codes: str) ->
     np.testing.assert_allclose(volume.affine, affine)
     assert volume.facts.orientation == codes
     assert volume.spacing == (1.5, 2.0, 3.0)
+    assert read_spacing(tmp_path / "turned.nii") == pytest.approx(volume.spacing)
     assert inv_ornt_aff(turn, data.shape).shape == (4, 4)
 
 

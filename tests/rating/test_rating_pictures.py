@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
+from bidsqa.bids import acquisition, collect_scans
 from bidsqa.errors import InputError, UsageError
 from bidsqa.image import Volume, load_volume
-from bidsqa.rating.items import RULER_DB, SERIES_DB, Settings, make_pool
+from bidsqa.rating.items import RULER_DB, SERIES_DB, Settings, make_pool, plan_items
 from bidsqa.rating.pictures import CLEAN, Gallery, degrade_slices, encode, noise_series
 from bidsqa.rating.ruler_images import RulerImages
 from bidsqa.rating.store import Store
-from bidsqa.rulers import shipped_rulers, write_ruler
+from bidsqa.rulers import kind_of_scan, match_ruler, shipped_rulers, write_ruler
 from bidsqa.simulation import ARTIFACTS
 from bidsqa.simulation.coil_noise import bright_part, snr_db
 
@@ -187,12 +190,38 @@ def test_without_a_folder_the_rulers_are_those_that_ship(tmp_path: Path, scans) 
     assert len(read) == 8 * len(scans)
     for item in read:
         assert shipped.suffixes[item.content["series"]["ruler"]] == item.content["suffix"]
-    assert len({item.content["series"]["ruler"] for item in read}) == 4
+    assert len({item.content["series"]["ruler"] for item in read}) == 4, "not told which is nearest"
     ruler = next(one for one in shipped_rulers() if one.name == "T1w-3D")
     content = next(item.content for item in asked if item.content["series"]["ruler"] == "T1w-3D")
     gallery = Gallery(scans[0].root, shipped)
     assert gallery.look(content)["series"]["sha256"] == ruler.sha256
     assert np.array_equal(gallery.series_floats(content)[:, 0], ruler.versions)
+
+
+def test_an_image_is_shown_with_the_ruler_that_the_main_job_reads_it_against(
+    tmp_path: Path, bids_dataset: Callable[..., Path]
+) -> None:
+    about = {"sub-02_T1w": {"MRAcquisitionType": "2D"}, "sub-03_T1w": {"BodyPartExamined": "KNEE"}}
+    names = ("sub-01_T1w", "sub-02_T1w", "sub-03_T1w")
+    scans = list(collect_scans(bids_dataset(*names, sidecars=about)).scans)
+    (scans[0].path.parent / "sub-01_T2w.nii.gz").write_bytes(b"damaged")
+    damaged = replace(scans[0], path=scans[0].path.parent / "sub-01_T2w.nii.gz", suffix="T2w")
+    shipped = RulerImages()
+    nearest = {scan.relative_path: shipped.nearest(scan) for scan in (*scans, damaged)}
+    assert list(nearest.values()) == [["T1w-3D"], ["T1w-2D"], [], ["T2w-2D", "T2w-3D"]]
+    for scan in scans[:2]:
+        volume = load_volume(scan.path)
+        kind = kind_of_scan(scan.suffix, acquisition(scan.sidecar), volume.spacing)
+        assert [match_ruler(kind, shipped_rulers()).ruler.name] == nearest[scan.relative_path]
+    plan = plan_items("ruler_score", scans, Settings(per_scan=4), shipped.suffixes, nearest)
+    asked = {(item["subject"], item["series"]["ruler"]) for item in (*plan.main, *plan.practice)}
+    assert asked == {("01", "T1w-3D"), ("02", "T1w-2D")}
+    folder = tmp_path / "rulers"
+    write_ruler(next(one for one in shipped_rulers() if one.name == "T1w-2D"), folder / "ours")
+    (folder / "plain").mkdir()
+    np.savez_compressed(folder / "plain" / "versions.npz", versions=np.ones((8, 40, 30)))
+    assert RulerImages(folder).nearest(scans[0]) == ["ours"]
+    assert RulerImages(folder).nearest(scans[2]) == ["plain"], "what tells no kind serves where nothing else fits"
 
 
 def test_images_for_which_there_is_no_ruler_are_not_asked_about(tmp_path: Path, scans) -> None:

@@ -122,6 +122,25 @@ def test_numbers_under_a_strip_keep_apart() -> None:
     assert min(abs(int(a) - int(b)) for a in ticks for b in ticks if a != b) >= charts.TICK_ROOM
 
 
+def test_a_limit_of_one_suffix_is_drawn_in_its_row_alone() -> None:
+    drawn = str(charts.strip_chart({"T1w": entries(1.0), "T2w": entries(2.0)}, "x", limits=(1.5,), own={"T2w": [1.8]}))
+    heights = {
+        float(text): abs(float(bottom) - float(top))
+        for top, bottom, text in re.findall(r'd="M[\d.]+ ([\d.]+)V([\d.]+)"><title>limit ([\d.]+)<', drawn)
+    }
+    assert heights == {1.5: 2 * charts.ROW_HEIGHT + 4, 1.8: charts.ROW_HEIGHT}
+    value = replace(VALUES[0], limits=[Limit(0.7, "accepts from", "T2w"), Limit(0.5, "fail below")])
+    html = render_study([scan("a"), scan("b", suffix="T2w")], [value])
+    rows = re.findall(r'd="M[\d.]+ ([\d.]+)V([\d.]+)"><title>limit 0.7<', html)
+    assert [float(bottom) - float(top) for top, bottom in rows] == [charts.ROW_HEIGHT]
+
+
+def test_readings_of_a_ruler_are_no_limits() -> None:
+    value = StudyValue("noise_motion", "Noise", "", "higher is better")
+    assert not value.drawn_limits, "no person has set a standard"
+    assert replace(value, limits=[Limit(4.5, "accepts from")]).drawn_limits
+
+
 def test_scans_that_were_not_assessed_say_why_and_what_to_do() -> None:
     told = [("not assessed: the file is <cut off>", "copy it again")]
     lost = [scan(f"lost{at:02d}", "fail", None, status="failed", reasons=told) for at in range(62)]

@@ -6,16 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from bidsqa.image import Volume
 from bidsqa.rulers import Kind, Ruler, Threshold, kind_of_scan, match_ruler
 from bidsqa.rulers.ruler import PERSON
-
-
-def scan(spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Volume:
-    return Volume.from_array(np.ones((40, 40, 20), np.float32), spacing)
 
 
 def named(name: str, ruler: Ruler, *, shipped: bool = True, threshold: Threshold | None = None, **kind: Any) -> Ruler:
@@ -42,7 +36,7 @@ def named(name: str, ruler: Ruler, *, shipped: bool = True, threshold: Threshold
     ],
 )
 def test_the_kind_of_a_scan(acquisition: dict[str, Any], spacing: tuple[float, float, float], kind: Kind) -> None:
-    assert kind_of_scan("T1w", acquisition, scan(spacing)) == kind
+    assert kind_of_scan("T1w", acquisition, spacing) == kind
 
 
 def test_suffix_and_body_part_must_agree(ruler: Ruler) -> None:

@@ -69,6 +69,6 @@ def test_it_is_made_again_alike(tmp_path: Path) -> None:
 
 def test_a_plain_scan_finds_its_ruler() -> None:
     head = make_phantom(seed=0, spacing=(3.0, 3.0, 3.0))
-    found = match_ruler(kind_of_scan("FLAIR", {}, head.image("FLAIR")), shipped_rulers())
+    found = match_ruler(kind_of_scan("FLAIR", {}, head.spacing), shipped_rulers())
     assert found
     assert found.ruler.name == "FLAIR-3D"

@@ -72,4 +72,4 @@ def test_the_command_of_the_card_asks_for_the_model(model: str) -> None:
     assert {"severity", "ssim"} <= set(models)
     assert given.weights == [f"{model}=own.onnx"]
     text = card(told(recipe=replace(told().recipe, model=model)))
-    assert f"`{use_of(model, f'{model}.onnx')}`" in " ".join(text.split())
+    assert f"\n{use_of(model, f'{model}.onnx')}\n" in text

@@ -3,18 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from bidsqa.cli.main import main  # noqa: E402
 from bidsqa.errors import InputError, UsageError  # noqa: E402
 from bidsqa.image import Volume  # noqa: E402
+from bidsqa.models import MODELS  # noqa: E402
 from bidsqa.models.loading import load_network  # noqa: E402
 from bidsqa.models.networks_noise_motion import ARCHITECTURES  # noqa: E402
 from bidsqa.training import own_noise_motion  # noqa: E402
+from bidsqa.training.own_card import use_of  # noqa: E402
 from bidsqa.training.own_noise_motion import OwnNoiseMotion  # noqa: E402
 from bidsqa.training.own_recipe import Recipe  # noqa: E402
 from bidsqa.training.pool import Clean  # noqa: E402
@@ -61,3 +66,16 @@ def test_there_are_no_artifacts_to_choose_and_heads_are_needed() -> None:
         OwnNoiseMotion().check(recipe(("noise",)))
     with pytest.raises(InputError, match="no slice"):
         OwnNoiseMotion().cut(iter(()), 3, 0)
+
+
+@pytest.mark.parametrize("model", ["severity", "noise_motion"])
+def test_the_command_that_uses_the_weights_can_be_pasted(
+    model: str, bids_dataset: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "my own" / f"{model}.onnx"
+    weights.parent.mkdir()
+    shutil.copy(MODELS[model].path, weights)
+    words = shlex.split(use_of(model, str(weights)))
+    assert words.pop(0) == "bidsqa"
+    words[:2] = [str(bids_dataset("sub-01_T1w")), str(tmp_path / "out")]
+    assert main([*words, "--dry-run"]) == 0, capsys.readouterr().err

@@ -102,7 +102,7 @@
   if (kept(home) !== null && before >= 0 && before <= last && Number.isInteger(2 * before)) {
     slider.value = String(before);
     touched = true;
-    saved.textContent = "Your choice of " + before + " was kept by this browser; it isn't in the ruler before you save or set it.";
+    if (!about.set || before !== about.threshold) saved.textContent = "Your choice of " + before + " was kept by this browser; it isn't in the ruler before you save or set it.";
   }
   document.querySelectorAll(".needs-script").forEach(part => { part.hidden = false; });
   told();
