@@ -35,7 +35,8 @@
   const fillIn = (element, key, list) => {
     if (!fine(list)) return;
     const [below, equal, count, ...site] = list;
-    element.append(bar(below, equal, count), " " + say(below, equal, count, " " + suffix + " scans"));
+    const others = " " + suffix + " scans" + (key === "noise_motion" ? " read on the same ruler" : "");
+    element.append(bar(below, equal, count), " " + say(below, equal, count, others));
     if (site.length === 3 && fine(site)) element.append("; at its site " + say(site[0], site[1], site[2], ""));
     if (odd.includes(key)) element.append(" ", make("strong", "★ stands out at its site"));
     element.hidden = false;
