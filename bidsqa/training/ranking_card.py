@@ -43,8 +43,12 @@ USES = {
     LOSS: "`bidsqa.models.quality_loss.QualityLoss()`, an image against its reference; where a site's own training "
     "with `--architecture iq_net` starts",
 }
-# share of pairs of two heads in a training
-TWO_HEADS = {FREE: f"Of the pairs {ACROSS:.0%} are of two slices, mostly of two heads. ", LOSS: ""}
+# what else there is to tell of a training
+MORE = {
+    FREE: f"Of the pairs {ACROSS:.0%} are of two slices, mostly of two heads. The budget was 5,700 s at first and was\n"
+    "raised at step 1,457, where the rate in the curve rises, because the core had been shared by many.",
+    LOSS: "Pairs are two versions of one slice.",
+}
 CARD = """# {stem}: which of two images a reader would call better
 
 {says}
@@ -65,16 +69,17 @@ subjects never trained on: ljubljana04, ljubljana20. "Clean" means as published.
 `python -m bidsqa.training.ranking --architecture {architecture} --seconds {budget:.0f}` (seed {seed}): from random
 weights, {steps} steps of {batch} pairs in {hours:.2f} h on a shared CPU core; cut-outs of {cut} pixels in the first
 {cut_share:.0%} of the time; AdamW with a cosine, highest rate {rate:g}, weights averaged (0.99). Loss: the
-cross-entropy of the classifier and that of Davidson's model, whose chances don't saturate. {two_heads}Each clean
-slice is spoiled twice after
+cross-entropy of the classifier and that of Davidson's model, whose chances don't saturate.
+{more}
+Each clean slice is spoiled twice after
 Tang et al.: blur (to {blur:g} pixels), dropped lines (to {lines:.0%}) or points (to {points:.0%}) of k-space outside
 the centre, noise (to {noise:g} steps of 0.8 %), one jump of the head (to {shift} pixels), each with a chance of one
 half, such that both are about alike in SSIM. Utility: a sum of the kinds, noise by its loss in dB. Readers: uncertainty
 1, ties within {tau:g}, a taste with SD {taste:g} a pair. The length is a time budget: a repetition gives a network of
 the same kind, not the same bytes. Curve: `{curve}` (watch_*: pairs of the subjects never trained on).
 
-What the raw score means (zero {zero}, unit {unit}, tie {tie}) was found on {calibrated} {pairs} of the two watched
-subjects, which count as seen for that (`learned_from`).
+What the raw score means (zero {zero}, unit {unit}, tie {tie}) was found on {calibrated} {pairs} of the two
+watched subjects, which count as seen for that (`learned_from`).
 
 ## Validation
 {validation}
@@ -139,7 +144,7 @@ def ship_one(architecture: str, checkpoints: Path, data: Path, tables: Path, car
         use=USES[architecture],
         budget=last["seconds"],
         seed=Recipe.seed,
-        two_heads=TWO_HEADS[architecture],
+        more=MORE[architecture],
         steps=int(last["step"]),
         batch=Recipe.batch,
         hours=last["seconds"] / 3600,
