@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsqa.validation.fault_stage import (
+    HALF_WRITTEN,
     Outcome,
     Stage,
     complete,
@@ -123,7 +124,10 @@ def kill_at_random(stage: Stage, whom: str, count: int, seed: int, anatomy: Path
                 trials.too_many_lost.append(f"{told}: exit code {ended.code}, {len(lost)} lost: {ended.said[-300:]}")
         again = stage.fork(out, *options, anatomy=anatomy).end()
         if again.code != 0 or not complete(stage, out):
-            trials.incomplete.append(f"{told}: the next run ended with {again.code}: {again.said[-300:]}")
+            found = [f"{record.bids_name} {record.status}" for record in records(out)]
+            halves = [path.name for path in out.rglob(f"{HALF_WRITTEN}*")]
+            left = f"records: {found}; half written: {halves}"
+            trials.incomplete.append(f"{told}: the next run ended with {again.code}, {left}: {again.said[-300:]}")
     return trials
 
 
