@@ -124,9 +124,9 @@ def kill_at_random(stage: Stage, whom: str, count: int, seed: int, anatomy: Path
                 trials.too_many_lost.append(f"{told}: exit code {ended.code}, {len(lost)} lost: {ended.said[-300:]}")
         again = stage.fork(out, *options, anatomy=anatomy).end()
         if again.code != 0 or not complete(stage, out):
-            found = [f"{record.bids_name} {record.status}" for record in records(out)]
+            names = [f"{record.bids_name} {record.status}" for record in records(out)]
             halves = [path.name for path in out.rglob(f"{HALF_WRITTEN}*")]
-            left = f"records: {found}; half written: {halves}"
+            left = f"records: {names}; half written: {halves}"
             trials.incomplete.append(f"{told}: the next run ended with {again.code}, {left}: {again.said[-300:]}")
     return trials
 
