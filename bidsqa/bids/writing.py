@@ -166,4 +166,8 @@ def _alive(process: int) -> bool:
         return False
     except OSError:
         return True
-    return True
+    try:
+        # one that has ended but that nobody has waited for yet writes no more
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError, UnicodeDecodeError):
+        return True

@@ -96,6 +96,15 @@ def test_sweep_takes_what_the_dead_left_and_nothing_else(tmp_path: Path) -> None
     assert sweep(tmp_path / "nowhere") == 0
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc")
+def test_sweep_takes_what_an_ended_process_left_that_nobody_has_waited_for(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    (tmp_path / f".tmp-{_host()}-{ended.pid}-00000000-a").touch()
+    assert sweep(tmp_path) == 1
+    ended.wait()
+
+
 @pytest.fixture
 def replacing(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What the next renames do: an error to raise instead, ``"lost"`` for one that is done but answered by an error."""
