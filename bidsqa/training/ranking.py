@@ -43,6 +43,8 @@ from bidsqa.training.ssim_pool import (
 )
 
 Array = np.ndarray[Any, Any]
+# the architecture that needs no reference: it alone can compare two heads
+FREE = "efficientnet_b0_free"
 # second row of the table of ceilings: like the readers of Tang et al.
 TAU, TASTE = 0.25, 0.8
 # how readily such readers call two images similar, in Davidson's model
@@ -86,7 +88,7 @@ class Recipe:
         Theirs.
     """
 
-    architecture: str = "efficientnet_b0_free"
+    architecture: str = FREE
     seconds: float = 3600.0
     steps: int | None = None
     batch: int = 16
@@ -283,7 +285,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--start", type=Path, help="exported weights to go on from")
-    parser.add_argument("--rate", type=float, help="highest learning rate")
     parser.add_argument("--across", type=float, default=ACROSS, help="share of pairs of two slices (no reference)")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     chosen = parser.parse_args(arguments)
@@ -298,11 +299,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{sum(len(part.images) for part in slices)} clean slices in {time.monotonic() - began:.0f} s", flush=True)
     reader = Readers(recipe.readers, recipe.tau, recipe.taste)
     watched = SyntheticPairs(real_slices(chosen.data, ("watch",), 20), classes, reader, augment=False).draw(9, WATCHED)
-    across = chosen.across if recipe.architecture == "efficientnet_b0_free" else 0.0
+    across = chosen.across if recipe.architecture == FREE else 0.0
     source = SyntheticPairs(slices, classes, reader, across=across)
     plan = Plan(
         seed=recipe.seed,
-        rate=chosen.rate or RATES[recipe.architecture] * (1.0 if chosen.start is None else WARM_RATE),
+        rate=RATES[recipe.architecture] * (1.0 if chosen.start is None else WARM_RATE),
         seconds=None if recipe.steps else recipe.seconds,
         steps=recipe.steps,
         look_seconds=LOOK_SECONDS,
@@ -312,7 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.start is not None:
         from bidsqa.training.ranking_start import start_tensors
 
-        inputs = inputs_of(watched.some(range(recipe.batch)), recipe.architecture != "efficientnet_b0_free")
+        inputs = inputs_of(watched.some(range(recipe.batch)), recipe.architecture != FREE)
         start = start_tensors(recipe.architecture, chosen.start, inputs)
     task = RankingTask(recipe.architecture, source, watched, recipe.batch, recipe.seed, start, FREE_DROPOUT)
     train(task, plan, chosen.out, chosen.precision)

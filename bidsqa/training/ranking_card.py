@@ -20,7 +20,7 @@ from bidsqa.models.table import MODELS
 from bidsqa.training.export import last_row, printed_tables, ship
 from bidsqa.training.pool import learned_from
 from bidsqa.training.ranker import Ranker
-from bidsqa.training.ranking import ACROSS, CUT, CUT_SHARES, RATES, READERS, TASTE, TAU, Readers, Recipe
+from bidsqa.training.ranking import ACROSS, CUT, CUT_SHARES, FREE, RATES, READERS, TASTE, TAU, Readers, Recipe
 from bidsqa.training.ranking_corruption import MOST_BLUR_PX, MOST_LINES, MOST_NOISE, MOST_POINTS, MOST_SHIFT_PX
 from bidsqa.training.ranking_export import exported, meaning_of, ranker_of
 from bidsqa.training.ranking_pairs import SyntheticPairs
@@ -28,7 +28,7 @@ from bidsqa.training.ranking_start import SHIPPED
 from bidsqa.training.segmentation_data import class_of_label
 from bidsqa.training.ssim_pool import real_slices
 
-FREE, LOSS = "efficientnet_b0_free", "iq_net"
+LOSS = "iq_net"
 CALIBRATED, CALIBRATION_SEED = 400, 17
 TABLES = (
     "ranking.json",

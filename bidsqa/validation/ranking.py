@@ -23,7 +23,7 @@ from bidsqa.models.networks_ranking import ARCHITECTURES
 from bidsqa.models.preference import fit_preference
 from bidsqa.rating.synthetic_reader import best_guess
 from bidsqa.training.export import SHOWN_DIGITS
-from bidsqa.training.ranking import TASTE, TAU, Readers
+from bidsqa.training.ranking import FREE, TASTE, TAU, Readers
 from bidsqa.training.ranking_export import ranker_of, raw_scores
 from bidsqa.training.ranking_pairs import RankedPairs, SyntheticPairs, majority
 from bidsqa.training.ranking_start import SHIPPED
@@ -46,7 +46,6 @@ TITLES = {
     "mse": "MSE, with reference",
     "ssim": "SSIM, with reference",
 }
-FREE = "efficientnet_b0_free"
 TRUTH, LARGEST = "best possible", "always the commonest answer"
 
 

@@ -46,6 +46,7 @@ def task() -> RankingTask:
 
 @pytest.fixture
 def ranker() -> Ranker:
+    torch.manual_seed(5)  # of the classifier's weights
     ranker = Ranker("efficientnet_b0_free")
     ranker.scorer = Brightness()
     return ranker
@@ -85,7 +86,8 @@ def test_a_wrong_answer_teaches_however_sure_it_is(task: RankingTask, ranker: Ra
 def test_the_classifier_alone_would_stop_teaching(ranker: Ranker) -> None:
     batch = pair(0.0, 300.0, SECOND_BETTER)
     cross_entropy(ranker(batch), batch.votes).backward()
-    assert abs(slope(ranker)) < 1e-3
+    # with Davidson's model it is above 0.4 * 300
+    assert abs(slope(ranker)) < 1.0
 
 
 def test_right_answers_cost_less(task: RankingTask, ranker: Ranker) -> None:
